@@ -1,0 +1,67 @@
+//! A comment after its check: what is stored, answered and shown.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{
+    BlindSubmission, CommentId, Degraded, Fingerprint, Missing, Reason, Score, Signal, SiteId,
+    State, Verdict,
+};
+
+/// The form of a comment that may be published: no address is in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PublicComment {
+    /// The text with addresses masked. Not HTML: escape it before showing it.
+    pub text: String,
+    /// The name to show.
+    pub author: Option<String>,
+    /// The author's website. Link it with `rel="ugc nofollow"`.
+    pub url: Option<String>,
+    /// See [`BlindSubmission::avatar_seed`].
+    pub avatar_seed: Option<Fingerprint>,
+}
+
+/// The record of one check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckedComment {
+    /// The comment's id.
+    pub id: CommentId,
+    /// The site it was sent to.
+    pub site: SiteId,
+    /// When it was checked, in whole milliseconds.
+    pub check_time: OffsetDateTime,
+    /// What was sent, after hiding.
+    pub submission: BlindSubmission,
+    /// The machine's answer.
+    pub verdict: Verdict,
+    /// Where the comment stands now.
+    pub state: State,
+    /// The score; nothing if no model could score.
+    pub score: Option<Score>,
+    /// What the checks found.
+    pub signals: Vec<Signal>,
+    /// Why the verdict is what it is; never empty.
+    pub reasons: Vec<Reason>,
+    /// Inputs that the form did not send.
+    pub missing: Vec<Missing>,
+    /// Parts that did not work.
+    pub degraded: Vec<Degraded>,
+    /// Whether the comment is so plainly spam that nobody needs to see it.
+    pub discard: bool,
+    /// Hash of the normalised text, for exact duplicates.
+    pub content_hash: u64,
+    /// SimHash of the text, for near duplicates.
+    pub simhash: u64,
+}
+
+impl CheckedComment {
+    /// The form that may be published.
+    pub fn public(&self) -> PublicComment {
+        PublicComment {
+            text: self.submission.text.clone(),
+            author: self.submission.author.clone(),
+            url: self.submission.url.clone(),
+            avatar_seed: self.submission.avatar_seed,
+        }
+    }
+}

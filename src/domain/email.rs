@@ -1,0 +1,221 @@
+//! E-mail addresses that cannot leak.
+
+use email_address::{EmailAddress as Syntax, Options};
+use serde::{Deserialize, Serialize};
+
+use super::{Fingerprint, SiteSecret};
+
+/// What stands for each hidden part of a masked address.
+pub const MASK: &str = "•••";
+
+/// Providers that ignore dots in the local part, with the domain their aliases fold to.
+/// Google documents this for both of its domains (support.google.com/mail/answer/7436150).
+const DOTLESS_PROVIDERS: [(&str, &str); 2] =
+    [("gmail.com", "gmail.com"), ("googlemail.com", "gmail.com")];
+
+/// Why a text is not an e-mail address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EmailError {
+    /// Not the syntax of RFC 5321 and RFC 6531 with a domain of at least two labels.
+    #[error("not an e-mail address")]
+    Syntax,
+    /// The domain cannot be written in punycode (RFC 5891, UTS 46).
+    #[error("the domain is not a valid internationalised name")]
+    Domain,
+}
+
+/// A valid e-mail address. It has no `Debug`, `Display` or `Serialize`: the only ways out are
+/// keyed fingerprints, the domain, the shape and the masked form.
+///
+/// ```compile_fail
+/// let email = replyguard::domain::EmailAddress::parse("jane@example.org").unwrap();
+/// println!("{email}");
+/// ```
+///
+/// ```compile_fail
+/// let email = replyguard::domain::EmailAddress::parse("jane@example.org").unwrap();
+/// println!("{email:?}");
+/// ```
+pub struct EmailAddress {
+    local: String,
+    domain: String,
+}
+
+impl EmailAddress {
+    /// Parses `text`: one bare address, domain with at least two labels, no display name, no
+    /// address literal. The domain is brought to lower case and punycode, the local part kept.
+    ///
+    /// # Errors
+    /// [`EmailError`] without the text, so that an error cannot leak it either.
+    pub fn parse(text: &str) -> Result<Self, EmailError> {
+        let (local, domain) = text.rsplit_once('@').ok_or(EmailError::Syntax)?;
+        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| EmailError::Domain)?;
+        let options = Options {
+            minimum_sub_domains: 2,
+            allow_domain_literal: false,
+            allow_display_text: false,
+        };
+        Syntax::parse_with_options(&format!("{local}@{domain}"), options)
+            .map_err(|_| EmailError::Syntax)?;
+        Ok(Self { local: local.to_owned(), domain })
+    }
+
+    /// The fingerprint of the address: domain in lower case and punycode, local part as it is.
+    pub fn fingerprint(&self, secret: &SiteSecret) -> Fingerprint {
+        secret.fingerprint("email", format!("{}@{}", self.local, self.domain).as_bytes())
+    }
+
+    /// The fingerprint of the mailbox behind the address: lower case, without `+tag`, and without
+    /// the dots that its provider ignores.
+    pub fn folded_fingerprint(&self, secret: &SiteSecret) -> Fingerprint {
+        let local = self.local.to_lowercase();
+        let local = local.split('+').next().filter(|part| !part.is_empty()).unwrap_or(&local);
+        let folded = match DOTLESS_PROVIDERS.iter().find(|(alias, _)| *alias == self.domain) {
+            Some((_, provider)) => format!("{}@{provider}", local.replace('.', "")),
+            None => format!("{local}@{}", self.domain),
+        };
+        secret.fingerprint("email-folded", folded.as_bytes())
+    }
+
+    /// The domain, in lower case and punycode.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// `j•••@e•••.org`: the first letter of the local part and of the domain, and its last label.
+    pub fn masked(&self) -> String {
+        let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
+        let last_label = self.domain.rsplit('.').next().unwrap_or_default();
+        format!("{}{MASK}@{}{MASK}.{last_label}", first(&self.local), first(&self.domain))
+    }
+
+    /// Counts that describe the local part without giving it away.
+    pub fn shape(&self, author: Option<&str>) -> EmailShape {
+        let local = self.local.to_lowercase();
+        let count = |test: fn(char) -> bool| local.chars().filter(|c| test(*c)).count() as u32;
+        EmailShape {
+            length: local.chars().count() as u32,
+            digit_count: count(|c| c.is_ascii_digit()),
+            dot_count: count(|c| c == '.'),
+            tagged: local.contains('+'),
+            matches_author: author.is_some_and(|name| shares_a_name(&local, name)),
+        }
+    }
+
+    /// All that later stages may know of the address.
+    ///
+    /// `role` is asked with the local part in lower case and says whether that is a function
+    /// (sales, webmaster) and not a person; `disposable` is asked with the domain.
+    pub fn traits(
+        &self,
+        secret: &SiteSecret,
+        author: Option<&str>,
+        role: impl Fn(&str) -> bool,
+        disposable: impl Fn(&str) -> bool,
+    ) -> EmailTraits {
+        EmailTraits {
+            fingerprint: self.fingerprint(secret),
+            folded_fingerprint: self.folded_fingerprint(secret),
+            domain: self.domain.clone(),
+            masked: self.masked(),
+            shape: self.shape(author),
+            role: role(&self.local.to_lowercase()),
+            disposable: disposable(&self.domain),
+        }
+    }
+}
+
+/// Whether a word of the author's name, of three letters or more, stands in the local part.
+fn shares_a_name(local: &str, author: &str) -> bool {
+    author
+        .to_lowercase()
+        .split(|c: char| !c.is_alphanumeric())
+        .any(|word| word.chars().count() >= 3 && local.contains(word))
+}
+
+/// How the local part of an address looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailShape {
+    /// Characters of the local part.
+    pub length: u32,
+    /// Digits in it.
+    pub digit_count: u32,
+    /// Dots in it.
+    pub dot_count: u32,
+    /// Whether it has a `+tag`.
+    pub tagged: bool,
+    /// Whether a word of the author's name stands in it.
+    pub matches_author: bool,
+}
+
+/// What remains of an e-mail address after hiding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailTraits {
+    /// See [`EmailAddress::fingerprint`].
+    pub fingerprint: Fingerprint,
+    /// See [`EmailAddress::folded_fingerprint`].
+    pub folded_fingerprint: Fingerprint,
+    /// The domain, in lower case and punycode.
+    pub domain: String,
+    /// See [`EmailAddress::masked`].
+    pub masked: String,
+    /// How the local part looks.
+    pub shape: EmailShape,
+    /// Whether the local part names a function and not a person.
+    pub role: bool,
+    /// Whether the domain gives out throw-away addresses.
+    pub disposable: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret() -> SiteSecret {
+        SiteSecret::from_bytes([9; 32])
+    }
+
+    #[test]
+    fn strict_syntax() {
+        for good in
+            ["a@b.org", "jane.doe+x@mail.example.org", "jöhn@exämple.org", "x@xn--exmple-cua.org"]
+        {
+            assert!(EmailAddress::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "a@b",
+            "Jane <a@b.org>",
+            "a@[192.0.2.1]",
+            "a b@c.org",
+            "@b.org",
+            "a@",
+            "a@b..org",
+            "a@-b.org",
+        ] {
+            assert!(EmailAddress::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fingerprints_normalise_the_domain_alone() {
+        let print = |text| EmailAddress::parse(text).ok().unwrap().fingerprint(&secret());
+        assert_eq!(print("jane@EXÄMPLE.org"), print("jane@xn--exmple-cua.org"));
+        assert_ne!(print("jane@example.org"), print("Jane@example.org"));
+    }
+
+    #[test]
+    fn folding_finds_the_mailbox() {
+        let print = |text| EmailAddress::parse(text).ok().unwrap().folded_fingerprint(&secret());
+        assert_eq!(print("jane.doe@gmail.com"), print("JaneDoe+blog@googlemail.com"));
+        assert_eq!(print("jane+a@example.org"), print("jane@example.org"));
+        assert_ne!(print("jane.doe@example.org"), print("janedoe@example.org"));
+    }
+
+    #[test]
+    fn masked_shows_two_letters_and_the_last_label() {
+        let email = EmailAddress::parse("jane@example.co.uk").ok().unwrap();
+        assert_eq!(email.masked(), "j•••@e•••.uk");
+    }
+}

@@ -1,0 +1,73 @@
+//! Labelled comments.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The truth about a comment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Label {
+    /// Written to talk.
+    Ham,
+    /// Written to promote or to deceive.
+    Spam,
+}
+
+impl Label {
+    /// The word for it: `ham` or `spam`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ham => "ham",
+            Self::Spam => "spam",
+        }
+    }
+}
+
+impl FromStr for Label {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "ham" => Ok(Self::Ham),
+            "spam" => Ok(Self::Spam),
+            // The abuse corpora's words: rude is not spam.
+            "clean" | "toxic" => Ok(Self::Ham),
+            other => Err(format!("`{other}` is no label; `ham` or `spam` is expected")),
+        }
+    }
+}
+
+/// A line of a file of comments, labelled or not: the input of `score`, `train` and `evaluate`.
+#[derive(Default, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Example {
+    /// The comment.
+    pub text: String,
+    /// `ham` or `spam`; `clean` and `toxic` of the abuse corpora count as ham.
+    pub label: Option<String>,
+    /// The author's name.
+    pub author: Option<String>,
+    /// The author's address.
+    pub email: Option<String>,
+    /// The author's website.
+    pub url: Option<String>,
+    /// The author's IP address.
+    pub ip: Option<String>,
+    /// The browser's `User-Agent`.
+    #[serde(alias = "ua")]
+    pub user_agent: Option<String>,
+    /// BCP 47 language.
+    pub lang: Option<String>,
+    /// Title or subject of the page.
+    #[serde(alias = "context")]
+    pub page_title: Option<String>,
+    /// Where the comment stands.
+    pub page_uri: Option<String>,
+    /// When it was written, RFC 3339.
+    pub date: Option<String>,
+    /// The data set it comes from.
+    pub source: Option<String>,
+    /// Examples of one group are near duplicates and stay on one side of every split.
+    pub group: Option<i64>,
+}

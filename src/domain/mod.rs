@@ -1,0 +1,33 @@
+//! The words of the field as types. Nothing here does I/O, reads a clock or draws random numbers.
+//!
+//! Raw input becomes a [`Submission`] once, at the edge; hiding turns that into a
+//! [`BlindSubmission`], which has no address in it, and everything after works on the latter.
+
+mod comment;
+mod email;
+mod example;
+mod fingerprint;
+mod ids;
+mod ip;
+mod score;
+mod signal;
+mod site;
+mod submission;
+mod verdict;
+
+pub use comment::{CheckedComment, PublicComment};
+pub use email::{EmailAddress, EmailError, EmailShape, EmailTraits, MASK};
+pub use example::{Example, Label};
+pub use fingerprint::{Fingerprint, SiteSecret};
+pub use ids::{CommentId, IdError, RequestId, SiteId};
+pub use ip::IpFingerprints;
+pub use score::{Contribution, LogOdds, Score, probability};
+pub use signal::{Signal, SignalName};
+pub use site::{
+    Budget, KeyScope, LimitPolicy, LimitRule, RequiredFields, Site, SitePolicy, WordLists,
+};
+pub use submission::{
+    AUTHOR_BYTES_MAX, BlindSubmission, COMMENT_BYTES_MAX, EMAIL_BYTES_MAX, FieldViolation,
+    Honeypot, OTHER_BYTES_MAX, RawSubmission, Submission, URL_BYTES_MAX,
+};
+pub use verdict::{Degraded, Missing, Reason, State, Verdict};

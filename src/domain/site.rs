@@ -1,0 +1,208 @@
+//! Sites and their policies.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{SiteId, SiteSecret};
+
+/// A place that publishes comments, and the unit of isolation.
+#[derive(Clone)]
+pub struct Site {
+    /// The id.
+    pub id: SiteId,
+    /// What people call it.
+    pub display_name: String,
+    /// The key of its fingerprints.
+    pub secret: SiteSecret,
+    /// What its owner set.
+    pub policy: SitePolicy,
+    /// Counts the changes of the policy, from 1.
+    pub revision: i64,
+    /// When it was created.
+    pub create_time: OffsetDateTime,
+}
+
+/// What a key may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyScope {
+    /// Check comments, read them back, send feedback.
+    Check,
+    /// See and decide the review queue.
+    Review,
+    /// Train and change models.
+    Operate,
+    /// Create sites and keys, change policies; for every site.
+    Administer,
+}
+
+impl KeyScope {
+    /// All scopes, from the least to the most powerful.
+    pub const ALL: [Self; 4] = [Self::Check, Self::Review, Self::Operate, Self::Administer];
+
+    /// The kebab-case name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Review => "review",
+            Self::Operate => "operate",
+            Self::Administer => "administer",
+        }
+    }
+}
+
+/// Which fields of the form must be filled. WordPress: "Comment author must fill out name and
+/// email".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequiredFields {
+    /// The name.
+    pub author: bool,
+    /// The e-mail address.
+    pub email: bool,
+}
+
+impl Default for RequiredFields {
+    fn default() -> Self {
+        Self { author: true, email: true }
+    }
+}
+
+/// How many good comments a site is willing to have stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// Hold at most one in so many good comments.
+    pub hold_one_in: u32,
+    /// Reject at most one in so many good comments.
+    pub reject_one_in: u32,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { hold_one_in: 200, reject_one_in: 10_000 }
+    }
+}
+
+/// A site's words. A comment, name, address domain or website that has one is held or rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WordLists {
+    /// Words that send a comment to a moderator.
+    pub hold: Vec<String>,
+    /// Words that reject a comment.
+    pub reject: Vec<String>,
+    /// Whether only whole words count; WordPress counts parts of words too.
+    pub whole_words: bool,
+}
+
+impl Default for WordLists {
+    fn default() -> Self {
+        Self { hold: Vec::new(), reject: Vec::new(), whole_words: true }
+    }
+}
+
+/// A rate: `burst` at once, then one in each `period_ms` (GCRA, ITU-T I.371).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitRule {
+    /// How many may come at once; at least 1.
+    pub burst: u32,
+    /// Milliseconds until one more may come; at least 1.
+    pub period_ms: u32,
+}
+
+/// How fast comments may come, by what they share. `None` sets no limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitPolicy {
+    /// From one IP address.
+    pub ip: Option<LimitRule>,
+    /// From one network.
+    pub ip_prefix: Option<LimitRule>,
+    /// By one author (the mailbox behind the address).
+    pub author: Option<LimitRule>,
+    /// On one page.
+    pub page: Option<LimitRule>,
+    /// On the whole site.
+    pub site: Option<LimitRule>,
+    /// With the same text.
+    pub identical_text: Option<LimitRule>,
+}
+
+impl Default for LimitPolicy {
+    /// One in 15 s by IP and by author is WordPress's `check_comment_flood_db`; the others only
+    /// stop floods.
+    fn default() -> Self {
+        let rule = |burst, period_ms| Some(LimitRule { burst, period_ms });
+        Self {
+            ip: rule(1, 15_000),
+            ip_prefix: rule(20, 3_000),
+            author: rule(1, 15_000),
+            page: rule(60, 1_000),
+            site: rule(1_000, 50),
+            identical_text: rule(5, 60_000),
+        }
+    }
+}
+
+/// What a site's owner set. The defaults suit a small blog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SitePolicy {
+    /// Fields that must be filled.
+    pub required: RequiredFields,
+    /// Good comments it may cost; gives the thresholds.
+    pub budget: Budget,
+    /// Probability from which comments are held; overrides the budget.
+    pub hold_threshold: Option<f64>,
+    /// Probability from which comments are rejected; overrides the budget.
+    pub reject_threshold: Option<f64>,
+    /// Probability from which rejected comments are marked `discard`.
+    pub discard_threshold: f64,
+    /// Hold comments with at least so many links. WordPress: "contains N or more links".
+    pub hold_link_count: Option<u32>,
+    /// Hold authors without an approved comment. WordPress: "must have a previously approved
+    /// comment".
+    pub hold_first_time_author: bool,
+    /// Hold everything. WordPress: "Comment must be manually approved".
+    pub hold_all: bool,
+    /// Reject comments on pages older than so many days.
+    pub close_after_days: Option<u32>,
+    /// Forms sent faster than this are suspicious; 0 switches the check off.
+    pub elapsed_ms_min: i64,
+    /// The site's words.
+    pub words: WordLists,
+    /// Hosts that may not be linked, with all below them.
+    pub host_blocklist: BTreeSet<String>,
+    /// Hosts that count as no link, with all below them.
+    pub host_allowlist: BTreeSet<String>,
+    /// Languages expected on the site (primary subtags); empty: any.
+    pub languages: BTreeSet<String>,
+    /// How fast comments may come.
+    pub limits: LimitPolicy,
+}
+
+impl Default for SitePolicy {
+    fn default() -> Self {
+        Self {
+            required: RequiredFields::default(),
+            budget: Budget::default(),
+            hold_threshold: None,
+            reject_threshold: None,
+            discard_threshold: 0.999,
+            hold_link_count: None,
+            hold_first_time_author: false,
+            hold_all: false,
+            close_after_days: None,
+            elapsed_ms_min: 2_000,
+            words: WordLists::default(),
+            host_blocklist: BTreeSet::new(),
+            host_allowlist: BTreeSet::new(),
+            languages: BTreeSet::new(),
+            limits: LimitPolicy::default(),
+        }
+    }
+}
