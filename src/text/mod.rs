@@ -7,6 +7,8 @@
 
 mod chars;
 mod confusables;
+mod links;
 mod normalize;
 
+pub use links::{Link, LinkKind, find_links};
 pub use normalize::{Disguise, Normalized, Token, normalize};
