@@ -10,6 +10,7 @@ mod scan;
 
 use std::ops::Range;
 
+pub use host::{is_spoken_tld, is_tld};
 pub use scan::find_links;
 
 /// How a link is written.

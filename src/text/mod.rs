@@ -5,10 +5,12 @@
 //! checks, policy) works on the analysis. All work is linear in the length of the text, however
 //! hostile it is.
 
+mod address;
 mod chars;
 mod confusables;
 mod links;
 mod normalize;
 
+pub use address::{find_addresses, mask_addresses};
 pub use links::{Link, LinkKind, find_links};
 pub use normalize::{Disguise, Normalized, Token, normalize};

@@ -1,12 +1,15 @@
 //! Hosts: what one may look like in prose, and its canonical form.
 
-/// Endings of host names that are also common words, or endings of file names. Without a
-/// scheme, `www.` or a path behind it, `so.it` is a missing space and `main.rs` a file.
-const DOUBTFUL_TLDS: [&str; 40] = [
-    "ac", "ai", "am", "app", "as", "at", "be", "by", "cc", "do", "es", "id", "im", "in", "is",
-    "it", "la", "le", "md", "me", "mm", "mov", "my", "name", "no", "pl", "pm", "ps", "py", "rs",
-    "sh", "so", "st", "tm", "to", "us", "vi", "ws", "zip", "de",
+/// Endings of host names that are also endings of file names: without a scheme, `www.` or a
+/// path behind it, `main.rs` is a file.
+const FILE_TLDS: [&str; 10] = ["md", "mov", "name", "pm", "ps", "py", "rs", "sh", "so", "zip"];
+/// Endings of host names that are also words, so that `yes.it is` is a missing space.
+const WORD_TLDS: [&str; 19] = [
+    "am", "as", "at", "be", "by", "do", "id", "in", "is", "it", "la", "le", "me", "my", "no", "so",
+    "to", "us", "vi",
 ];
+/// Further endings that are words where an address is spelled out.
+const SPOKEN_WORDS: [&str; 6] = ["de", "dot", "es", "et", "va", "one"];
 
 /// A host in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +65,11 @@ pub fn credible(written: &str, host: &Host, after: &str) -> bool {
     let small = |text: &str| text.chars().any(char::is_lowercase);
     let sentence_break = ending.starts_with(char::is_uppercase) && small(before);
     let call = after.starts_with('(') || after.starts_with('=');
-    let doubtful = DOUBTFUL_TLDS.contains(&ending.to_ascii_lowercase().as_str());
-    !sentence_break && !call && !doubtful
+    let ending = ending.to_ascii_lowercase();
+    let file = FILE_TLDS.contains(&ending.as_str());
+    let goes_on =
+        after.strip_prefix(' ').is_some_and(|after| after.starts_with(char::is_lowercase));
+    !sentence_break && !call && !file && !(goes_on && WORD_TLDS.contains(&ending.as_str()))
 }
 
 /// Whether a name is a top level domain that is in real use, for `example dot com`.
@@ -73,10 +79,12 @@ pub fn is_tld(label: &str) -> bool {
     ascii.is_some_and(|label| psl::suffix(label.as_bytes()).is_some_and(|s| s.is_known()))
 }
 
-/// Whether a top level domain is one that people read as such even when it is spelled out.
-/// `DOUBTFUL_TLDS` in running text are words.
+/// Whether a name is a top level domain and not also a word, so that it means a host even in
+/// running text.
 pub fn is_spoken_tld(label: &str) -> bool {
-    is_tld(label) && !DOUBTFUL_TLDS.contains(&label.to_lowercase().as_str())
+    let lower = label.to_lowercase();
+    let lists = [&FILE_TLDS[..], &WORD_TLDS, &SPOKEN_WORDS];
+    !lists.iter().any(|list| list.contains(&lower.as_str())) && is_tld(&lower)
 }
 
 #[cfg(test)]
