@@ -17,6 +17,7 @@ mod print;
 
 pub use address::{find_addresses, mask_addresses};
 pub use analysis::Analysis;
+pub use chars::is_spaced_letter;
 pub use counts::Counts;
 pub use hide::hide;
 pub use links::{Link, LinkKind, find_links};

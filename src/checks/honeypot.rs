@@ -1,0 +1,11 @@
+//! The form's hidden field.
+
+use super::{CheckInput, Findings, HONEYPOT_FILLED};
+use crate::domain::Honeypot;
+
+/// Finds `honeypot-filled`.
+pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {
+    if input.submission().honeypot == Honeypot::Filled {
+        findings.add(&HONEYPOT_FILLED, "the hidden field was filled");
+    }
+}
