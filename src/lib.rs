@@ -4,11 +4,7 @@
 //! `tests/it/architecture.rs` holds the exact arrows and fails when one turns round.
 
 pub mod domain;
-
 pub mod text;
-
 pub mod checks;
-
 pub mod policy;
-
 pub mod moderation;

@@ -7,8 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::checks;
-use crate::domain::{Degraded, Reason, Score, Signal, SignalName, SitePolicy, Verdict};
+use crate::domain::{Degraded, Reason, Score, Signal, SignalName, SitePolicy, Verdict, signals};
 
 /// Probabilities of spam from which the verdict changes, as a model's hold-out gave them for
 /// the site's budget.
@@ -84,7 +83,8 @@ pub fn decide(policy: &SitePolicy, thresholds: &Thresholds, evidence: &Evidence<
     if above(thresholds.reject) {
         reject.push(reason("score-above-reject-threshold", "The score is high enough to reject."));
     }
-    let trusted = evidence.has(&checks::NEAR_APPROVED) || evidence.has(&checks::KNOWN_GOOD_AUTHOR);
+    let trusted =
+        evidence.has(&signals::NEAR_APPROVED) || evidence.has(&signals::KNOWN_GOOD_AUTHOR);
     let mut hold = not_looked_at(evidence);
     if above(thresholds.hold) && !trusted {
         hold.push(reason("score-above-hold-threshold", "The score is high enough to hold."));
@@ -106,22 +106,22 @@ pub fn decide(policy: &SitePolicy, thresholds: &Thresholds, evidence: &Evidence<
     };
     reasons.extend(limits);
     let discard = verdict == Verdict::Reject
-        && (above(policy.discard_threshold) || evidence.has(&checks::HONEYPOT_FILLED));
+        && (above(policy.discard_threshold) || evidence.has(&signals::HONEYPOT_FILLED));
     Decision { verdict, reasons, discard }
 }
 
 /// Signals that reject by themselves.
 const REJECTING: [(SignalName, &str); 3] = [
-    (checks::PAGE_CLOSED, "The page takes no more comments."),
-    (checks::WORD_LIST_REJECT, "It has words that the site forbids."),
-    (checks::NEAR_REJECTED, "A person called a text much like this one spam."),
+    (signals::PAGE_CLOSED, "The page takes no more comments."),
+    (signals::WORD_LIST_REJECT, "It has words that the site forbids."),
+    (signals::NEAR_REJECTED, "A person called a text much like this one spam."),
 ];
 
 /// Signals that hold by themselves, because the owner asked for it or nobody can judge.
 const HOLDING: [(SignalName, &str); 3] = [
-    (checks::WORD_LIST_HOLD, "It has words that the site wants to see first."),
-    (checks::PARENT_HELD, "The comment it replies to is not published."),
-    (checks::UNEXPECTED_LANGUAGE, "It is in a script that the site does not expect."),
+    (signals::WORD_LIST_HOLD, "It has words that the site wants to see first."),
+    (signals::PARENT_HELD, "The comment it replies to is not published."),
+    (signals::UNEXPECTED_LANGUAGE, "It is in a script that the site does not expect."),
 ];
 
 fn reasons_for(evidence: &Evidence<'_>, rules: &[(SignalName, &'static str)]) -> Vec<Reason> {
@@ -150,10 +150,10 @@ fn not_looked_at(evidence: &Evidence<'_>) -> Vec<Reason> {
 
 fn wanted_by_owner(policy: &SitePolicy, evidence: &Evidence<'_>) -> Vec<Reason> {
     let mut reasons = reasons_for(evidence, &HOLDING);
-    if policy.hold_link_count.is_some() && evidence.has(&checks::LINK_COUNT) {
+    if policy.hold_link_count.is_some() && evidence.has(&signals::LINK_COUNT) {
         reasons.push(reason("link-count", "It has as many links as the site wants to see first."));
     }
-    if policy.hold_first_time_author && evidence.has(&checks::FIRST_TIME_AUTHOR) {
+    if policy.hold_first_time_author && evidence.has(&signals::FIRST_TIME_AUTHOR) {
         reasons.push(reason("first-time-author", "The author has no approved comment yet."));
     }
     if policy.hold_all {
@@ -167,7 +167,7 @@ fn approval(would_hold: bool, evidence: &Evidence<'_>) -> Reason {
     if !would_hold {
         return reason("score-below-hold-threshold", "The score is too low to hold.");
     }
-    if evidence.has(&checks::NEAR_APPROVED) {
+    if evidence.has(&signals::NEAR_APPROVED) {
         return reason("near-approved", "A person approved a text much like this one.");
     }
     reason("known-good-author", "The author's comments were welcome before.")
@@ -190,7 +190,7 @@ mod tests {
         Score { probability, raw_score, contributions: Vec::new(), model_version: "test".into() }
     }
 
-    fn signals(names: &[&str]) -> Vec<Signal> {
+    fn found(names: &[&str]) -> Vec<Signal> {
         let signal = |name: &&str| Signal {
             name: SignalName::from_stored((*name).to_owned()),
             weight: LogOdds::ZERO,
@@ -206,7 +206,7 @@ mod tests {
         degraded: &[Degraded],
     ) -> (Verdict, Vec<String>, bool) {
         let score = probability.map(score);
-        let evidence = Evidence { score: score.as_ref(), signals: &signals(names), degraded };
+        let evidence = Evidence { score: score.as_ref(), signals: &found(names), degraded };
         let decision = decide(policy, &THRESHOLDS, &evidence);
         let names = decision.reasons.iter().map(|reason| reason.name.to_string()).collect();
         (decision.verdict, names, decision.discard)
@@ -321,9 +321,9 @@ mod tests {
 
     /// Signals that speak for spam or ask for a closer look.
     fn incriminating() -> Vec<&'static str> {
-        let good = [checks::NEAR_APPROVED, checks::KNOWN_GOOD_AUTHOR];
+        let good = [signals::NEAR_APPROVED, signals::KNOWN_GOOD_AUTHOR];
         let leak = |name: &SignalName| &*name.as_str().to_owned().leak();
-        checks::ALL_SIGNALS.iter().filter(|name| !good.contains(name)).map(leak).collect()
+        signals::ALL_SIGNALS.iter().filter(|name| !good.contains(name)).map(leak).collect()
     }
 
     fn policies() -> impl Strategy<Value = SitePolicy> {

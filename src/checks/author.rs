@@ -1,6 +1,7 @@
 //! How the author fared on this site.
 
-use super::{CheckInput, FIRST_TIME_AUTHOR, Findings, KNOWN_BAD_AUTHOR, KNOWN_GOOD_AUTHOR};
+use super::{CheckInput, Findings};
+use crate::domain::signals::{FIRST_TIME_AUTHOR, KNOWN_BAD_AUTHOR, KNOWN_GOOD_AUTHOR};
 
 /// Approved comments that make an author known. One is cheap to get for a spammer who starts
 /// with praise.

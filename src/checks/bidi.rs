@@ -2,7 +2,8 @@
 
 use unicode_script::Script;
 
-use super::{BIDI_CONTROLS, CheckInput, Findings};
+use super::{CheckInput, Findings};
+use crate::domain::signals::BIDI_CONTROLS;
 
 /// Finds `bidi-controls`: overrides anywhere, embeddings and isolates in texts that are not
 /// written from right to left and have no use for them.

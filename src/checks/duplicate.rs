@@ -1,7 +1,8 @@
 //! Texts that were sent before, and what people called them.
 
-use super::{CheckInput, EXACT_DUPLICATE, Findings, NEAR_APPROVED, NEAR_DUPLICATE, NEAR_REJECTED};
+use super::{CheckInput, Findings};
 use crate::domain::Label;
+use crate::domain::signals::{EXACT_DUPLICATE, NEAR_APPROVED, NEAR_DUPLICATE, NEAR_REJECTED};
 
 /// Words below which different people send the same text in good faith ("Thank you!").
 const WORD_COUNT_MIN: u32 = 4;

@@ -1,6 +1,7 @@
 //! The time between showing the form and sending it.
 
-use super::{CheckInput, Findings, TOO_FAST};
+use super::{CheckInput, Findings};
+use crate::domain::signals::TOO_FAST;
 
 /// Finds `too-fast`: sooner than the site's `elapsed_ms_min`.
 pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {

@@ -1,6 +1,7 @@
 //! What the author's address says, of which only traits are left.
 
-use super::{CheckInput, DISPOSABLE_ADDRESS, Findings, ROLE_ADDRESS};
+use super::{CheckInput, Findings};
+use crate::domain::signals::{DISPOSABLE_ADDRESS, ROLE_ADDRESS};
 
 /// Finds `disposable-address` and `role-address`.
 pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {

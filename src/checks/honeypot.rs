@@ -1,7 +1,8 @@
 //! The form's hidden field.
 
-use super::{CheckInput, Findings, HONEYPOT_FILLED};
+use super::{CheckInput, Findings};
 use crate::domain::Honeypot;
+use crate::domain::signals::HONEYPOT_FILLED;
 
 /// Finds `honeypot-filled`.
 pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {

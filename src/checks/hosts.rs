@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{CheckInput, Findings, HOST_BLOCKLISTED};
+use super::{CheckInput, Findings};
+use crate::domain::signals::HOST_BLOCKLISTED;
 use crate::text::Link;
 
 /// Finds `host-blocklisted`, in the comment and in the author's website.

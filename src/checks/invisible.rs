@@ -1,6 +1,7 @@
 //! Invisible characters inside words.
 
-use super::{CheckInput, Findings, INVISIBLE_CHARACTERS};
+use super::{CheckInput, Findings};
+use crate::domain::signals::INVISIBLE_CHARACTERS;
 
 /// Characters from which it is no single left-over of a web page (soft hyphens are copied along).
 const COUNT_MIN: u32 = 2;

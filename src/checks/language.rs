@@ -2,7 +2,8 @@
 
 use unicode_script::Script;
 
-use super::{CheckInput, Findings, UNEXPECTED_LANGUAGE};
+use super::{CheckInput, Findings};
+use crate::domain::signals::UNEXPECTED_LANGUAGE;
 
 /// Letters below which a text says too little about its language.
 const LETTER_COUNT_MIN: u32 = 20;

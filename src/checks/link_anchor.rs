@@ -1,6 +1,7 @@
 //! Links that show one site and lead to another.
 
-use super::{CheckInput, Findings, LINK_ANCHOR_MISMATCH};
+use super::{CheckInput, Findings};
+use crate::domain::signals::LINK_ANCHOR_MISMATCH;
 use crate::text::find_links;
 
 /// Links looked at. A comment with more is found by `link-count`.

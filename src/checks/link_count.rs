@@ -1,6 +1,7 @@
 //! How many links the comment has.
 
-use super::{CheckInput, Findings, LINK_COUNT, hosts};
+use super::{CheckInput, Findings, hosts};
+use crate::domain::signals::LINK_COUNT;
 
 /// Links from which a comment counts as full of them, if the site sets no number. WordPress
 /// holds from two on; in our ham corpora one comment in a hundred has three or more.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use super::{CheckInput, Findings, LINK_SHORTENER, hosts};
+use super::{CheckInput, Findings, hosts};
+use crate::domain::signals::LINK_SHORTENER;
 
 static SHORTENERS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let lines = include_str!("shorteners.txt").lines();

@@ -1,6 +1,7 @@
 //! Markup that a plain comment form does not take, so that mostly robots send it.
 
-use super::{BBCODE_MARKUP, CheckInput, Findings, HTML_MARKUP};
+use super::{CheckInput, Findings};
+use crate::domain::signals::{BBCODE_MARKUP, HTML_MARKUP};
 
 /// BBCode tags without a link that make a comment suspicious: forum users out of habit use one
 /// pair.

@@ -18,7 +18,6 @@ mod link_count;
 mod link_shortener;
 mod markup;
 mod name;
-mod names;
 mod page;
 mod repeats;
 mod scripts;
@@ -33,7 +32,6 @@ use time::OffsetDateTime;
 use crate::domain::{AuthorRecord, BlindSubmission, Neighbours, Signal, SignalName, SitePolicy};
 use crate::text::Analysis;
 
-pub use names::*;
 pub use site_rules::SiteRules;
 pub use weights::is_learnt;
 

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use super::{CheckInput, Findings, KEYWORD_NAME};
+use super::{CheckInput, Findings};
+use crate::domain::signals::KEYWORD_NAME;
 use crate::text::find_links;
 
 /// Words of a name from which it reads like a search query. Spanish and Arabic names have up to

@@ -2,7 +2,8 @@
 
 use time::Duration;
 
-use super::{CheckInput, Findings, PAGE_CLOSED, PARENT_HELD};
+use super::{CheckInput, Findings};
+use crate::domain::signals::{PAGE_CLOSED, PARENT_HELD};
 
 /// Finds `page-closed`: the caller said so, or the page is older than the site allows.
 pub fn check_closed(input: &CheckInput<'_>, findings: &mut Findings) {

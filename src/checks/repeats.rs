@@ -1,6 +1,7 @@
 //! The same again and again.
 
-use super::{CheckInput, Findings, REPEATS};
+use super::{CheckInput, Findings};
+use crate::domain::signals::REPEATS;
 
 /// Length of a run of one character that is more than an ellipsis or a long-drawn word.
 const RUN_MIN: u32 = 10;

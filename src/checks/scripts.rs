@@ -1,6 +1,7 @@
 //! Letters of one script among those of another.
 
-use super::{CheckInput, Findings, LOOK_ALIKE_LETTERS, MIXED_SCRIPTS};
+use super::{CheckInput, Findings};
+use crate::domain::signals::{LOOK_ALIKE_LETTERS, MIXED_SCRIPTS};
 
 /// Folded letters from which it is no slip of the keyboard.
 const CONFUSABLES_MIN: u32 = 2;

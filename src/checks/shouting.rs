@@ -1,6 +1,7 @@
 //! Capital letters.
 
-use super::{CheckInput, Findings, SHOUTING};
+use super::{CheckInput, Findings};
+use crate::domain::signals::SHOUTING;
 
 /// Letters below which abbreviations decide the share.
 const CASED_COUNT_MIN: u32 = 15;

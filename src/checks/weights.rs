@@ -37,7 +37,7 @@ pub fn is_learnt(name: &SignalName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::ALL_SIGNALS;
+    use crate::domain::signals::ALL_SIGNALS;
 
     #[test]
     fn every_signal_has_one_entry_and_every_entry_a_signal() {

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::{CheckInput, Findings, WORD_LIST_HOLD, WORD_LIST_REJECT};
+use super::{CheckInput, Findings};
+use crate::domain::signals::{WORD_LIST_HOLD, WORD_LIST_REJECT};
 use crate::text::{Disguise, normalize};
 
 /// Words named in a finding.

@@ -1,6 +1,7 @@
 //! Letters under piles of marks.
 
-use super::{CheckInput, Findings, ZALGO};
+use super::{CheckInput, Findings};
+use crate::domain::signals::ZALGO;
 
 /// Piles from which it is no slip.
 const COUNT_MIN: u32 = 2;

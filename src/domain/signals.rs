@@ -1,6 +1,6 @@
 //! The names of all signals. A name never changes its meaning.
 
-use crate::domain::SignalName;
+use super::SignalName;
 
 macro_rules! signals {
     ($($(#[doc = $doc:literal])+ $constant:ident = $name:literal;)+) => {
