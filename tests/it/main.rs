@@ -1,1 +1,3 @@
-fn main() {}
+//! All integration tests, in one binary so that they link once.
+
+mod checks;
