@@ -1,1 +1,3 @@
-fn main() {}
+//! The one integration test binary: one link step instead of one a file.
+
+mod contract;
