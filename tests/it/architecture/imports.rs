@@ -85,8 +85,14 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     (&["redis"], &["limits"], "redis only in `limits`"),
     (
         &["linfa"],
-        &["classifier::train", "classifier::calibrate", "classifier::evaluate", "classifier::csr"],
-        "linfa only in `classifier::{train, calibrate, evaluate, csr}`",
+        &[
+            "classifier::train",
+            "classifier::calibrate",
+            "classifier::evaluate",
+            "classifier::csr",
+            "classifier::recipe",
+        ],
+        "linfa only in `classifier::{train, calibrate, evaluate, csr, recipe}`",
     ),
     (&["clap"], &["cli"], "clap only in `cli` and main.rs"),
     (&["indicatif"], &["cli"], "progress bars only in `cli`"),
