@@ -3,10 +3,11 @@
 set -eu
 
 missing=""
-# program:Debian package
-for pair in redis-server:redis-server; do
-    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
-done
+# need PROGRAM PACKAGE: notes the Debian package if the program is not there.
+need() {
+    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need redis-server redis-server
 [ -n "$missing" ] || exit 0
 
 root=""
