@@ -379,6 +379,8 @@ pub trait Clock: Send + Sync + 'static {
 pub trait Random: Send + Sync + 'static {
     /// Fresh bytes of a cryptographic source.
     fn bytes32(&self) -> [u8; 32];
+    /// A fresh random UUID (version 4).
+    fn uuid(&self) -> Uuid;
     /// A fresh comment id for a check at `time`.
     fn comment_id(&self, time: OffsetDateTime) -> CommentId;
 }
