@@ -1,1 +1,5 @@
-fn main() {}
+//! The one integration test binary: one link step instead of one a file.
+
+mod architecture;
+mod contract;
+mod training_data;
