@@ -1,0 +1,3 @@
+//! Helpers named for what a user does.
+
+pub mod service;
