@@ -64,9 +64,10 @@ def find_service(arguments) -> SimpleNamespace:
     key = arguments.key or first.get("key")
     if not server or not key:
         sys.exit(f"{arguments.first_site} is not there: give --server and --key, or --first-site")
+    site = first.get("site")
     return SimpleNamespace(
         server=server.removeprefix("http://"),
-        site=first.get("site"),
+        site=site and f"sites/{site.removeprefix('sites/')}",
         metadata=[("authorization", f"Bearer {key}")],
     )
 
