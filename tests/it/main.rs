@@ -1,1 +1,5 @@
-fn main() {}
+//! All integration tests, in one binary so that they link once.
+
+mod store;
+mod store_faults;
+mod support;
