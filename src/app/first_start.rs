@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BindError;
 use crate::domain::{KeyScope, SitePolicy};
-use crate::moderation::{Moderation, ModerationError};
+use crate::moderation::{Actor, Moderation, ModerationError};
 
 /// The id of the first site.
 const FIRST_SITE: &str = "default";
@@ -59,9 +59,12 @@ pub(super) async fn ensure(
     }
     let id = FIRST_SITE.parse().expect("a DNS label");
     let policy = SitePolicy::default();
-    let site = moderation.create_site(id, "First site".into(), policy).await.map_err(failed)?;
+    let actor = Actor::first_start();
+    let site = moderation.create_site(&actor, id, "First site".into(), policy).await;
+    let site = site.map_err(failed)?;
     let scopes = KeyScope::ALL.to_vec();
-    let key = moderation.create_key(&site.id, "first key".into(), scopes).await.map_err(failed)?;
+    let key = moderation.create_key(&actor, &site.id, "first key".into(), scopes).await;
+    let key = key.map_err(failed)?;
     let first = FirstSite {
         site: site.id.to_string(),
         key: key.secret,

@@ -80,7 +80,7 @@ impl Comments {
         &self,
         caller: &Caller,
         name: &str,
-    ) -> Result<(Site, CommentId), ModerationError> {
+    ) -> Result<(Arc<Site>, CommentId), ModerationError> {
         let (site_id, id) = CommentId::from_name(name).map_err(|error| bad_name("name", &error))?;
         caller.require(&site_id, KeyScope::Check)?;
         Ok((self.moderation.site(&site_id).await?, id))

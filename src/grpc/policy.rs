@@ -184,7 +184,7 @@ fn limits_from_wire(
 /// # Errors
 /// `Invalid` for a path that is not a field of the site.
 pub(super) fn apply_mask(
-    stored: Site,
+    stored: &Site,
     sent: proto::Site,
     mask: Option<prost_types::FieldMask>,
 ) -> Result<(String, SitePolicy), ModerationError> {
@@ -192,8 +192,8 @@ pub(super) fn apply_mask(
     if paths.is_empty() || paths == ["*"] {
         return Ok((sent.display_name, from_wire(sent.policy)?));
     }
-    let mut display_name = stored.display_name;
-    let mut policy = to_wire(stored.policy);
+    let mut display_name = stored.display_name.clone();
+    let mut policy = to_wire(stored.policy.clone());
     let sent_policy = sent.policy.unwrap_or_default();
     for path in &paths {
         match path.split_once('.') {

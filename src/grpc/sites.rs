@@ -38,14 +38,14 @@ impl Sites {
         &self,
         request: Request<proto::CreateSiteRequest>,
     ) -> Result<proto::CreateSiteResponse, ModerationError> {
-        let (_, request) = self.administrator(request).await?;
+        let (caller, request) = self.administrator(request).await?;
         let id: SiteId = request
             .site_id
             .parse()
             .map_err(|error| super::comments::bad_name("site_id", &error))?;
         let site = request.site.unwrap_or_default();
         let policy = policy::from_wire(site.policy)?;
-        let site = self.moderation.create_site(id, site.display_name, policy).await?;
+        let site = self.moderation.create_site(&caller.actor(), id, site.display_name, policy).await?;
         Ok(proto::CreateSiteResponse { site: Some(policy::site(site)) })
     }
 
@@ -57,7 +57,7 @@ impl Sites {
         let id = site_id("name", &request.get_ref().name)?;
         caller.require_reader(&id)?;
         let site = self.moderation.site(&id).await?;
-        Ok(proto::GetSiteResponse { site: Some(policy::site(site)) })
+        Ok(proto::GetSiteResponse { site: Some(policy::site((*site).clone())) })
     }
 
     async fn list(
@@ -95,9 +95,10 @@ impl Sites {
             "" => stored.revision,
             etag => etag.parse().map_err(|_| ModerationError::Conflict("site"))?,
         };
-        let (display_name, policy) = policy::apply_mask(stored, sent, request.update_mask)?;
+        let (display_name, policy) = policy::apply_mask(&stored, sent, request.update_mask)?;
+        let actor = caller.actor();
         let updated =
-            self.moderation.update_site(&caller, &id, Some(revision), display_name, policy).await?;
+            self.moderation.update_site(&actor, &id, Some(revision), display_name, policy).await?;
         Ok(proto::UpdateSiteResponse { site: Some(policy::site(updated)) })
     }
 
@@ -105,10 +106,12 @@ impl Sites {
         &self,
         request: Request<proto::CreateKeyRequest>,
     ) -> Result<proto::CreateKeyResponse, ModerationError> {
-        let (_, request) = self.administrator(request).await?;
+        let (caller, request) = self.administrator(request).await?;
         let site = site_id("parent", &request.parent)?;
         let scopes = policy::scopes(&request.scopes)?;
-        let key = self.moderation.create_key(&site, request.display_name, scopes).await?;
+        let actor = caller.actor();
+        let key =
+            self.moderation.create_key(&actor, &site, request.display_name, scopes).await?;
         Ok(proto::CreateKeyResponse { key: Some(policy::key(key.record)), secret: key.secret })
     }
 
@@ -140,9 +143,9 @@ impl Sites {
         &self,
         request: Request<proto::RevokeKeyRequest>,
     ) -> Result<proto::RevokeKeyResponse, ModerationError> {
-        let (_, request) = self.administrator(request).await?;
+        let (caller, request) = self.administrator(request).await?;
         let (site, id) = key_name(&request.name)?;
-        let key = self.moderation.revoke_key(&site, id).await?;
+        let key = self.moderation.revoke_key(&caller.actor(), &site, id).await?;
         Ok(proto::RevokeKeyResponse { key: Some(policy::key(key)) })
     }
 }

@@ -1,8 +1,8 @@
 //! Who may call what: API keys and their scopes.
 
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
+use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use super::ports::KeyRecord;
 use super::{Moderation, ModerationError};
 use crate::domain::{KeyScope, SiteId};
@@ -21,16 +21,32 @@ pub(super) fn key_hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
+/// Who did something, as the audit log has it: never an address.
+#[derive(Debug, Clone)]
+pub struct Actor(String);
+
+impl Actor {
+    /// The service itself, at its first start.
+    pub fn first_start() -> Self {
+        Self("first-start".into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Who calls, as its key says.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    key: KeyRecord,
+    key: Arc<KeyRecord>,
 }
 
 impl Caller {
-    /// The id of the key, for the audit log.
-    pub fn key_id(&self) -> Uuid {
-        self.key.id
+    /// The caller, for the audit log.
+    pub fn actor(&self) -> Actor {
+        Actor(format!("key:{}", self.key.id))
     }
 
     /// Passes a key of `site` with `scope`.

@@ -11,7 +11,7 @@ mod sites;
 
 use std::sync::Arc;
 
-pub use access::Caller;
+pub use access::{Actor, Caller};
 pub use check::Answer;
 pub use error::ModerationError;
 pub use feedback::Feedback;

@@ -1,8 +1,10 @@
 //! Creating sites and keys, setting policies.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
-use super::access::{Caller, key_hash, key_secret};
+use super::access::{Actor, key_hash, key_secret};
 use super::ports::KeyRecord;
 use super::{Moderation, ModerationError};
 use crate::domain::{FieldViolation, KeyScope, Site, SiteId, SitePolicy, SiteSecret};
@@ -25,6 +27,7 @@ impl Moderation {
     /// Invalid fields, `AlreadyExists`, `Unavailable`.
     pub async fn create_site(
         &self,
+        actor: &Actor,
         id: SiteId,
         display_name: String,
         policy: SitePolicy,
@@ -38,7 +41,8 @@ impl Moderation {
             revision: 1,
             create_time: self.clock.now(),
         };
-        self.store.create_site(site.clone()).await.map_err(ModerationError::store("site"))?;
+        let created = self.store.create_site(site.clone(), actor.as_str()).await;
+        created.map_err(ModerationError::store("site"))?;
         Ok(site)
     }
 
@@ -46,7 +50,7 @@ impl Moderation {
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
-    pub async fn site(&self, id: &SiteId) -> Result<Site, ModerationError> {
+    pub async fn site(&self, id: &SiteId) -> Result<Arc<Site>, ModerationError> {
         let site = self.store.get_site(id).await.map_err(ModerationError::Unavailable)?;
         site.ok_or(ModerationError::NotFound("site"))
     }
@@ -69,16 +73,15 @@ impl Moderation {
     /// Invalid fields, `NotFound`, `Conflict` if `revision` is outdated, `Unavailable`.
     pub async fn update_site(
         &self,
-        caller: &Caller,
+        actor: &Actor,
         id: &SiteId,
         revision: Option<i64>,
         display_name: String,
         policy: SitePolicy,
     ) -> Result<Site, ModerationError> {
         validate(&display_name, &policy)?;
-        let actor = format!("key:{}", caller.key_id());
         let now = self.clock.now();
-        let updated = self.store.update_site(id, revision, display_name, policy, &actor, now).await;
+        let updated = self.store.update_site(id, revision, display_name, policy, actor.as_str(), now).await;
         updated.map_err(ModerationError::store("site"))
     }
 
@@ -88,6 +91,7 @@ impl Moderation {
     /// Invalid fields, `NotFound`, `Unavailable`.
     pub async fn create_key(
         &self,
+        actor: &Actor,
         site: &SiteId,
         display_name: String,
         mut scopes: Vec<KeyScope>,
@@ -109,7 +113,8 @@ impl Moderation {
             create_time: self.clock.now(),
             revoke_time: None,
         };
-        self.store.create_key(record.clone()).await.map_err(ModerationError::store("key"))?;
+        let created = self.store.create_key(record.clone(), actor.as_str()).await;
+        created.map_err(ModerationError::store("key"))?;
         Ok(NewKey { record, secret })
     }
 
@@ -126,8 +131,14 @@ impl Moderation {
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
-    pub async fn revoke_key(&self, site: &SiteId, id: Uuid) -> Result<KeyRecord, ModerationError> {
-        let revoked = self.store.revoke_key(site, id, self.clock.now()).await;
+    pub async fn revoke_key(
+        &self,
+        actor: &Actor,
+        site: &SiteId,
+        id: Uuid,
+    ) -> Result<KeyRecord, ModerationError> {
+        let now = self.clock.now();
+        let revoked = self.store.revoke_key(site, id, actor.as_str(), now).await;
         revoked.map_err(ModerationError::store("key"))
     }
 }

@@ -1,5 +1,13 @@
-//! The one integration test binary: one link step instead of one a file.
+//! All integration tests, in one binary so that they link once.
 
 mod architecture;
 mod contract;
+mod contract_of_comments;
+mod contract_of_sites;
+mod operating;
+mod privacy;
+mod store;
+mod store_faults;
+mod support;
 mod training_data;
+mod wire;

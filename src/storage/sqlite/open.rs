@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -15,6 +15,8 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_rec
 pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;
 /// How long to wait for another connection, such as an operator's shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait for the owner before this one, which may just be ending.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// Pages of WAL after which its content is moved into the database: 16 MiB. A checkpoint costs
 /// two fsyncs and stalls the writer, so not too often; a long WAL slows down the next start.
 const CHECKPOINT_PAGES: i32 = 4_096;
@@ -102,10 +104,16 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = private_file(Path::new(&name)).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(source)) => Err(io(source)),
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(LOCK_TIMEOUT / 50);
+            }
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
     }
 }
 

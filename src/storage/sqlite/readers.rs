@@ -14,15 +14,15 @@ use super::open::open_reader;
 
 /// A pool of reading connections.
 pub(super) struct Readers {
-    idle: Arc<Idle>,
+    idle: Arc<Mutex<Idle>>,
     permits: Arc<Semaphore>,
     count: u32,
 }
 
 struct Idle {
-    connections: Mutex<Vec<Connection>>,
+    connections: Vec<Connection>,
     /// Held so that no other process owns the file while this one still reads it.
-    _lock: Arc<File>,
+    lock: Option<Arc<File>>,
 }
 
 impl Readers {
@@ -30,7 +30,7 @@ impl Readers {
         let count = count.max(1);
         let connections = (0..count).map(|_| open_reader(path)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            idle: Arc::new(Idle { connections: Mutex::new(connections), _lock: lock }),
+            idle: Arc::new(Mutex::new(Idle { connections, lock: Some(lock) })),
             permits: Arc::new(Semaphore::new(count)),
             count: count as u32,
         })
@@ -63,26 +63,29 @@ impl Readers {
         // Fails only if they were closed before.
         if self.permits.acquire_many(self.count).await.is_ok() {
             self.permits.close();
-            self.idle.connections.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.connections.clear();
+            idle.lock = None;
         }
     }
 }
 
 /// A connection that returns to the pool also when the work panics.
 struct Lease {
-    idle: Arc<Idle>,
+    idle: Arc<Mutex<Idle>>,
     connection: Option<Connection>,
 }
 
 impl Lease {
-    fn new(idle: Arc<Idle>) -> Self {
-        let connection = idle.connections.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    fn new(idle: Arc<Mutex<Idle>>) -> Self {
+        let connection = idle.lock().unwrap_or_else(PoisonError::into_inner).connections.pop();
         Self { idle, connection }
     }
 
     fn give_back(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.idle.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.connections.push(connection);
         }
     }
 }

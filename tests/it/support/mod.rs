@@ -1,3 +1,4 @@
-//! Helpers named for what a user does.
+//! What several tests need.
 
+pub mod records;
 pub mod service;
