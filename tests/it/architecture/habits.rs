@@ -1,6 +1,6 @@
 //! Sizes, documentation, left-overs, and what may not reach a log.
 
-use proc_macro2::TokenTree;
+use proc_macro2::{TokenStream, TokenTree};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 
@@ -167,4 +167,17 @@ fn inline(literal: &str) -> Option<&'static &'static str> {
     PERSONAL.iter().find(|word| {
         literal.contains(&format!("{{{word}}}")) || literal.contains(&format!("{{{word}:"))
     })
+}
+
+/// Where a source file embeds a file whose name has this ending, as `path:line`.
+pub fn embedded(source: &Source, ending: &str) -> Vec<String> {
+    source
+        .macro_calls()
+        .into_iter()
+        .filter(|(name, _, arguments)| {
+            let arguments: TokenStream = arguments.iter().cloned().collect();
+            name == "include_bytes" && arguments.to_string().contains(ending)
+        })
+        .map(|(_, line, _)| format!("{}:{line}", source.path))
+        .collect()
 }

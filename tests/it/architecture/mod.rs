@@ -80,6 +80,24 @@ fn logs_name_no_personal_data() {
     hold_everywhere(habits::logs);
 }
 
+/// Bytes of the bundled weights: every clone and every binary carries them.
+const WEIGHTS_BYTES_MAX: u64 = 8 << 20;
+
+#[test]
+fn the_weights_are_embedded_once() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let embedded: Vec<String> = Source::read_crate(root)
+        .iter()
+        .filter(|source| !source.is_test)
+        .flat_map(|source| habits::embedded(source, ".rgmodel"))
+        .collect();
+    assert_eq!(embedded.len(), 1, "the bundled model is embedded at one place: {embedded:?}");
+    assert!(embedded[0].starts_with("src/classifier"), "the classifier embeds it: {embedded:?}");
+    let weights = root.join("model/base.rgmodel");
+    let size = std::fs::metadata(&weights).unwrap_or_else(|error| panic!("{weights:?}: {error}"));
+    assert!(size.len() <= WEIGHTS_BYTES_MAX, "{} bytes of weights", size.len());
+}
+
 #[test]
 fn arrows_are_noticed_when_they_turn_round() {
     for (path, text) in [
@@ -221,6 +239,13 @@ fn missing_docs_and_left_overs_are_noticed() {
     }
     let innocent = "//! todo!\nfn todo() { g(\"dbg!\"); }";
     assert_eq!(objections(habits::left_overs, "src/app.rs", innocent), 0);
+}
+
+#[test]
+fn embedded_files_are_noticed() {
+    let text = "//! include_bytes!(\"x.rgmodel\")\nconst A: &[u8] = include_bytes!(\"a.rgmodel\");";
+    let found = habits::embedded(&Source::parse("src/classifier/mod.rs", text), ".rgmodel");
+    assert_eq!(found, ["src/classifier/mod.rs:2"]);
 }
 
 #[test]
