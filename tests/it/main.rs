@@ -4,6 +4,7 @@ mod architecture;
 mod contract;
 mod contract_of_comments;
 mod contract_of_sites;
+mod documentation;
 mod operating;
 mod privacy;
 mod store;

@@ -135,11 +135,10 @@ const IMPURE_WORDS: &[&str] = &[
     "stdin",
     "stdout",
     "stderr",
-    "println",
-    "print",
-    "eprintln",
-    "eprint",
 ];
+
+/// Macros that a pure module does not call.
+const IMPURE_MACROS: &[&str] = &["println", "print", "eprintln", "eprint"];
 
 /// Words with which a string of SQL begins.
 const SQL: &[&str] =
@@ -234,8 +233,9 @@ pub fn purity(source: &Source) -> Vec<Finding> {
             findings.push(Finding::new(source, reference.line, sentence(path)));
         }
     }
-    for (ident, _) in source.idents() {
-        if let Some(word) = IMPURE_WORDS.iter().find(|word| ident == **word) {
+    for (ident, call) in source.idents() {
+        let macros = IMPURE_MACROS.iter().filter(|_| call);
+        if let Some(word) = IMPURE_WORDS.iter().chain(macros).find(|word| ident == **word) {
             findings.push(Finding::new(source, ident.span().start().line, sentence(word)));
         }
     }
