@@ -1,5 +1,6 @@
 //! Puts the parts together: from a configuration to listening ports, from there to the end.
 
+pub mod diagnosis;
 mod first_start;
 mod system;
 mod workers;
@@ -23,7 +24,7 @@ use crate::http::{self, Readiness};
 use crate::limits::{FallbackLimiter, MemoryLimiter, MemoryRecentContent};
 use crate::moderation::ports::{Limiter, RecentContent, Store};
 use crate::moderation::{Moderation, Ports, Scorer};
-use crate::storage::SqliteStore;
+use crate::storage::{SqliteOptions, SqliteStore};
 use system::{SystemClock, SystemRandom};
 use workers::Workers;
 
@@ -180,7 +181,7 @@ async fn open_store(config: &Config) -> Result<Arc<dyn Store>, BindError> {
     std::fs::create_dir_all(data_dir)
         .map_err(|error| BindError::Storage(format!("{}: {error}", data_dir.display())))?;
     let path = config.storage.database();
-    let store = SqliteStore::open(&path)
+    let store = SqliteStore::open(&path, SqliteOptions::default())
         .await
         .map_err(|error| BindError::Storage(format!("{}: {error}", path.display())))?;
     Ok(Arc::new(store))

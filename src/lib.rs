@@ -5,7 +5,10 @@
 
 pub mod domain;
 pub mod text;
+pub mod checks;
+pub mod classifier;
 pub mod moderation;
+pub mod limits;
 pub mod storage;
 pub mod config;
 pub mod telemetry;

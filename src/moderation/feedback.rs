@@ -86,5 +86,5 @@ fn masked(
     if value.trim().is_empty() {
         return Ok(None);
     }
-    Ok(Some(text::address::mask_addresses(&value).0.into_owned()))
+    Ok(Some(text::mask_addresses(&value).0.into_owned()))
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use crate::domain::{AuthorRecord, ContentPrint, Neighbours};
 use crate::domain::{
     CheckedComment, CommentId, Fingerprint, KeyScope, Label, LimitRule, RequestId, Site, SiteId,
     SitePolicy, State,
@@ -70,21 +71,6 @@ pub enum RecordedCheck {
     New,
     /// The same request was recorded before: this is its digest and its comment.
     Repeated(Fingerprint, Box<CheckedComment>),
-}
-
-/// How an author fared on a site so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct AuthorRecord {
-    /// Comments that stand approved.
-    pub approved_count: u32,
-    /// Comments that are held.
-    pub held_count: u32,
-    /// Comments that stand rejected.
-    pub rejected_count: u32,
-    /// Comments that a person, by feedback or decision, called spam.
-    pub spam_label_count: u32,
-    /// Comments that a person called ham.
-    pub ham_label_count: u32,
 }
 
 /// Who said so.
@@ -369,28 +355,8 @@ pub trait Limiter: Send + Sync + 'static {
     /// Takes one from every key if all allow it. `now` is the caller's clock; a shared backend
     /// may use its own.
     async fn take(&self, site: &SiteId, keys: &[LimitKey], now: OffsetDateTime) -> LimitAnswer;
-}
-
-/// Two hashes of a text: one for equality, one for likeness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContentPrint {
-    /// Hash of the normalised text.
-    pub content_hash: u64,
-    /// SimHash of the normalised text.
-    pub simhash: u64,
-    /// Whether the text is long enough for likeness to mean something.
-    pub comparable: bool,
-}
-
-/// What the index knows of texts like this one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Neighbours {
-    /// Recent comments with the same text.
-    pub exact_count: u32,
-    /// Recent comments with nearly the same text, the exact ones included.
-    pub near_count: u32,
-    /// What a person called the nearest labelled one, the newest if several are as near.
-    pub label: Option<Label>,
+    /// Whether the shared counters can be reached now; a sentence if not.
+    async fn ping(&self) -> Result<(), String>;
 }
 
 /// A bounded window of recent texts, per site.

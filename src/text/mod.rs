@@ -6,11 +6,19 @@
 //! hostile it is.
 
 mod address;
+mod analysis;
 mod chars;
 mod confusables;
+mod counts;
+mod hide;
 mod links;
 mod normalize;
+mod print;
 
 pub use address::{find_addresses, mask_addresses};
+pub use analysis::Analysis;
+pub use counts::Counts;
+pub use hide::hide;
 pub use links::{Link, LinkKind, find_links};
 pub use normalize::{Disguise, Normalized, Token, normalize};
+pub use print::content_print;

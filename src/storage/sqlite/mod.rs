@@ -17,6 +17,7 @@
 
 mod cache;
 mod error;
+mod maintenance;
 mod open;
 mod readers;
 mod rows;

@@ -84,6 +84,14 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// Its pages are not whole.
+    #[error("{path} is damaged: {found}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found.
+        found: String,
+    },
     /// SQLite refused.
     #[error("{path}: {source}")]
     Sqlite {
@@ -156,7 +164,8 @@ fn connect(path: &Path, cache_kib: i32) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn check_owner(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+/// Refuses files of other programs and of newer ones of ours.
+pub(super) fn check_owner(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let table_count: i64 = connection

@@ -60,10 +60,10 @@ impl Decoder {
         if chars::is_space(c) {
             unit.c = ' ';
         }
-        if let Some(from) = self.entity {
-            if self.close_entity(from, unit) {
-                return;
-            }
+        if let Some(from) = self.entity
+            && self.close_entity(from, unit)
+        {
+            return;
         }
         if unit.c == ' ' && self.units.last().is_some_and(|last| last.c == ' ') {
             if let Some(last) = self.units.last_mut() {

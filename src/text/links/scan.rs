@@ -238,10 +238,10 @@ fn address_at(text: &str, start: usize) -> Option<Address> {
     name.push_str(&text[from..end]);
     // Chinese or Thai may follow an address without a space.
     let plain = name.len() == end - from;
-    if let Some(at) = name.find(|c| chars::unspaced(c).is_some()).filter(|_| plain) {
-        if let Some(host) = host::canonical(&name[..at]).filter(|host| host.known_suffix) {
-            return Some(path_after(text, end - (name.len() - at), host));
-        }
+    if let Some(at) = name.find(|c| chars::unspaced(c).is_some()).filter(|_| plain)
+        && let Some(host) = host::canonical(&name[..at]).filter(|host| host.known_suffix)
+    {
+        return Some(path_after(text, end - (name.len() - at), host));
     }
     let without_port = name.split(':').next().unwrap_or_default();
     let host = host::canonical(without_port.trim_end_matches(|c: char| !is_host(c)))?;
