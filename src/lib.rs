@@ -5,11 +5,13 @@
 
 pub mod domain;
 pub mod text;
+pub mod features;
 pub mod checks;
 pub mod classifier;
+pub mod policy;
 pub mod moderation;
-pub mod limits;
 pub mod storage;
+pub mod limits;
 pub mod config;
 pub mod telemetry;
 pub mod grpc;

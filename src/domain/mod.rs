@@ -12,6 +12,7 @@ mod ids;
 mod ip;
 mod score;
 mod signal;
+pub mod signals;
 mod site;
 mod submission;
 mod verdict;

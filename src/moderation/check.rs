@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::ports::{ContentPrint, LimitKey, LimitKind, LimitOutcome, RecordedCheck, RequestMark};
-use super::{Moderation, ModerationError};
+use super::ports::{
+    LimitKey, LimitKind, LimitOutcome, RecordedCheck, RequestMark, StoreError,
+};
+use super::{Judgement, Moderation, ModerationError};
 use crate::checks::Facts;
 use crate::domain::{
-    BlindSubmission, CheckedComment, Degraded, Fingerprint, RawSubmission, RequestId, Site, State,
-    Submission,
+    BlindSubmission, CheckedComment, CommentId, ContentPrint, Degraded, Fingerprint,
+    RawSubmission, RequestId, Site, State, Submission,
 };
-use crate::text;
+use crate::text::{self, Analysis};
 
 /// How long the author's record and recent content may take together. SQLite and the in-process
 /// index answer within microseconds; a store across the network that needs longer is in trouble.
@@ -60,11 +62,16 @@ impl Moderation {
             .map_err(ModerationError::Invalid)?;
         let submission = text::hide(submission, &site.secret);
         let now = self.clock.now();
-        let print = text::print::of(&submission);
         let mut degraded = Vec::new();
-        self.limit(site, &submission, &print, now, &mut degraded).await?;
-        let facts = self.facts(site, &submission, &print, now, &mut degraded).await;
-        let comment = self.judge(site, submission, print, &facts, degraded);
+        let (print, judgement) = {
+            let analysis = Analysis::new(&submission);
+            let print = analysis.print;
+            self.limit(site, &submission, &print, now, &mut degraded).await?;
+            let facts = self.facts(site, &submission, &print, now, &mut degraded).await;
+            let rules = self.rules.of(site);
+            (print, self.scorer.judge(&analysis, &rules, &facts, &degraded))
+        };
+        let comment = self.record_of(site, submission, print, judgement, (now, degraded));
         count(&comment);
         let stored = comment.clone();
         let recorded = self.store.record_check(stored, mark).await;
@@ -115,40 +122,55 @@ impl Moderation {
         degraded: &mut Vec<Degraded>,
     ) -> Facts {
         let author = submission.email.as_ref().map(|email| email.folded_fingerprint);
-        let both = async {
+        let all = async {
             let neighbours = self.recent.find(&site.id, print).await?;
-            let record = match author {
+            let author = match author {
                 Some(author) => Some(self.store.author_record(&site.id, author).await?),
                 None => None,
             };
-            Ok::<_, super::ports::StoreError>((neighbours, record))
+            let parent_held = self.parent_held(site, submission).await?;
+            Ok::<_, StoreError>(Facts { neighbours, author, parent_held, now })
         };
-        let (neighbours, author) = match tokio::time::timeout(FACTS_TIMEOUT, both).await {
-            Ok(Ok((neighbours, record))) => (neighbours, record),
+        match tokio::time::timeout(FACTS_TIMEOUT, all).await {
+            Ok(Ok(facts)) => facts,
             failed => {
                 if let Ok(Err(error)) = failed {
                     tracing::error!(site.id = %site.id, error = %error, "the history could not be read");
                 }
                 degraded.push(Degraded::History);
-                (Default::default(), None)
+                Facts::unknown(now)
             }
-        };
-        Facts { neighbours, author, now }
+        }
     }
 
-    /// Evidence, score and verdict: no step from here on can fail.
-    fn judge(
+    /// Whether the comment replies to one that waits for a moderator. Only a parent that is named
+    /// as we named it can be looked up.
+    async fn parent_held(
+        &self,
+        site: &Site,
+        submission: &BlindSubmission,
+    ) -> Result<bool, StoreError> {
+        let parent = submission.parent_comment.as_deref();
+        match parent.and_then(|name| CommentId::from_name(name).ok()) {
+            Some((parent_site, id)) if parent_site == site.id => {
+                let parent = self.store.get_comment(&site.id, id).await?;
+                Ok(parent.is_some_and(|parent| parent.state == State::Held))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// What is stored and answered.
+    fn record_of(
         &self,
         site: &Site,
         submission: BlindSubmission,
         print: ContentPrint,
-        facts: &Facts,
-        degraded: Vec<Degraded>,
+        judgement: Judgement,
+        (now, degraded): (OffsetDateTime, Vec<Degraded>),
     ) -> CheckedComment {
-        let judgement = self.scorer.judge(&submission, &site.policy, facts, &degraded);
         // Whole milliseconds, so that what is answered is what is stored.
-        let millisecond = facts.now.millisecond();
-        let check_time = facts.now.replace_millisecond(millisecond).unwrap_or(facts.now);
+        let check_time = now.replace_millisecond(now.millisecond()).unwrap_or(now);
         CheckedComment {
             id: self.random.comment_id(check_time),
             site: site.id.clone(),
@@ -157,7 +179,7 @@ impl Moderation {
             submission,
             verdict: judgement.decision.verdict,
             state: State::from(judgement.decision.verdict),
-            score: judgement.score,
+            score: Some(judgement.score),
             signals: judgement.signals,
             reasons: judgement.decision.reasons,
             degraded,

@@ -6,6 +6,7 @@ mod error;
 mod feedback;
 mod in_flight;
 pub mod ports;
+mod rules;
 mod scoring;
 mod sites;
 
@@ -19,6 +20,7 @@ pub use scoring::{Judgement, Scorer};
 pub use sites::NewKey;
 
 use in_flight::InFlight;
+use rules::RulesCache;
 use ports::{Clock, Limiter, Random, RecentContent, Store};
 
 /// The use cases of one process, over its ports.
@@ -30,6 +32,7 @@ pub struct Moderation {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     in_flight: InFlight,
+    rules: RulesCache,
 }
 
 /// What the use cases stand on.
@@ -57,6 +60,7 @@ impl Moderation {
             clock: ports.clock,
             random: ports.random,
             in_flight: InFlight::default(),
+            rules: RulesCache::default(),
         }
     }
 }

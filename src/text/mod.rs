@@ -13,12 +13,12 @@ mod counts;
 mod hide;
 mod links;
 mod normalize;
-mod print;
+pub mod print;
 
 pub use address::{find_addresses, mask_addresses};
 pub use analysis::Analysis;
+pub use chars::is_spaced_letter;
 pub use counts::Counts;
 pub use hide::hide;
 pub use links::{Link, LinkKind, find_links};
 pub use normalize::{Disguise, Normalized, Token, normalize};
-pub use print::content_print;

@@ -2,9 +2,9 @@
 
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use super::links::Link;
-use super::normalize::{Normalized, Token};
-use crate::domain::ContentPrint;
+use super::links::{Link, find_links};
+use super::normalize::{Normalized, Token, normalize};
+use crate::domain::{BlindSubmission, CheckedComment, ContentPrint};
 
 /// Shingles from which likeness means something. Seven words have thirteen; below that, thanks
 /// and greetings of different people look alike.
@@ -16,7 +16,7 @@ const SHINGLE_COUNT_MIN: u32 = 13;
 /// (Charikar 2002, 64 bits) is taken over words and pairs of words, or over characters and pairs
 /// of them in scripts without spaces; a link counts as its host, a number as its length, so that
 /// campaigns that only vary these stay together.
-pub fn content_print(text: &Normalized, links: &[Link<'_>]) -> ContentPrint {
+pub(super) fn content_print(text: &Normalized, links: &[Link<'_>]) -> ContentPrint {
     let mut exact = Xxh3Default::new();
     let mut likeness = Likeness::default();
     let mut links = links.iter().peekable();
@@ -43,6 +43,21 @@ pub fn content_print(text: &Normalized, links: &[Link<'_>]) -> ContentPrint {
         content_hash,
         simhash: likeness.digest(),
         comparable: likeness.count >= SHINGLE_COUNT_MIN,
+    }
+}
+
+/// The prints of a submission's comment, for callers that need nothing else of it.
+pub fn of(submission: &BlindSubmission) -> ContentPrint {
+    content_print(&normalize(&submission.text), &find_links(&submission.text))
+}
+
+/// The prints of a recorded comment: those it was recorded with, so that they stay the same
+/// when a later version normalises otherwise.
+pub fn of_comment(comment: &CheckedComment) -> ContentPrint {
+    ContentPrint {
+        content_hash: comment.content_hash,
+        simhash: comment.simhash,
+        comparable: of(&comment.submission).comparable,
     }
 }
 
