@@ -19,10 +19,14 @@ pub use first_start::{FirstSite, FirstStart};
 
 use crate::classifier::Model;
 use crate::config::Config;
+use crate::domain::SiteId;
 use crate::grpc::{GrpcLimits, GrpcService};
 use crate::http::{self, Readiness};
-use crate::limits::{FallbackLimiter, MemoryLimiter, MemoryRecentContent};
-use crate::moderation::ports::{Limiter, RecentContent, Store};
+use crate::limits::{
+    FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions,
+    RedisLimiter, RedisTime,
+};
+use crate::moderation::ports::{Limiter, RecentContent, Store, StoreError};
 use crate::moderation::{Moderation, Ports, Scorer};
 use crate::storage::{SqliteOptions, SqliteStore};
 use system::{SystemClock, SystemRandom};
@@ -76,7 +80,7 @@ impl App {
         let grpc = listen(config.server.grpc_address)?;
         let http = listen(config.server.http_address)?;
         let store = open_store(&config).await?;
-        let recent = Arc::new(MemoryRecentContent::default());
+        let recent = Arc::new(MemoryRecent::new(RecentOptions::default()));
         refill(&*store, &*recent).await?;
         let model_version = model.version().to_owned();
         let ports = Ports {
@@ -188,14 +192,12 @@ async fn open_store(config: &Config) -> Result<Arc<dyn Store>, BindError> {
 }
 
 fn limiter(config: &Config) -> Result<Arc<dyn Limiter>, BindError> {
-    match &config.limits.redis_url {
-        None => Ok(Arc::new(MemoryLimiter::default())),
-        Some(url) => {
-            let limiter = FallbackLimiter::connect(url)
-                .map_err(|error| BindError::Config(format!("limits.redis_url: {error}")))?;
-            Ok(Arc::new(limiter))
-        }
-    }
+    let own = MemoryLimiter::new(MemoryLimits::default());
+    let Some(url) = &config.limits.redis_url else { return Ok(Arc::new(own)) };
+    // The error may repeat the URL, and with it a password; its kind says enough.
+    let shared = RedisLimiter::connect(url, RedisTime::Server)
+        .map_err(|_| BindError::Config("limits.redis_url: not an address of Redis".into()))?;
+    Ok(Arc::new(FallbackLimiter::new(shared, own, FallbackOptions::default())))
 }
 
 fn grpc_limits(config: &Config) -> GrpcLimits {
@@ -206,9 +208,9 @@ fn grpc_limits(config: &Config) -> GrpcLimits {
     }
 }
 
-/// Puts the last comments of every site back into the index of recent content.
+/// Puts the last and the labelled comments of every site back into the index of recent content.
 async fn refill(store: &dyn Store, recent: &dyn RecentContent) -> Result<(), BindError> {
-    let failed = |error: crate::moderation::ports::StoreError| {
+    let failed = |error: StoreError| {
         BindError::Storage(format!("the database cannot be read: {error}"))
     };
     let mut after = None;
@@ -217,16 +219,26 @@ async fn refill(store: &dyn Store, recent: &dyn RecentContent) -> Result<(), Bin
         let Some(last) = sites.last() else { return Ok(()) };
         after = Some(last.id.clone());
         for site in &sites {
-            let mut comments =
-                store.recent_comments(&site.id, RECENT_COUNT_MAX).await.map_err(failed)?;
-            comments.reverse();
-            for comment in comments {
-                let inserted =
-                    recent.insert(&site.id, comment.id, comment.print, comment.label).await;
-                inserted.map_err(failed)?;
-            }
+            refill_site(store, recent, &site.id).await.map_err(failed)?;
         }
     }
+}
+
+async fn refill_site(
+    store: &dyn Store,
+    recent: &dyn RecentContent,
+    site: &SiteId,
+) -> Result<(), StoreError> {
+    // Both come newest first, and the newest is to be put in last.
+    for comment in store.recent_comments(site, RECENT_COUNT_MAX).await?.into_iter().rev() {
+        recent.insert(site, comment.id, comment.print, comment.label).await?;
+    }
+    for comment in store.labelled_comments(site, RECENT_COUNT_MAX).await?.into_iter().rev() {
+        if let Some(label) = comment.label {
+            recent.set_label(site, comment.id, comment.print, label).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Reports readiness for as long as the process serves.

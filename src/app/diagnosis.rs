@@ -2,8 +2,11 @@
 
 use std::net::{SocketAddr, TcpListener};
 
+use super::system::SystemClock;
 use super::{limiter, load_model};
 use crate::config::Config;
+use crate::domain::{Fingerprint, LimitRule};
+use crate::moderation::ports::{Clock, LimitKey, LimitKind};
 use crate::storage::SqliteStore;
 
 /// What was found about one part.
@@ -78,9 +81,15 @@ async fn redis(config: &Config) -> Finding {
     };
     match limiter(config) {
         Err(error) => bad(error.to_string()),
-        Ok(limiter) => match limiter.ping().await {
-            Ok(()) => Finding::Good("Redis answers".into()),
-            Err(error) => bad(format!("Redis: {error}")),
-        },
+        Ok(limiter) => {
+            let rule = LimitRule { burst: 1_000, period_ms: 1 };
+            let value = Fingerprint::from_bytes([0; 16]);
+            let key = LimitKey { kind: LimitKind::Site, value, rule };
+            let site = "replyguard-doctor".parse().expect("a DNS label");
+            match limiter.take(&site, &[key], SystemClock.now()).await.degraded {
+                false => Finding::Good("Redis counts limits".into()),
+                true => bad("Redis does not answer".into()),
+            }
+        }
     }
 }

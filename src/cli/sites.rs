@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use prost::Message;
 use serde_json::Value;
 
 use super::first_site::{connect, refused};
 use super::{Failure, ServiceArgs, block_on};
 use crate::domain::SitePolicy;
-use crate::grpc::client::{Client, Response, Status, policy_to_wire, to_json};
+use crate::grpc::client::{
+    Client, FieldMask, Message, Response, Status, policy_to_wire, to_json,
+};
 use crate::grpc::proto;
 
 /// Arguments of `sites`.
@@ -148,7 +149,7 @@ impl Action {
                         policy: Some(policy),
                         ..proto::Site::default()
                     }),
-                    update_mask: Some(prost_types::FieldMask { paths: vec!["policy".into()] }),
+                    update_mask: Some(FieldMask { paths: vec!["policy".into()] }),
                 };
                 let answer = unwrapped(client.sites.update_site(request).await)?;
                 Ok(vec![shown("Site", &answer.site.unwrap_or_default())])

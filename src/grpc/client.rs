@@ -2,13 +2,14 @@
 
 use std::str::FromStr;
 
-use prost::Message;
+pub use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::Request;
+pub use prost_types::FieldMask;
 pub use tonic::{Code, Response, Status};
 
 use super::policy;

@@ -69,10 +69,9 @@ impl Moderation {
             self.limit(site, &submission, &print, now, &mut degraded).await?;
             let facts = self.facts(site, &submission, &print, now, &mut degraded).await;
             let rules = self.rules.of(site);
-            (print, self.scorer.judge(&analysis, &rules, &facts, &degraded))
+            (print, self.scorer.judge(&analysis, &rules, &facts, degraded))
         };
-        let comment = self.record_of(site, submission, print, judgement, (now, degraded));
-        count(&comment);
+        let comment = self.record_of(site, submission, print, judgement, now);
         let stored = comment.clone();
         let recorded = self.store.record_check(stored, mark).await;
         match (recorded.map_err(ModerationError::Unavailable)?, mark) {
@@ -81,6 +80,7 @@ impl Moderation {
             }
             (RecordedCheck::New | RecordedCheck::Repeated(..), _) => {}
         }
+        count(&comment);
         if let Err(error) = self.recent.insert(&site.id, comment.id, print, None).await {
             tracing::warn!(site.id = %site.id, error = %error, "a comment did not reach the index of recent content");
         }
@@ -167,7 +167,7 @@ impl Moderation {
         submission: BlindSubmission,
         print: ContentPrint,
         judgement: Judgement,
-        (now, degraded): (OffsetDateTime, Vec<Degraded>),
+        now: OffsetDateTime,
     ) -> CheckedComment {
         // Whole milliseconds, so that what is answered is what is stored.
         let check_time = now.replace_millisecond(now.millisecond()).unwrap_or(now);
@@ -179,10 +179,10 @@ impl Moderation {
             submission,
             verdict: judgement.decision.verdict,
             state: State::from(judgement.decision.verdict),
-            score: Some(judgement.score),
+            score: judgement.score,
             signals: judgement.signals,
             reasons: judgement.decision.reasons,
-            degraded,
+            degraded: judgement.degraded,
             discard: judgement.decision.discard,
             content_hash: print.content_hash,
             simhash: print.simhash,

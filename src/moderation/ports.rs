@@ -355,8 +355,6 @@ pub trait Limiter: Send + Sync + 'static {
     /// Takes one from every key if all allow it. `now` is the caller's clock; a shared backend
     /// may use its own.
     async fn take(&self, site: &SiteId, keys: &[LimitKey], now: OffsetDateTime) -> LimitAnswer;
-    /// Whether the shared counters can be reached now; a sentence if not.
-    async fn ping(&self) -> Result<(), String>;
 }
 
 /// A bounded window of recent texts, per site.

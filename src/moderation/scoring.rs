@@ -1,6 +1,8 @@
-//! From evidence to a judgement: checks, features, score, policy. Nothing here can fail.
+//! From evidence to a judgement: checks, features, score, policy. Nothing here can fail: what
+//! goes wrong in spite of all care ends in hold.
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::checks::{self, CheckInput, Facts, SiteRules};
@@ -20,10 +22,12 @@ thread_local! {
 pub struct Judgement {
     /// What the checks found.
     pub signals: Vec<Signal>,
-    /// The score with its parts.
-    pub score: Score,
+    /// The score with its parts; nothing if scoring broke.
+    pub score: Option<Score>,
     /// The verdict with its reasons.
     pub decision: Decision,
+    /// What did not work, before and here.
+    pub degraded: Vec<Degraded>,
 }
 
 /// Judges comments with one model. Cheap to clone.
@@ -38,22 +42,45 @@ impl Scorer {
         Self { model }
     }
 
-    /// Judges a comment.
+    /// Judges a comment. A panic in a check or in the scoring is a bug of ours; it is logged, the
+    /// comment is held and `model` is degraded.
     pub fn judge(
         &self,
         analysis: &Analysis<'_>,
         rules: &SiteRules,
         facts: &Facts,
-        degraded: &[Degraded],
+        mut degraded: Vec<Degraded>,
     ) -> Judgement {
+        let evidence = catch_unwind(AssertUnwindSafe(|| self.evidence(analysis, rules, facts)));
+        let (signals, score) = match evidence {
+            Ok((signals, score)) => (signals, Some(score)),
+            Err(_) => {
+                tracing::error!("a check or the scoring panicked; the comment is held");
+                // The buffers may be half filled.
+                SCRATCH.set(Default::default());
+                degraded.push(Degraded::Model);
+                (Vec::new(), None)
+            }
+        };
+        let policy = rules.policy();
+        let evidence =
+            Evidence { score: score.as_ref(), signals: &signals, degraded: &degraded };
+        let decision = policy::decide(policy, &self.thresholds(policy), &evidence);
+        Judgement { signals, score, decision, degraded }
+    }
+
+    fn evidence(
+        &self,
+        analysis: &Analysis<'_>,
+        rules: &SiteRules,
+        facts: &Facts,
+    ) -> (Vec<Signal>, Score) {
         let signals = checks::run(&CheckInput { analysis, rules, facts });
         let score = SCRATCH.with_borrow_mut(|(builder, names)| {
             let vector = builder.build_named(analysis.submission, analysis, &signals, names);
             self.model.score(vector, names, &signals)
         });
-        let evidence = Evidence { score: Some(&score), signals: &signals, degraded };
-        let decision = policy::decide(rules.policy(), &self.thresholds(rules.policy()), &evidence);
-        Judgement { signals, score, decision }
+        (signals, score)
     }
 
     /// Where the verdict changes, by the site's budget in good comments.
