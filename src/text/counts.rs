@@ -274,10 +274,15 @@ fn html_tag_count(text: &str) -> u32 {
     memchr_iter(b'<', bytes).filter(tag).count() as u32
 }
 
+/// BBCode tags; `list[i]` is an index and no tag.
 fn bbcode_tag_count(text: &str) -> u32 {
     let bytes = text.as_bytes();
     let tag = |at: &usize| {
         let rest = &bytes[at + 1..];
+        let index = at.checked_sub(1).is_some_and(|before| bytes[before].is_ascii_alphanumeric());
+        if index && !rest.starts_with(b"/") {
+            return false;
+        }
         let rest = rest.strip_prefix(b"/").unwrap_or(rest);
         let name = rest.iter().take(8).take_while(|b| b.is_ascii_alphabetic()).count();
         matches!(rest.get(name), Some(b']' | b'='))

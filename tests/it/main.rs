@@ -1,6 +1,7 @@
 //! All integration tests, in one binary so that they link once.
 
 mod architecture;
+mod checks;
 mod contract;
 mod contract_of_comments;
 mod contract_of_sites;

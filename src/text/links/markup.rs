@@ -8,7 +8,7 @@ use super::LinkKind;
 /// that want a working link.
 const TAG_BYTES_MAX: usize = 2_500;
 /// Bytes looked at for the end of an anchor text.
-const ANCHOR_BYTES_MAX: usize = 1_000;
+const ANCHOR_BYTES_MAX: usize = 500;
 
 /// A link in markup, not yet parsed as an address.
 pub struct Marked {
@@ -66,18 +66,18 @@ pub fn bbcode(text: &str, start: usize, name: &str) -> Option<Marked> {
     Some(Marked { kind: LinkKind::BbCode, address, anchor: None, end })
 }
 
-/// The Markdown link whose `](` starts at `at`, if its `[` is not before `from`.
-pub fn markdown(text: &str, from: usize, at: usize) -> Option<Marked> {
-    let address_start = at + 2;
-    let stop = text.len().min(address_start + TAG_BYTES_MAX);
-    let length = text.as_bytes()[address_start..stop]
-        .iter()
-        .position(|b| *b == b')' || b.is_ascii_whitespace())?;
-    let floor = from.max(at.saturating_sub(ANCHOR_BYTES_MAX));
-    let open = floor + memchr::memrchr(b'[', &text.as_bytes()[floor..at])?;
-    let address = address_start..address_start + length;
-    let end = address.end + usize::from(text[address.end..].starts_with(')'));
-    Some(Marked { kind: LinkKind::Markdown, address, anchor: Some(open + 1..at), end })
+/// The Markdown link whose `](` starts at `at`. Its `[` may stand before links that were found
+/// in the text it shows.
+pub fn markdown(text: &str, at: usize) -> Option<Marked> {
+    let bytes = text.as_bytes();
+    let floor = at.saturating_sub(ANCHOR_BYTES_MAX);
+    let anchor = floor + memchr::memrchr(b'[', &bytes[floor..at])? + 1;
+    let start = at + 2;
+    let stop = text.len().min(start + TAG_BYTES_MAX);
+    let length = memchr::memchr3(b')', b' ', b'\n', &bytes[start..stop])?;
+    let address = start..start + length;
+    let end = address.end + usize::from(bytes[address.end] == b')');
+    Some(Marked { kind: LinkKind::Markdown, address, anchor: Some(anchor..at), end })
 }
 
 /// Where `needle` (in lower case) is found in the next `bytes_max` bytes, counted from `start`.

@@ -70,7 +70,7 @@ pub fn find_links(text: &str) -> Vec<Link<'_>> {
             Sign::Dot => scan.bare(start, end),
             Sign::Html => scan.marked(markup::html(text, start)),
             Sign::BbCode(name) => scan.marked(markup::bbcode(text, start, name)),
-            Sign::Markdown => scan.marked(markup::markdown(text, scan.done, start)),
+            Sign::Markdown => scan.marked(markup::markdown(text, start)),
             Sign::Disguised => scan.disguised(start, end, false),
             Sign::Spoken => scan.disguised(start, end, true),
         }
@@ -139,6 +139,10 @@ impl<'a> Scan<'a> {
         let Some(address) = address_at(self.text, marked.address.start + scheme_end) else {
             return;
         };
+        if let Some(anchor) = &marked.anchor {
+            // What a link shows is no link of its own.
+            while self.links.pop_if(|link| link.span.start >= anchor.start).is_some() {}
+        }
         let anchor = marked.anchor.map(|range| &self.text[range]);
         let end = marked.end.max(address.end);
         let disguised = written.trim_start().starts_with("hx");
