@@ -123,7 +123,7 @@ async fn check(store: &dyn Store, n: u64) {
     let mark = records::request(n, n);
     assert!(store.find_request(&site, mark.id, now).await.expect("an answer").is_none());
     store.author_record(&site, records::fingerprint(author)).await.expect("a record");
-    let recorded = store.record_check(sent, Some(mark)).await.expect("an acknowledgement");
+    let recorded = store.record_check(&sent, Some(mark)).await.expect("an acknowledgement");
     assert!(matches!(recorded, RecordedCheck::New));
 }
 

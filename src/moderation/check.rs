@@ -72,8 +72,7 @@ impl Moderation {
             (print, self.scorer.judge(&analysis, &rules, &facts, degraded))
         };
         let comment = self.record_of(site, submission, print, judgement, now);
-        let stored = comment.clone();
-        let recorded = self.store.record_check(stored, mark).await;
+        let recorded = self.store.record_check(&comment, mark).await;
         match (recorded.map_err(ModerationError::Unavailable)?, mark) {
             (RecordedCheck::Repeated(digest, comment), Some(mark)) => {
                 return repeated(mark, digest, *comment);

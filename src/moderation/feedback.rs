@@ -3,7 +3,7 @@
 use super::ports::{AppliedLabel, LabelEntry, Reporter};
 use super::{Moderation, ModerationError};
 use crate::domain::{CheckedComment, CommentId, Label, Site};
-use crate::text::{self, Analysis};
+use crate::text;
 
 /// Bytes of a reporter's name.
 pub const REPORTER_NAME_BYTES_MAX: usize = 245;
@@ -62,7 +62,7 @@ impl Moderation {
         };
         let applied = self.store.append_label(entry).await;
         let applied = applied.map_err(ModerationError::store("comment"))?;
-        let print = Analysis::new(&applied.comment.submission).print;
+        let print = applied.comment.print();
         let noted = self.recent.set_label(&site.id, id, print, feedback.label).await;
         if let Err(error) = noted {
             tracing::warn!(site.id = %site.id, error = %error, "a label did not reach the index of recent content");

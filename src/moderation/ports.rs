@@ -223,7 +223,7 @@ pub trait Store: Send + Sync + 'static {
     /// the site, `AlreadyExists` if the comment id is taken.
     async fn record_check(
         &self,
-        comment: CheckedComment,
+        comment: &CheckedComment,
         request: Option<RequestMark>,
     ) -> Result<RecordedCheck, StoreError>;
     /// What was recorded under this request id within the 24 hours before `now`.

@@ -2,9 +2,9 @@
 
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use super::links::{Link, find_links};
-use super::normalize::{Normalized, Token, normalize};
-use crate::domain::{BlindSubmission, CheckedComment, ContentPrint};
+use super::links::Link;
+use super::normalize::{Normalized, Token};
+use crate::domain::ContentPrint;
 
 /// Shingles from which likeness means something. Seven words have thirteen; below that, thanks
 /// and greetings of different people look alike.
@@ -37,27 +37,14 @@ pub(super) fn content_print(text: &Normalized, links: &[Link<'_>]) -> ContentPri
             _ => likeness.add_word(&word),
         }
     }
+    let comparable = likeness.count >= SHINGLE_COUNT_MIN;
     let content_hash =
         if text.word_count() == 0 { xxh3_64(text.text().as_bytes()) } else { exact.digest() };
     ContentPrint {
         content_hash,
-        simhash: likeness.digest(),
-        comparable: likeness.count >= SHINGLE_COUNT_MIN,
-    }
-}
-
-/// The prints of a submission's comment, for callers that need nothing else of it.
-pub fn of(submission: &BlindSubmission) -> ContentPrint {
-    content_print(&normalize(&submission.text), &find_links(&submission.text))
-}
-
-/// The prints of a recorded comment: those it was recorded with, so that they stay the same
-/// when a later version normalises otherwise.
-pub fn of_comment(comment: &CheckedComment) -> ContentPrint {
-    ContentPrint {
-        content_hash: comment.content_hash,
-        simhash: comment.simhash,
-        comparable: of(&comment.submission).comparable,
+        // Zero is stored as "too short for likeness".
+        simhash: if comparable { likeness.digest() } else { 0 },
+        comparable,
     }
 }
 

@@ -91,7 +91,7 @@ async fn open_with_sites(place: &impl Backend) -> Arc<dyn Store> {
 }
 
 async fn record(store: &dyn Store, site: &str, n: u64, author: Option<u64>, state: State) {
-    let recorded = store.record_check(comment(site, n, author, state), None).await.unwrap();
+    let recorded = store.record_check(&comment(site, n, author, state), None).await.unwrap();
     assert!(matches!(recorded, RecordedCheck::New));
 }
 
@@ -203,7 +203,7 @@ async fn comments_read_back_whole(place: impl Backend) {
     bare.degraded.clear();
     bare.signals.clear();
     for expected in [full, bare] {
-        store.record_check(expected.clone(), None).await.unwrap();
+        store.record_check(&expected, None).await.unwrap();
         let found = store.get_comment(&site_id("blog"), expected.id).await.unwrap();
         assert_eq!(found, Some(expected));
     }
@@ -226,11 +226,11 @@ async fn comments_of_other_sites_are_not_seen(place: impl Backend) {
 
 async fn a_comment_needs_its_site_and_a_new_id(place: impl Backend) {
     let store = open_with_sites(&place).await;
-    let orphan = store.record_check(comment("nowhere", 1, None, State::Held), None).await;
+    let orphan = store.record_check(&comment("nowhere", 1, None, State::Held), None).await;
     assert!(matches!(orphan.unwrap_err(), StoreError::NotFound));
     record(&*store, "blog", 1, Some(1), State::Held).await;
     let taken =
-        store.record_check(comment("blog", 1, Some(1), State::Held), Some(request(1, 1))).await;
+        store.record_check(&comment("blog", 1, Some(1), State::Held), Some(request(1, 1))).await;
     assert!(matches!(taken.unwrap_err(), StoreError::AlreadyExists));
     let record = store.author_record(&site_id("blog"), fingerprint(1)).await.unwrap();
     assert_eq!(record.held_count, 1, "what is refused is not counted");
@@ -243,10 +243,10 @@ async fn a_request_is_recorded_once(place: impl Backend) {
     let (blog, now) = (site_id("blog"), start());
     assert!(store.find_request(&blog, request_id(1), now).await.unwrap().is_none());
     let first = comment("blog", 1, Some(1), State::Held);
-    store.record_check(first.clone(), Some(request(1, 10))).await.unwrap();
+    store.record_check(&first, Some(request(1, 10))).await.unwrap();
     let second = comment("blog", 2, Some(1), State::Approved);
     let RecordedCheck::Repeated(digest, found) =
-        store.record_check(second, Some(request(1, 11))).await.unwrap()
+        store.record_check(&second, Some(request(1, 11))).await.unwrap()
     else {
         panic!("recorded twice");
     };
@@ -263,7 +263,7 @@ async fn a_request_is_remembered_for_24_hours(place: impl Backend) {
     let blog = site_id("blog");
     let mut first = comment("blog", 0, None, State::Held);
     first.check_time = start();
-    store.record_check(first, Some(request(1, 10))).await.unwrap();
+    store.record_check(&first, Some(request(1, 10))).await.unwrap();
     let day = Duration::hours(24);
     let moment = Duration::milliseconds(1);
     let find = |now| store.find_request(&blog, request_id(1), now);
@@ -272,11 +272,11 @@ async fn a_request_is_remembered_for_24_hours(place: impl Backend) {
 
     let mut late = comment("blog", 1, None, State::Held);
     late.check_time = start() + day - moment;
-    let repeated = store.record_check(late, Some(request(1, 10))).await.unwrap();
+    let repeated = store.record_check(&late, Some(request(1, 10))).await.unwrap();
     assert!(matches!(repeated, RecordedCheck::Repeated(..)));
     let mut next = comment("blog", 2, None, State::Held);
     next.check_time = start() + day;
-    let recorded = store.record_check(next, Some(request(1, 12))).await.unwrap();
+    let recorded = store.record_check(&next, Some(request(1, 12))).await.unwrap();
     assert!(matches!(recorded, RecordedCheck::New));
     let (digest, found) = find(start() + day).await.unwrap().unwrap();
     assert_eq!((digest, found.id), (fingerprint(12), comment_id(2)));
@@ -286,7 +286,7 @@ async fn requests_of_sites_do_not_meet(place: impl Backend) {
     let store = open_with_sites(&place).await;
     for (site, n) in [("blog", 1), ("news", 2)] {
         let recorded = store
-            .record_check(comment(site, n, None, State::Held), Some(request(1, 1)))
+            .record_check(&comment(site, n, None, State::Held), Some(request(1, 1)))
             .await
             .unwrap();
         assert!(matches!(recorded, RecordedCheck::New));
@@ -302,7 +302,7 @@ async fn concurrent_requests_get_the_first_answer(place: impl Backend) {
             // Twenty requests, each sent ten times.
             let sent = comment("blog", n, Some(n % 20), State::Held);
             let mark = request(n % 20, n % 20);
-            match store.record_check(sent, Some(mark)).await.unwrap() {
+            match store.record_check(&sent, Some(mark)).await.unwrap() {
                 RecordedCheck::New => (n % 20, comment_id(n), true),
                 RecordedCheck::Repeated(digest, found) => {
                     assert_eq!(digest, fingerprint(n % 20));
@@ -352,7 +352,7 @@ async fn authors_are_counted_under_concurrency(place: impl Backend) {
                 let author = fingerprint(task % 4);
                 let before = store.author_record(&blog, author).await.unwrap().held_count;
                 let sent = comment("blog", task * 1_000 + n, Some(task % 4), State::Held);
-                store.record_check(sent, None).await.unwrap();
+                store.record_check(&sent, None).await.unwrap();
                 // What was acknowledged is counted from then on.
                 let after = store.author_record(&blog, author).await.unwrap().held_count;
                 assert!(after > before, "{before} then {after}");
@@ -499,7 +499,7 @@ async fn refused_jobs_do_not_concern_their_neighbours(place: impl Backend) {
                 }
                 2 => {
                     let orphan = comment("nowhere", n, None, State::Held);
-                    let orphan = store.record_check(orphan, None).await;
+                    let orphan = store.record_check(&orphan, None).await;
                     assert!(matches!(orphan.unwrap_err(), StoreError::NotFound));
                 }
                 _ => record(&*store, "blog", n, Some(1), State::Held).await,
@@ -517,7 +517,7 @@ async fn records_outlive_the_store(place: impl Backend) {
     let store = open_with_sites(&place).await;
     store.create_key(key("blog", 1), "admin").await.unwrap();
     let sent = comment("blog", 1, Some(1), State::Held);
-    store.record_check(sent.clone(), Some(request(1, 5))).await.unwrap();
+    store.record_check(&sent, Some(request(1, 5))).await.unwrap();
     store.append_label(label("blog", 1, Label::Ham)).await.unwrap();
     store.close().await;
     drop(store);
@@ -532,7 +532,7 @@ async fn records_outlive_the_store(place: impl Backend) {
     assert_eq!((record.approved_count, record.ham_label_count), (1, 1));
     assert_eq!(store.list_labels(&blog, 0, 9).await.unwrap().len(), 1);
     let recorded = store
-        .record_check(comment("blog", 2, Some(1), State::Held), Some(request(1, 5)))
+        .record_check(&comment("blog", 2, Some(1), State::Held), Some(request(1, 5)))
         .await
         .unwrap();
     assert!(matches!(recorded, RecordedCheck::Repeated(..)));
@@ -558,7 +558,7 @@ async fn a_closed_store_is_unavailable(place: impl Backend) {
     unavailable(store.get_comment(&blog, comment_id(1)).await.map(drop));
     unavailable(store.recent_comments(&blog, 1).await.map(drop));
     unavailable(store.create_site(site("more"), "test").await);
-    unavailable(store.record_check(comment("blog", 1, None, State::Held), None).await.map(drop));
+    unavailable(store.record_check(&comment("blog", 1, None, State::Held), None).await.map(drop));
     unavailable(store.append_label(label("blog", 1, Label::Ham)).await.map(drop));
     unavailable(store.revoke_key(&blog, Uuid::from_u128(1), "admin", start()).await.map(drop));
 }

@@ -42,7 +42,7 @@ async fn child_records_until_it_is_killed() {
         tasks.spawn(async move {
             for n in (from as u64 + 1 + task..).step_by(16) {
                 let sent = comment("blog", n, Some(n), State::Held);
-                store.record_check(sent, Some(request(n, n))).await.unwrap();
+                store.record_check(&sent, Some(request(n, n))).await.unwrap();
                 println!("acknowledged {n}");
             }
         });
@@ -174,7 +174,7 @@ async fn a_full_disk_makes_it_unavailable_until_there_is_room() {
     let mut recorded = 0;
     let error = loop {
         let sent = comment("blog", recorded, Some(recorded), State::Held);
-        match store.record_check(sent, Some(request(recorded, 1))).await {
+        match store.record_check(&sent, Some(request(recorded, 1))).await {
             Ok(_) => recorded += 1,
             Err(error) => break error,
         }
@@ -195,7 +195,7 @@ async fn a_full_disk_makes_it_unavailable_until_there_is_room() {
     db.execute("DELETE FROM comments WHERE number > 5", []).unwrap();
     drop(db);
     let sent = comment("blog", recorded, Some(recorded), State::Held);
-    store.record_check(sent, None).await.unwrap();
+    store.record_check(&sent, None).await.unwrap();
     assert!(store.get_comment(&blog, comment_id(recorded)).await.unwrap().is_some());
     assert_eq!(store.author_record(&blog, author).await.unwrap().held_count, 1);
     store.ping().await.unwrap();
@@ -212,7 +212,7 @@ async fn a_short_queue_slows_callers_down_and_loses_nothing() {
     for n in 0..100 {
         let store = Arc::clone(&store);
         let sent = comment("blog", n, Some(n), State::Held);
-        tasks.spawn(async move { store.record_check(sent, None).await.unwrap() });
+        tasks.spawn(async move { store.record_check(&sent, None).await.unwrap() });
     }
     tasks.join_all().await;
     assert_eq!(store.recent_comments(&site_id("blog"), 999).await.unwrap().len(), 100);

@@ -63,9 +63,8 @@ struct Body<'a> {
 }
 
 impl CommentRow {
-    /// Encodes a comment. Its `page_uri` stands in a column only.
-    pub fn encode(mut comment: CheckedComment) -> Result<Self, StoreError> {
-        let page_uri = comment.submission.page_uri.take();
+    /// Encodes a comment.
+    pub fn encode(comment: &CheckedComment) -> Result<Self, StoreError> {
         let body = Body {
             submission: Cow::Borrowed(&comment.submission),
             raw_score: comment.score.as_ref().map(|score| score.raw_score),
@@ -79,7 +78,7 @@ impl CommentRow {
             degraded: Cow::Borrowed(&comment.degraded),
         };
         let body = serde_json::to_string(&body).map_err(corrupt)?;
-        let submission = comment.submission;
+        let submission = &comment.submission;
         Ok(Self {
             id: comment.id,
             check_time: millis(comment.check_time),
@@ -87,32 +86,30 @@ impl CommentRow {
             state: comment.state,
             discard: comment.discard,
             probability: comment.score.as_ref().map(|score| score.probability),
-            model_version: comment.score.map(|score| score.model_version),
+            model_version: comment.score.as_ref().map(|score| score.model_version.clone()),
             author: submission.email.as_ref().map(|email| email.folded_fingerprint),
             ip: submission.ip.map(|ip| ip.address),
             ip_prefix: submission.ip.map(|ip| ip.prefix),
-            page_uri,
-            lang: submission.lang,
+            page_uri: submission.page_uri.clone(),
+            lang: submission.lang.clone(),
             content_hash: comment.content_hash,
             simhash: comment.simhash,
             body,
-            site: comment.site,
+            site: comment.site.clone(),
         })
     }
 }
 
 /// The columns that [`comment`] reads, in its order.
 pub(super) const COMMENT_COLUMNS: &str = "id, check_time, verdict, state, discard, probability, \
-     model_version, page_uri, content_hash, simhash, body";
+     model_version, content_hash, simhash, body";
 
 /// The comment of a row of [`COMMENT_COLUMNS`].
 pub(super) fn comment(site: &SiteId, row: &Row<'_>) -> Result<CheckedComment, StoreError> {
     let body: Body<'static> =
-        serde_json::from_slice(row.get_ref(10).map_err(from_sqlite)?.as_bytes().map_err(corrupt)?)
+        serde_json::from_slice(row.get_ref(9).map_err(from_sqlite)?.as_bytes().map_err(corrupt)?)
             .map_err(corrupt)?;
     let read = || -> rusqlite::Result<CheckedComment> {
-        let mut submission = body.submission.into_owned();
-        submission.page_uri = row.get(7)?;
         let probability: Option<f64> = row.get(5)?;
         let model_version: Option<String> = row.get(6)?;
         let score = match (probability, body.raw_score, model_version) {
@@ -128,7 +125,7 @@ pub(super) fn comment(site: &SiteId, row: &Row<'_>) -> Result<CheckedComment, St
             id: comment_id(row, 0)?,
             site: site.clone(),
             check_time: time(row, 1)?,
-            submission,
+            submission: body.submission.into_owned(),
             verdict: row.get::<_, Word<Verdict>>(2)?.0,
             state: row.get::<_, Word<State>>(3)?.0,
             score,
@@ -137,8 +134,8 @@ pub(super) fn comment(site: &SiteId, row: &Row<'_>) -> Result<CheckedComment, St
             missing: body.missing.into_owned(),
             degraded: body.degraded.into_owned(),
             discard: row.get(4)?,
-            content_hash: row.get::<_, i64>(8)? as u64,
-            simhash: row.get::<_, i64>(9)? as u64,
+            content_hash: row.get::<_, i64>(7)? as u64,
+            simhash: row.get::<_, i64>(8)? as u64,
         })
     };
     read().map_err(from_sqlite)

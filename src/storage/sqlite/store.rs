@@ -166,7 +166,7 @@ impl Store for SqliteStore {
 
     async fn record_check(
         &self,
-        comment: CheckedComment,
+        comment: &CheckedComment,
         request: Option<RequestMark>,
     ) -> Result<RecordedCheck, StoreError> {
         let now = comment.check_time;
