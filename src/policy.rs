@@ -128,7 +128,7 @@ fn reasons_for(evidence: &Evidence<'_>, rules: &[(SignalName, &'static str)]) ->
     rules
         .iter()
         .filter(|(name, _)| evidence.has(name))
-        .map(|(name, sentence)| reason(name.as_str().to_owned(), *sentence))
+        .map(|(name, sentence)| reason(name.as_str().to_owned(), sentence))
         .collect()
 }
 
@@ -217,7 +217,8 @@ mod tests {
         use Degraded::{Deadline, History, Model, RateLimit};
         use Verdict::{Approve, Hold, Reject};
         let policy = SitePolicy::default();
-        let table: [(Option<f64>, &[&str], &[Degraded], Verdict, &[&str]); 22] = [
+        type Row<'a> = (Option<f64>, &'a [&'a str], &'a [Degraded], Verdict, &'a [&'a str]);
+        let table: [Row; 22] = [
             (Some(0.1), &[], &[], Approve, &["score-below-hold-threshold"]),
             (Some(0.5), &[], &[], Hold, &["score-above-hold-threshold"]),
             (Some(0.9), &[], &[], Reject, &["score-above-reject-threshold"]),
@@ -267,17 +268,8 @@ mod tests {
         ];
         for (probability, names, degraded, verdict, reasons) in table {
             let found = outcome(&policy, probability, names, degraded);
-            assert_eq!((found.0, &found.1[..]), (verdict, &reasons.map_strings()[..]), "{names:?}");
-        }
-    }
-
-    trait MapStrings {
-        fn map_strings(&self) -> Vec<String>;
-    }
-
-    impl MapStrings for &[&str] {
-        fn map_strings(&self) -> Vec<String> {
-            self.iter().map(|name| (*name).to_owned()).collect()
+            assert_eq!(found.0, verdict, "{names:?}");
+            assert_eq!(found.1, reasons, "{names:?}");
         }
     }
 

@@ -74,6 +74,8 @@ static FINDER: LazyLock<AhoCorasick> = LazyLock::new(|| {
     AhoCorasick::builder()
         .ascii_case_insensitive(true)
         .kind(Some(AhoCorasickKind::DFA))
+        // Skipping ahead to rare bytes costs more than it saves: some are in every sentence.
+        .prefilter(false)
         .build(SIGNS.iter().chain(&COMPANIONS))
         .expect("a few dozen short patterns make a small automaton")
 });
@@ -138,7 +140,7 @@ fn found(text: &str) -> Vec<Found> {
 /// Whether the text has any sign of an address.
 fn possible(text: &str) -> bool {
     let mut companion = false;
-    for sign in FINDER.find_overlapping_iter(text) {
+    for sign in FINDER.find_iter(text) {
         if sign.pattern().as_usize() < SIGNS.len() {
             return true;
         }

@@ -47,6 +47,7 @@ pub struct Disguise {
 struct Word {
     text: (u32, u32),
     span: (u32, u32),
+    hash: u64,
     unspaced: bool,
     in_link: bool,
 }
@@ -61,6 +62,8 @@ pub struct Token<'a> {
     pub position: usize,
     /// The bytes of the original that it came from.
     pub span: Range<usize>,
+    /// XXH3 of `text`, for all who count or compare words.
+    pub hash: u64,
     /// Whether its script puts no spaces between words, so that it is more than one word.
     pub unspaced: bool,
     /// Whether it is part of a link's address.
@@ -94,6 +97,7 @@ impl Normalized {
             text: &self.text[word.text.0 as usize..word.text.1 as usize],
             position: word.text.0 as usize,
             span: word.span.0 as usize..word.span.1 as usize,
+            hash: word.hash,
             unspaced: word.unspaced,
             in_link: word.in_link,
         })
@@ -104,7 +108,7 @@ impl Normalized {
 pub fn normalize(text: &str) -> Normalized {
     let mut builder = Builder::new(text);
     if text.is_ascii() {
-        builder.push_ascii(text.as_bytes());
+        builder.push_ascii(text);
     } else {
         builder.push_general(text);
     }

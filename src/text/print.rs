@@ -1,6 +1,6 @@
 //! Prints of a text: one to find the same text again, one to find a text much like it.
 
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::links::Link;
 use super::normalize::{Normalized, Token};
@@ -17,12 +17,12 @@ const SHINGLE_COUNT_MIN: u32 = 13;
 /// of them in scripts without spaces; a link counts as its host, a number as its length, so that
 /// campaigns that only vary these stay together.
 pub(super) fn content_print(text: &Normalized, links: &[Link<'_>]) -> ContentPrint {
-    let mut exact = Xxh3Default::new();
+    let mut squeezed = String::with_capacity(text.text().len());
     let mut likeness = Likeness::default();
     let mut links = links.iter().peekable();
     let mut in_link = false;
     for word in text.words() {
-        exact.update(word.text.as_bytes());
+        squeezed.push_str(word.text);
         while links.peek().is_some_and(|link| link.span.end <= word.span.start) {
             links.next();
             in_link = false;
@@ -38,8 +38,9 @@ pub(super) fn content_print(text: &Normalized, links: &[Link<'_>]) -> ContentPri
         }
     }
     let comparable = likeness.count >= SHINGLE_COUNT_MIN;
-    let content_hash =
-        if text.word_count() == 0 { xxh3_64(text.text().as_bytes()) } else { exact.digest() };
+    // A text without words, of emoji or signs, is compared as it is.
+    let exact = if squeezed.is_empty() { text.text() } else { &squeezed };
+    let content_hash = xxh3_64(exact.as_bytes());
     ContentPrint {
         content_hash,
         // Zero is stored as "too short for likeness".
@@ -86,10 +87,12 @@ impl Likeness {
             for c in word.text.chars() {
                 self.add(xxh3_64(c.encode_utf8(&mut utf8).as_bytes()));
             }
-        } else if word.text.bytes().all(|b| b.is_ascii_digit()) {
+        } else if word.text.starts_with(|c: char| c.is_ascii_digit())
+            && word.text.bytes().all(|b| b.is_ascii_digit())
+        {
             self.add(word.text.len() as u64);
         } else {
-            self.add(xxh3_64(word.text.as_bytes()));
+            self.add(word.hash);
         }
     }
 

@@ -143,3 +143,66 @@ fn every_signal_has_cases_where_it_fires_and_where_it_does_not() {
     }
     assert!(fires.is_empty() && spares.is_empty(), "unknown: {fires:?} {spares:?}");
 }
+
+/// Texts that make careless code slow or wrong, as one unit to repeat.
+const HOSTILE_UNITS: [&str; 30] = [
+    "http://x.com/a ",
+    "abcdefghij",
+    "a\u{300}\u{301}\u{302}\u{303}",
+    "\u{202E}a\u{202C}b",
+    "\u{200B}",
+    "at at dot ",
+    "a@b",
+    "@",
+    "a(at)b(dot)c ",
+    "j o @ c . d ",
+    "%25",
+    "&#",
+    "&#64;",
+    "\"@",
+    "a(",
+    "<a ",
+    "<a href=x>",
+    "[url",
+    "[url]",
+    "](",
+    "[x](",
+    "://",
+    "http://",
+    ".",
+    "a.",
+    "a[dot]",
+    "加",
+    "ㅠ",
+    "аa",
+    "👨\u{200D}👩\u{200D}👧",
+];
+
+#[test]
+fn hostile_texts_get_an_answer() {
+    for unit in HOSTILE_UNITS {
+        let text = unit.repeat(65_000 / unit.len());
+        let raw = RawSubmission {
+            text: text.clone(),
+            author: unit.repeat(240 / unit.len()),
+            ip: "2001:db8::1".into(),
+            ..RawSubmission::default()
+        };
+        let required = RequiredFields { author: false, email: false };
+        // A name of nothing but controls is a clear error, not a verdict.
+        let Ok(submission) = Submission::parse(raw, &required) else { continue };
+        let blind = text::hide(submission, &SiteSecret::from_bytes([7; 32]));
+        let analysis = Analysis::new(&blind);
+        let rules = SiteRules::new(SitePolicy {
+            words: serde_json::from_str(r#"{"hold": ["a", "aa", "аа", ".", "加加"]}"#)
+                .expect("a word list"),
+            ..SitePolicy::default()
+        });
+        let facts = Facts::unknown(NOW);
+        let input = CheckInput { analysis: &analysis, rules: &rules, facts: &facts };
+        assert!(!checks::run(&input).is_empty(), "{unit}");
+        assert!(analysis.links.len() <= text.len() / 5, "{unit}");
+        // Masking writes at most 9 characters more than it takes away.
+        assert!(blind.text.len() <= text.len() * 10, "{unit}");
+    }
+}

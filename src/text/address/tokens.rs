@@ -1,6 +1,7 @@
 //! What stands for `@` and for the dots of an address.
 
 use super::units::Unit;
+use crate::text::confusables;
 
 /// Words for `@` in brackets or between blanks.
 const AT_WORDS: [&str; 10] =
@@ -138,10 +139,8 @@ fn word(units: &[Unit], at: usize, words: &[&str]) -> Option<usize> {
     words.iter().find_map(|word| {
         let length = word.chars().count();
         let found = units.get(at..at + length)?;
-        let same = found
-            .iter()
-            .zip(word.chars())
-            .all(|(unit, c)| unit.c == c || unit.c.to_lowercase().eq(std::iter::once(c)));
+        let mut pairs = found.iter().zip(word.chars());
+        let same = pairs.all(|(unit, c)| confusables::lowered(unit.c) == c);
         same.then_some(length)
     })
 }

@@ -69,7 +69,8 @@ pub fn credible(written: &str, host: &Host, after: &str) -> bool {
     let file = FILE_TLDS.contains(&ending.as_str());
     let goes_on =
         after.strip_prefix(' ').is_some_and(|after| after.starts_with(char::is_lowercase));
-    !sentence_break && !call && !file && !(goes_on && WORD_TLDS.contains(&ending.as_str()))
+    let word = goes_on && WORD_TLDS.contains(&ending.as_str());
+    !(sentence_break || call || file || word)
 }
 
 /// Whether a name is a top level domain that is in real use, for `example dot com`.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use memchr::memmem::Finder;
 
 use super::host::{self, Host};
 use super::markup::{self, Marked};
@@ -45,6 +46,7 @@ static FINDER: LazyLock<AhoCorasick> = LazyLock::new(|| {
         .ascii_case_insensitive(true)
         .match_kind(MatchKind::LeftmostLongest)
         .kind(Some(AhoCorasickKind::DFA))
+        .prefilter(false)
         .build(SIGNS.map(|(sign, _)| sign))
         .expect("fifteen short patterns make a small automaton")
 });
@@ -60,6 +62,9 @@ const HOST_BYTES_MAX: usize = 512;
 /// sign looked at, the next one skips.
 pub fn find_links(text: &str) -> Vec<Link<'_>> {
     let mut scan = Scan { text, links: Vec::new(), done: 0 };
+    if text.is_ascii() && !possible(text.as_bytes()) {
+        return scan.links;
+    }
     for found in FINDER.find_iter(text) {
         let (start, end) = (found.start(), found.end());
         if start < scan.done {
@@ -77,6 +82,28 @@ pub fn find_links(text: &str) -> Vec<Link<'_>> {
     }
     scan.links
 }
+
+/// Whether an ASCII text may have a link. Full stops at the end of sentences, colons and
+/// parentheses are in every text, so what stands beside them is looked at.
+fn possible(text: &[u8]) -> bool {
+    if memchr::memchr2(b'<', b'[', text).is_some() {
+        return true;
+    }
+    let byte = |at: usize| text.get(at).copied().unwrap_or(b' ');
+    let sign = |at: usize| match text[at] {
+        b'.' => {
+            byte(at + 1).is_ascii_alphanumeric() && at > 0 && !byte(at - 1).is_ascii_whitespace()
+        }
+        b':' => byte(at + 1) == b'/',
+        _ => matches!(byte(at + 1), b'.' | b'd' | b'D'),
+    };
+    memchr::memchr3_iter(b'.', b':', b'(', text).any(sign)
+        || SPOKEN_DOTS.iter().any(|dot| dot.find(text).is_some())
+}
+
+/// A spoken dot, as people write it.
+static SPOKEN_DOTS: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| [" dot ", " DOT ", " Dot "].map(Finder::new));
 
 struct Scan<'a> {
     text: &'a str,

@@ -1,9 +1,12 @@
 //! Builds a normalised text from left to right: clusters of a letter and its marks, then words.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{decompose_canonical, decompose_compatible};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::word_shape::WordShape;
 use super::{Disguise, Normalized, Word};
@@ -14,6 +17,8 @@ use crate::text::confusables::{self, Family};
 /// Thai, Hebrew and Arabic stay under five.
 const LATIN_MARKS_MAX: usize = 2;
 const MARKS_MAX: usize = 4;
+
+static DOUBLE_SPACE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("  "));
 
 /// The normalised text under construction.
 pub struct Builder {
@@ -38,8 +43,30 @@ impl Builder {
         Self { out, word: Vec::new(), span: 0..0, unspaced: None, firm: 0, present: 0 }
     }
 
-    /// The fast path: no buffers, no tables beyond one byte class.
-    pub fn push_ascii(&mut self, text: &[u8]) {
+    /// The fast path: no buffers, no tables. Most comments are one line with single spaces, and
+    /// are copied whole.
+    pub fn push_ascii(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        let control = bytes.iter().any(u8::is_ascii_control);
+        if control || text.starts_with(' ') || DOUBLE_SPACE.find(bytes).is_some() {
+            for byte in bytes {
+                if *byte == b' ' || byte.is_ascii_control() {
+                    self.push_space();
+                } else {
+                    self.out.text.push(*byte as char);
+                }
+            }
+        } else {
+            self.out.text.push_str(text);
+        }
+        self.out.text.make_ascii_lowercase();
+        self.note_ascii_words(bytes);
+    }
+
+    /// Finds the words of an ASCII text, of which `out` has the same ones in small letters.
+    fn note_ascii_words(&mut self, text: &[u8]) {
+        let mut skipped = 0;
+        let mut last_space = true;
         let mut start = None;
         for (i, byte) in text.iter().enumerate() {
             let apostrophe = *byte == b'\'' && start.is_some_and(|start| start < i);
@@ -47,20 +74,19 @@ impl Builder {
                 || (apostrophe && text.get(i + 1).is_some_and(u8::is_ascii_alphabetic))
             {
                 start.get_or_insert(i);
-                self.out.text.push(byte.to_ascii_lowercase() as char);
+                last_space = false;
                 continue;
             }
             if let Some(start) = start.take() {
-                self.note_word(i - start, start..i, false);
+                self.note_word(start - skipped..i - skipped, start..i, false);
             }
-            if byte.is_ascii_whitespace() || byte.is_ascii_control() {
-                self.push_space();
-            } else {
-                self.out.text.push(*byte as char);
-            }
+            let space = *byte == b' ' || byte.is_ascii_control();
+            skipped += usize::from(space && last_space);
+            last_space = space;
         }
         if let Some(start) = start {
-            self.note_word(text.len() - start, start..text.len(), false);
+            let end = text.len();
+            self.note_word(start - skipped..end - skipped, start..end, false);
         }
     }
 
@@ -210,8 +236,11 @@ impl Builder {
             return;
         }
         // Marks and digits belong to whatever script they follow.
-        let follows = c.is_ascii_digit() || inner || !c.is_alphabetic() || chars::is_mark(c);
-        let unspaced = if follows { self.unspaced } else { chars::unspaced(c) };
+        let unspaced = match chars::unspaced(c) {
+            None if self.unspaced.is_none() => None,
+            _ if inner || !c.is_alphabetic() || chars::is_mark(c) => self.unspaced,
+            found => found,
+        };
         if unspaced != self.unspaced {
             self.end_word();
             self.unspaced = unspaced;
@@ -247,8 +276,7 @@ impl Builder {
             self.out.text.extend(lower);
         }
         self.word.clear();
-        let length = self.out.text.len() - start;
-        self.note_word(length, self.span.clone(), unspaced.is_some());
+        self.note_word(start..self.out.text.len(), self.span.clone(), unspaced.is_some());
         if quote {
             self.out.text.push('\'');
         }
@@ -256,6 +284,13 @@ impl Builder {
 
     /// Folds the look-alikes of the word under way to the script that the word is really in.
     fn fold_look_alikes(&mut self) {
+        let families = self.word.iter().filter_map(|c| confusables::family(*c));
+        let families = families.fold(0, |set, family| set | family.bit());
+        if families & Family::Latin.bit() == 0
+            && (families & self.firm != 0 || self.present & Family::Latin.bit() == 0)
+        {
+            return;
+        }
         let shape = WordShape::of(&self.word);
         if shape.foreign == 0 {
             return;
@@ -289,13 +324,14 @@ impl Builder {
         }
     }
 
-    /// Notes that the last `length` bytes are a word.
-    fn note_word(&mut self, length: usize, span: Range<usize>, unspaced: bool) {
-        let end = self.out.text.len();
+    /// Notes a word, by its place in both texts.
+    fn note_word(&mut self, text: Range<usize>, span: Range<usize>, unspaced: bool) {
+        let hash = xxh3_64(&self.out.text.as_bytes()[text.clone()]);
         let narrow = |range: Range<usize>| (range.start as u32, range.end as u32);
         self.out.words.push(Word {
-            text: narrow(end - length..end),
+            text: narrow(text),
             span: narrow(span),
+            hash,
             unspaced,
             in_link: false,
         });
