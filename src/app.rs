@@ -231,11 +231,11 @@ async fn refill_site(
 ) -> Result<(), StoreError> {
     // Both come newest first, and the newest is to be put in last.
     for comment in store.recent_comments(site, RECENT_COUNT_MAX).await?.into_iter().rev() {
-        recent.insert(site, comment.id, comment.print, comment.label).await?;
+        recent.insert(site, comment.print, comment.label).await?;
     }
     for comment in store.labelled_comments(site, RECENT_COUNT_MAX).await?.into_iter().rev() {
         if let Some(label) = comment.label {
-            recent.set_label(site, comment.id, comment.print, label).await?;
+            recent.set_label(site, comment.print, label).await?;
         }
     }
     Ok(())

@@ -44,7 +44,7 @@ CREATE TABLE comments (
     page_uri      TEXT,
     lang          TEXT,
     content_hash  INTEGER NOT NULL,
-    simhash       INTEGER NOT NULL,
+    simhash       BLOB NOT NULL,
     label         TEXT,             -- the last one; the ledger has them all
     label_time    INTEGER,
     body          TEXT    NOT NULL

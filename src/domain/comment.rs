@@ -51,7 +51,7 @@ pub struct CheckedComment {
     /// Hash of the normalised text, for exact duplicates.
     pub content_hash: u64,
     /// SimHash of the text, for near duplicates.
-    pub simhash: u64,
+    pub simhash: u128,
 }
 
 impl CheckedComment {

@@ -80,7 +80,7 @@ impl Moderation {
             (RecordedCheck::New | RecordedCheck::Repeated(..), _) => {}
         }
         count(&comment);
-        if let Err(error) = self.recent.insert(&site.id, comment.id, print, None).await {
+        if let Err(error) = self.recent.insert(&site.id, print, None).await {
             tracing::warn!(site.id = %site.id, error = %error, "a comment did not reach the index of recent content");
         }
         Ok(Answer { comment, repeated: false })

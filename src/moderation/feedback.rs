@@ -63,7 +63,7 @@ impl Moderation {
         let applied = self.store.append_label(entry).await;
         let applied = applied.map_err(ModerationError::store("comment"))?;
         let print = applied.comment.print();
-        let noted = self.recent.set_label(&site.id, id, print, feedback.label).await;
+        let noted = self.recent.set_label(&site.id, print, feedback.label).await;
         if let Err(error) = noted {
             tracing::warn!(site.id = %site.id, error = %error, "a label did not reach the index of recent content");
         }

@@ -368,15 +368,14 @@ pub trait RecentContent: Send + Sync + 'static {
     async fn insert(
         &self,
         site: &SiteId,
-        id: CommentId,
         print: ContentPrint,
         label: Option<Label>,
     ) -> Result<(), StoreError>;
-    /// Notes what a person called a comment, adding it to the window if it fell out of it.
+    /// Notes what a person called a text, adding it to the window if it fell out of it. Texts too
+    /// short to be compared lend their label to no other.
     async fn set_label(
         &self,
         site: &SiteId,
-        id: CommentId,
         print: ContentPrint,
         label: Label,
     ) -> Result<(), StoreError>;

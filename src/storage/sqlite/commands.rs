@@ -269,7 +269,7 @@ fn insert_comment(db: &Connection, site_number: i64, row: &CommentRow) -> Result
         row.page_uri,
         row.lang,
         row.content_hash as i64,
-        row.simhash as i64,
+        row.simhash.to_be_bytes(),
         row.body
     ];
     execute(db, sql, values)

@@ -43,7 +43,7 @@ pub(super) struct CommentRow {
     pub page_uri: Option<String>,
     pub lang: Option<String>,
     pub content_hash: u64,
-    pub simhash: u64,
+    pub simhash: u128,
     pub body: String,
 }
 
@@ -135,7 +135,7 @@ pub(super) fn comment(site: &SiteId, row: &Row<'_>) -> Result<CheckedComment, St
             degraded: body.degraded.into_owned(),
             discard: row.get(4)?,
             content_hash: row.get::<_, i64>(7)? as u64,
-            simhash: row.get::<_, i64>(8)? as u64,
+            simhash: u128::from_be_bytes(row.get(8)?),
         })
     };
     read().map_err(from_sqlite)
@@ -146,7 +146,7 @@ pub(super) const RECENT_COLUMNS: &str = "id, check_time, content_hash, simhash, 
 
 /// The recent comment of a row of [`RECENT_COLUMNS`].
 pub(super) fn recent_comment(row: &Row<'_>) -> rusqlite::Result<RecentComment> {
-    let simhash = row.get::<_, i64>(3)? as u64;
+    let simhash = u128::from_be_bytes(row.get(3)?);
     Ok(RecentComment {
         id: comment_id(row, 0)?,
         check_time: time(row, 1)?,

@@ -109,7 +109,7 @@ pub fn comment(site: &str, n: u64, author: Option<u64>, state: State) -> Checked
         degraded: vec![Degraded::RateLimit],
         discard: n.is_multiple_of(2),
         content_hash: u64::MAX - n,
-        simhash: 1 << 63 | n,
+        simhash: 1 << 127 | u128::from(n),
     }
 }
 
