@@ -27,6 +27,9 @@ const PROVIDERS: [&str; 14] = [
     "aol",
     "web",
 ];
+/// Top level domains that people have addresses at and that names on social sites do not end in.
+const COMMON_TLDS: [&str; 12] =
+    ["com", "org", "net", "edu", "gov", "info", "de", "ru", "uk", "fr", "it", "br"];
 /// Words before a spoken dot that are no domain: "at this dot", "at the dot".
 const NO_DOMAINS: [&str; 24] = [
     "this", "that", "the", "a", "an", "my", "your", "our", "his", "her", "its", "their", "these",
@@ -91,6 +94,8 @@ fn domain(units: &[Unit], sign: Token) -> Option<Domain> {
     let mut tight = sign.strength == Strength::Tight;
     let mut spoken = false;
     let mut label_count = 1;
+    let last_sign = units[sign.end - 1].c;
+    let mention = sign.end - sign.start == 2 && units[sign.start].c == ' ' && last_sign == '@';
     while let Some(dot) = tokens::dot(units, at) {
         let before = name.len();
         name.push('.');
@@ -109,8 +114,16 @@ fn domain(units: &[Unit], sign: Token) -> Option<Domain> {
         spoken |= dot.strength == Strength::Spoken || disguised_dot(units, at, dot);
         label_count += 1;
         let blank = dot.strength != Strength::Tight && !spoken;
+        // `joe @name.shop` is a mention, `host. Lol` a new sentence.
+        let one_sided = (blank && units[at].c != ' ') || mention;
         let doubtful = blank || (spoken && sign.strength == Strength::Spoken);
-        let real = if doubtful { is_spoken_tld(last) } else { is_tld(last) };
+        let real = if one_sided && !provider(&first_label) {
+            COMMON_TLDS.contains(&last.to_lowercase().as_str()) && (!blank || is_spoken_tld(last))
+        } else if doubtful {
+            is_spoken_tld(last)
+        } else {
+            is_tld(last)
+        };
         let alphabetic = last.len() >= 2 && last.bytes().all(|b| b.is_ascii_alphabetic());
         let enough = sign.strength != Strength::Spoken || spoken || provider(&first_label);
         if enough && (real || (tight && alphabetic)) {
@@ -212,6 +225,10 @@ fn local_run(units: &[Unit], floor: usize, end: usize) -> Option<usize> {
     };
     if let Some(open) = open {
         let start = (floor..last).rev().find(|at| units[*at].c == open)?;
+        let inside = |unit: &Unit| is_local(unit.c) || " @\\\"(".contains(unit.c);
+        if last - start < 2 || !units[start + 1..last].iter().all(inside) {
+            return None;
+        }
         return if open == '"' { Some(start) } else { local_run(units, floor, start) };
     }
     let ascii = units[last].c.is_ascii();
@@ -273,6 +290,8 @@ mod tests {
             ("j a n e @ e x a m p l e . c o m", "j•••@e•••.com"),
             ("jane @ example . com", "j•••@e•••.com"),
             ("jane @example.com", "j•••@e•••.com"),
+            ("jane @gmail . com", "j•••@g•••.com"),
+            ("jane@example. com", "j•••@e•••.com"),
             ("ja\u{200B}ne\u{200B}@exam\u{200D}ple.com", "j•••@e•••.com"),
             ("jane&#64;example&#46;com", "j•••@e•••.com"),
             ("&#106;&#97;ne&commat;example.com", "j•••@e•••.com"),
@@ -302,6 +321,10 @@ mod tests {
             "j•••@e•••.org",
             "stay-at-home.com is a site",
             "转发@某人。谢谢",
+            "see you with @lovely.shop",
+            "first line\n@assembly.Name",
+            "a @USER . You know",
+            "x=\", y: \"@Url.Action",
             "a @ b. It is",
             "at at at at dot dot dot",
             "AT&T; R&D &amp; co",

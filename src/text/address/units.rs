@@ -11,7 +11,7 @@ const ENTITY_UNITS_MAX: usize = 10;
 /// One character as a reader, browser or server would see it.
 #[derive(Debug, Clone, Copy)]
 pub struct Unit {
-    /// The character; white space is one blank.
+    /// The character; a run of white space is one blank, or one line break if it has any.
     pub c: char,
     /// Its first byte in the text.
     pub start: u32,
@@ -57,7 +57,9 @@ struct Decoder {
 impl Decoder {
     fn push(&mut self, c: char, start: u32, end: u32) {
         let mut unit = Unit { c, start, end };
-        if chars::is_space(c) {
+        if matches!(c, '\n' | '\r') {
+            unit.c = '\n';
+        } else if chars::is_space(c) {
             unit.c = ' ';
         }
         if let Some(from) = self.entity
@@ -65,10 +67,11 @@ impl Decoder {
         {
             return;
         }
-        if unit.c == ' ' && self.units.last().is_some_and(|last| last.c == ' ') {
-            if let Some(last) = self.units.last_mut() {
-                last.end = end;
-            }
+        let space = matches!(unit.c, ' ' | '\n');
+        if let Some(last) = self.units.last_mut().filter(|last| space && " \n".contains(last.c)) {
+            last.end = end;
+            // One line break makes the whole run one.
+            last.c = last.c.min(unit.c);
             return;
         }
         if unit.c == '&' {
@@ -176,7 +179,8 @@ mod tests {
             ("&amp;#64; &bogus; R&D; a&b", "@ &bogus; R&D; a&b"),
             ("a\u{200B}\u{200B}b", "ab"),
             ("ｊ＠ｅ．ｏ 𝐚", "j@e.o a"),
-            (" \n\t x", " x"),
+            ("  \t x", " x"),
+            (" \n\t x", "\nx"),
             ("&", "&"),
             ("&#;", "&#;"),
         ] {

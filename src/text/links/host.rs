@@ -4,9 +4,10 @@
 /// path behind it, `main.rs` is a file.
 const FILE_TLDS: [&str; 10] = ["md", "mov", "name", "pm", "ps", "py", "rs", "sh", "so", "zip"];
 /// Endings of host names that are also words, so that `yes.it is` is a missing space.
-const WORD_TLDS: [&str; 19] = [
-    "am", "as", "at", "be", "by", "do", "id", "in", "is", "it", "la", "le", "me", "my", "no", "so",
-    "to", "us", "vi",
+const WORD_TLDS: [&str; 33] = [
+    "am", "as", "at", "be", "by", "call", "day", "do", "got", "here", "how", "id", "in", "is",
+    "it", "la", "le", "me", "my", "new", "no", "now", "open", "play", "read", "safe", "save", "so",
+    "talk", "to", "us", "vi", "you",
 ];
 /// Further endings that are words where an address is spelled out.
 const SPOKEN_WORDS: [&str; 6] = ["de", "dot", "es", "et", "va", "one"];
@@ -69,8 +70,10 @@ pub fn credible(written: &str, host: &Host, after: &str) -> bool {
     let file = FILE_TLDS.contains(&ending.as_str());
     let goes_on =
         after.strip_prefix(' ').is_some_and(|after| after.starts_with(char::is_lowercase));
+    // ASP.NET and its many relatives.
+    let product = ending == "net" && before.len() <= 4;
     let word = goes_on && WORD_TLDS.contains(&ending.as_str());
-    !(sentence_break || call || file || word)
+    !(sentence_break || call || file || product || word)
 }
 
 /// Whether a name is a top level domain that is in real use, for `example dot com`.
@@ -125,6 +128,8 @@ mod tests {
             ("foo.bar", "()"),
             ("1.2.3", ""),
             ("co.uk", ""),
+            ("ASP.NET", " MVC"),
+            ("tomorrow.call", " me"),
         ] {
             assert!(!credible_in(written, after), "{written}");
         }

@@ -220,7 +220,12 @@ impl Builder {
 
     /// Appends one character in its final form, but for case and look-alikes.
     fn push(&mut self, c: char, span: Range<usize>) {
-        let c = if c == '’' { '\'' } else { c };
+        let c = match c {
+            '’' => '\'',
+            // Its small form has a dot like every i, and must not be taken for two characters.
+            'İ' => 'I',
+            c => c,
+        };
         if self.word.last() == Some(&'\'') && !c.is_alphabetic() {
             self.end_word();
         }
