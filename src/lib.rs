@@ -7,3 +7,4 @@ pub mod classifier;
 pub mod domain;
 pub mod features;
 pub mod moderation;
+pub mod text;

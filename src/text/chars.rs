@@ -1,0 +1,135 @@
+//! Classes of characters that the other text modules share.
+//!
+//! Everything here is a function of one character. Ranges are from the Unicode Character
+//! Database; the frequent ones are tested by range and not by table, because a look-up in a
+//! property table costs 20 ns and a comment has hundreds of characters.
+
+use unicode_normalization::char::is_combining_mark;
+
+/// Whether the character shows nothing and can be left out without changing what a reader
+/// sees: zero width, joiners, soft hyphen, bidi controls, variation selectors, tags, fillers.
+pub fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+        | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
+        | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}'
+        | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// Whether the character forces a direction of writing (UAX 9). The marks that only hint at one
+/// (LRM, RLM, ALM) are not among them: right-to-left texts need those.
+pub fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether the character separates words: Unicode white space, control characters and the
+/// blank braille pattern.
+pub fn is_space(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || c == '\u{2800}'
+}
+
+/// Whether the character can stand in a word: a letter, a digit or a mark on one.
+pub fn is_word(c: char) -> bool {
+    if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || is_mark(c) }
+}
+
+/// Whether the character is a mark on the letter before it.
+pub fn is_mark(c: char) -> bool {
+    c as u32 >= 0x300 && is_combining_mark(c)
+}
+
+/// Whether the character can merge with the one before it: a mark, a part of a Hangul syllable,
+/// or a vowel that decomposes to a mark and a letter (Thai and Lao AM).
+pub fn joins_previous(c: char) -> bool {
+    match c as u32 {
+        0..0x300 => false,
+        0xE33 | 0xEB3 | 0x1161..=0x1175 | 0x11A8..=0x11C2 | 0x3131..=0x318E | 0xFF9E..=0xFFDC => {
+            true
+        }
+        _ => is_combining_mark(c),
+    }
+}
+
+/// Whether the mark belongs to a block of general diacritics, of which real spelling puts few
+/// on one letter.
+pub fn is_stacking_mark(c: char) -> bool {
+    matches!(c as u32,
+        0x300..=0x36F | 0x483..=0x489 | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF | 0x20D0..=0x20FF
+        | 0xFE20..=0xFE2F)
+}
+
+/// Whether compatibility normalisation leaves the character as it is, if no mark follows.
+/// Covers the letters of the frequent scripts and says no when in doubt.
+pub fn is_plain(c: char) -> bool {
+    matches!(c as u32,
+        0x00..=0x7F | 0xA1..=0xA7 | 0xAB | 0xBF..=0x131 | 0x134..=0x13E | 0x141..=0x148
+        | 0x14A..=0x17E | 0x391..=0x3CE | 0x400..=0x481 | 0x48A..=0x52F | 0x5D0..=0x5EA
+        | 0x620..=0x63A | 0x641..=0x64A | 0xE01..=0xE30 | 0x2013..=0x2014 | 0x2018..=0x201F
+        | 0x2022 | 0x20AC | 0x3001..=0x3002 | 0x300C..=0x300F | 0x3041..=0x3096
+        | 0x30A1..=0x30FC | 0x4E00..=0x9FFF | 0xAC00..=0xD7A3 | 0x1F300..=0x1F6FF
+        | 0x1F900..=0x1F9FF)
+}
+
+/// A script written without spaces between words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unspaced {
+    /// Chinese characters.
+    Han,
+    /// Hiragana.
+    Hiragana,
+    /// Katakana.
+    Katakana,
+    /// Thai, Lao, Burmese, Khmer.
+    SouthEastAsian,
+}
+
+/// The unspaced script of a character, if it belongs to one.
+pub fn unspaced(c: char) -> Option<Unspaced> {
+    match c as u32 {
+        0..0xE00 => None,
+        0x3400..=0x4DBF
+        | 0x4E00..=0x9FFF
+        | 0xF900..=0xFAFF
+        | 0x20000..=0x3FFFF
+        | 0x3005..=0x3007 => Some(Unspaced::Han),
+        0x3041..=0x309F => Some(Unspaced::Hiragana),
+        0x30A0..=0x30FF | 0x31F0..=0x31FF => Some(Unspaced::Katakana),
+        0xE00..=0xEFF | 0x1000..=0x109F | 0x1780..=0x17FF => Some(Unspaced::SouthEastAsian),
+        _ => None,
+    }
+}
+
+/// Whether the character is drawn as a picture by default (most of Unicode's `Emoji` property).
+pub fn is_emoji(c: char) -> bool {
+    matches!(c as u32,
+        0x231A..=0x231B | 0x23E9..=0x23F3 | 0x25FD..=0x25FE | 0x2600..=0x27BF
+        | 0x2B05..=0x2B07 | 0x2B1B..=0x2B1C | 0x2B50 | 0x2B55 | 0x1F000..=0x1F0FF
+        | 0x1F18E | 0x1F191..=0x1F19A | 0x1F1E6..=0x1F1FF | 0x1F200..=0x1F265
+        | 0x1F300..=0x1F6FF | 0x1F7E0..=0x1F7EB | 0x1F900..=0x1F9FF | 0x1FA70..=0x1FAFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unicode_normalization::UnicodeNormalization;
+
+    #[test]
+    fn plain_characters_are_unchanged_by_normalisation() {
+        for c in ('\u{0}'..='\u{1FFFF}').filter(|c| is_plain(*c)) {
+            assert!(std::iter::once(c).nfkc().eq([c]), "U+{:04X}", c as u32);
+            assert!(!joins_previous(c), "U+{:04X}", c as u32);
+            assert!(!is_invisible(c), "U+{:04X}", c as u32);
+        }
+    }
+
+    #[test]
+    fn whatever_decomposes_to_a_mark_joins_the_previous_character() {
+        for c in '\u{0}'..='\u{10FFFF}' {
+            let first = std::iter::once(c).nfkd().next().unwrap_or(c);
+            if joins_previous(first) && !is_invisible(c) {
+                assert!(joins_previous(c), "U+{:04X}", c as u32);
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What a text says and how it is written, found once for each submission.
+//!
+//! Pure functions of the text: no clock, no I/O, no chance. [`hide()`] takes the addresses out
+//! of a submission, [`Analysis`] then looks at what is left, and everything after it (features,
+//! checks, policy) works on the analysis. All work is linear in the length of the text, however
+//! hostile it is.
+
+mod chars;
+mod confusables;
+mod normalize;
+
+pub use normalize::{Disguise, Normalized, Token, normalize};
