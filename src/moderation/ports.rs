@@ -3,12 +3,14 @@
 //! Every implementation of a port passes the port's one test suite (`tests/it/store.rs`,
 //! `tests/it/limits.rs`, `tests/it/recent.rs`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use crate::domain::{AuthorRecord, ContentPrint, Neighbours};
 use crate::domain::{
     CheckedComment, CommentId, Fingerprint, KeyScope, Label, LimitRule, RequestId, Site, SiteId,
     SitePolicy, State,
@@ -69,21 +71,6 @@ pub enum RecordedCheck {
     New,
     /// The same request was recorded before: this is its digest and its comment.
     Repeated(Fingerprint, Box<CheckedComment>),
-}
-
-/// How an author fared on a site so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct AuthorRecord {
-    /// Comments that stand approved.
-    pub approved_count: u32,
-    /// Comments that are held.
-    pub held_count: u32,
-    /// Comments that stand rejected.
-    pub rejected_count: u32,
-    /// Comments that a person, by feedback or decision, called spam.
-    pub spam_label_count: u32,
-    /// Comments that a person called ham.
-    pub ham_label_count: u32,
 }
 
 /// Who said so.
@@ -148,6 +135,28 @@ pub struct AppliedLabel {
     pub comment: Box<CheckedComment>,
 }
 
+/// An entry of the append-only audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Its place in the log, from 1.
+    pub position: i64,
+    /// When.
+    pub time: OffsetDateTime,
+    /// Who: an account, a key or a reporter. Never an address.
+    pub actor: String,
+    /// What was done, verb and noun in kebab-case: `create-site`, `update-site`, `create-key`,
+    /// `revoke-key`, `label-comment`.
+    pub action: String,
+    /// What it was done to, by its resource name.
+    pub subject: String,
+    /// How the subject was before: a word or JSON.
+    pub before: Option<String>,
+    /// How it was after.
+    pub after: Option<String>,
+    /// Why, in a person's words.
+    pub note: Option<String>,
+}
+
 /// A recent comment, to fill the index of recent content after a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentComment {
@@ -168,10 +177,12 @@ pub struct RecentComment {
 /// A change of state and its audit entry are one transaction.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Stores a new site. `AlreadyExists` if the id is taken.
-    async fn create_site(&self, site: Site) -> Result<(), StoreError>;
-    /// The site, if it exists.
-    async fn get_site(&self, id: &SiteId) -> Result<Option<Site>, StoreError>;
+    /// Stores a new site, and writes an audit entry with `actor`. `AlreadyExists` if the id is
+    /// taken.
+    async fn create_site(&self, site: Site, actor: &str) -> Result<(), StoreError>;
+    /// The site, if it exists. Shared, since a policy can hold long word lists and every check
+    /// asks for it.
+    async fn get_site(&self, id: &SiteId) -> Result<Option<Arc<Site>>, StoreError>;
     /// At most `count_max` sites in order of id, after `after`.
     async fn list_sites(
         &self,
@@ -190,22 +201,26 @@ pub trait Store: Send + Sync + 'static {
         time: OffsetDateTime,
     ) -> Result<Site, StoreError>;
 
-    /// Stores a key.
-    async fn create_key(&self, key: KeyRecord) -> Result<(), StoreError>;
+    /// Stores a key, and writes an audit entry with `actor`. `NotFound` without its site,
+    /// `AlreadyExists` if id or hash is taken.
+    async fn create_key(&self, key: KeyRecord, actor: &str) -> Result<(), StoreError>;
     /// The keys of a site, oldest first, revoked ones too.
     async fn list_keys(&self, site: &SiteId) -> Result<Vec<KeyRecord>, StoreError>;
-    /// Revokes a key of a site; revoking again changes nothing. `NotFound` for a foreign id.
+    /// Revokes a key of a site, and writes an audit entry with `actor`; revoking again changes
+    /// nothing. `NotFound` for a foreign id.
     async fn revoke_key(
         &self,
         site: &SiteId,
         id: Uuid,
+        actor: &str,
         time: OffsetDateTime,
     ) -> Result<KeyRecord, StoreError>;
     /// The key with this hash that is not revoked.
-    async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<KeyRecord>, StoreError>;
+    async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError>;
 
     /// Records a check; when this returns it is on disk. A request id that is younger than
-    /// 24 hours gives back what was recorded under it and records nothing.
+    /// 24 hours gives back what was recorded under it and records nothing. `NotFound` without
+    /// the site, `AlreadyExists` if the comment id is taken.
     async fn record_check(
         &self,
         comment: CheckedComment,
@@ -230,8 +245,14 @@ pub trait Store: Send + Sync + 'static {
         site: &SiteId,
         author: Fingerprint,
     ) -> Result<AuthorRecord, StoreError>;
-    /// The last comments of a site, newest first.
+    /// The last comments of a site by check time (their ids sort so), newest first.
     async fn recent_comments(
+        &self,
+        site: &SiteId,
+        count_max: usize,
+    ) -> Result<Vec<RecentComment>, StoreError>;
+    /// The comments of a site that a person labelled, the newest label first.
+    async fn labelled_comments(
         &self,
         site: &SiteId,
         count_max: usize,
@@ -240,6 +261,20 @@ pub trait Store: Send + Sync + 'static {
     /// approved, spam: rejected) and writes the audit entry, all in one transaction.
     /// `NotFound` for a comment that the site does not have.
     async fn append_label(&self, entry: LabelEntry) -> Result<AppliedLabel, StoreError>;
+    /// The label ledger of a site after `position`, oldest first, with the positions.
+    async fn list_labels(
+        &self,
+        site: &SiteId,
+        position: i64,
+        count_max: usize,
+    ) -> Result<Vec<(i64, LabelEntry)>, StoreError>;
+    /// The audit log of a site before `position` (nothing: its end), newest first.
+    async fn list_audit_entries(
+        &self,
+        site: &SiteId,
+        position: Option<i64>,
+        count_max: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// Whether the store can write now; cheap enough for a readiness probe.
     async fn ping(&self) -> Result<(), StoreError>;
@@ -320,28 +355,8 @@ pub trait Limiter: Send + Sync + 'static {
     /// Takes one from every key if all allow it. `now` is the caller's clock; a shared backend
     /// may use its own.
     async fn take(&self, site: &SiteId, keys: &[LimitKey], now: OffsetDateTime) -> LimitAnswer;
-}
-
-/// Two hashes of a text: one for equality, one for likeness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContentPrint {
-    /// Hash of the normalised text.
-    pub content_hash: u64,
-    /// SimHash of the normalised text.
-    pub simhash: u64,
-    /// Whether the text is long enough for likeness to mean something.
-    pub comparable: bool,
-}
-
-/// What the index knows of texts like this one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Neighbours {
-    /// Recent comments with the same text.
-    pub exact_count: u32,
-    /// Recent comments with nearly the same text, the exact ones included.
-    pub near_count: u32,
-    /// What a person called the nearest labelled one, the newest if several are as near.
-    pub label: Option<Label>,
+    /// Whether the shared counters can be reached now; a sentence if not.
+    async fn ping(&self) -> Result<(), String>;
 }
 
 /// A bounded window of recent texts, per site.
@@ -379,6 +394,8 @@ pub trait Clock: Send + Sync + 'static {
 pub trait Random: Send + Sync + 'static {
     /// Fresh bytes of a cryptographic source.
     fn bytes32(&self) -> [u8; 32];
+    /// A fresh random UUID (version 4).
+    fn uuid(&self) -> Uuid;
     /// A fresh comment id for a check at `time`.
     fn comment_id(&self, time: OffsetDateTime) -> CommentId;
 }

@@ -71,6 +71,11 @@ pub fn is_plain(c: char) -> bool {
         | 0x1F900..=0x1F9FF)
 }
 
+/// Whether the character is part of a word of a script that separates words by spaces.
+pub fn is_spaced_letter(c: char) -> bool {
+    is_word(c) && unspaced(c).is_none()
+}
+
 /// A script written without spaces between words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unspaced {

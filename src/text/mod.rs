@@ -5,8 +5,20 @@
 //! checks, policy) works on the analysis. All work is linear in the length of the text, however
 //! hostile it is.
 
+mod address;
+mod analysis;
 mod chars;
 mod confusables;
+mod counts;
+mod hide;
+mod links;
 mod normalize;
+pub mod print;
 
+pub use address::{find_addresses, mask_addresses};
+pub use analysis::Analysis;
+pub use chars::is_spaced_letter;
+pub use counts::Counts;
+pub use hide::hide;
+pub use links::{Link, LinkKind, find_links};
 pub use normalize::{Disguise, Normalized, Token, normalize};

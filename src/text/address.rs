@@ -1,0 +1,164 @@
+//! E-mail addresses in any text, however they are disguised, and their masking.
+//!
+//! Leaking an address is worse than masking a few words too many, so doubtful forms with a real
+//! top level domain are masked. Still, prose ("look at this dot"), code (`user@host`,
+//! `@decorator`) and handles (`@name`) must stay as they are.
+//!
+//! A scan for signs of an address decides whether a text is looked at closely; then the text is
+//! decoded ([`units`]) and each sign that may stand for `@` is tried ([`scan`]).
+
+mod scan;
+mod tokens;
+mod units;
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
+use super::chars;
+use crate::domain::MASK;
+
+/// Any of these makes an address possible.
+const SIGNS: [&str; 23] = [
+    "@",
+    "%40",
+    "%2540",
+    "&#",
+    "&commat",
+    "(at",
+    "[at",
+    "{at",
+    "<at",
+    "( at",
+    "[ at",
+    "{ at",
+    "(a)",
+    "[a]",
+    "(ät",
+    "[ät",
+    "arroba",
+    "arobase",
+    "chiocciola",
+    "собака",
+    "małpa",
+    "＠",
+    "﹫",
+];
+/// `at` alone is in every other comment; together with one of these it may be an address.
+const COMPANIONS: [&str; 20] = [
+    "dot",
+    "d0t",
+    "punkt",
+    "punto",
+    "ponto",
+    "point",
+    "точка",
+    "kropka",
+    "[.]",
+    "(.)",
+    "gmail",
+    "yahoo",
+    "hotmail",
+    "outlook",
+    "icloud",
+    "proton",
+    "gmx.",
+    "mail.ru",
+    "yandex",
+    "web.de",
+];
+
+static FINDER: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(SIGNS.iter().chain(&COMPANIONS))
+        .expect("a few dozen short patterns make a small automaton")
+});
+
+/// Where the addresses of a text stand, in order.
+pub fn find_addresses(text: &str) -> Vec<Range<usize>> {
+    found(text).into_iter().map(|address| address.span).collect()
+}
+
+/// The text with every address masked as [`crate::domain::EmailAddress::masked`] does it, and
+/// how many there were. Masking again changes nothing.
+pub fn mask_addresses(text: &str) -> (Cow<'_, str>, u32) {
+    let mut masked = Cow::Borrowed(text);
+    let mut count = 0;
+    // What is left after one round can in theory meet a mask so that both look like an address
+    // again. Two rounds have been enough for all generated texts.
+    for _ in 0..4 {
+        let addresses = found(&masked);
+        if addresses.is_empty() {
+            break;
+        }
+        count += addresses.len() as u32;
+        let mut out = String::with_capacity(masked.len() + addresses.len() * MASK.len());
+        let mut end = 0;
+        for address in addresses {
+            out.push_str(&masked[end..address.span.start]);
+            address.write_masked(&mut out);
+            end = address.span.end;
+        }
+        out.push_str(&masked[end..]);
+        masked = Cow::Owned(out);
+    }
+    (masked, count)
+}
+
+/// An address as found in a text. Like `EmailAddress` it has no `Debug`.
+struct Found {
+    span: Range<usize>,
+    first: char,
+    domain: String,
+}
+
+impl Found {
+    fn write_masked(&self, out: &mut String) {
+        let domain = idna::domain_to_ascii(&self.domain).unwrap_or_else(|_| self.domain.clone());
+        let first = domain.chars().next();
+        let last_label = domain.rsplit('.').next().unwrap_or_default();
+        out.push(self.first);
+        out.push_str(MASK);
+        out.push('@');
+        out.extend(first);
+        out.push_str(MASK);
+        out.push('.');
+        out.push_str(last_label);
+    }
+}
+
+fn found(text: &str) -> Vec<Found> {
+    if possible(text) { scan::scan(&units::decode(text)) } else { Vec::new() }
+}
+
+/// Whether the text has any sign of an address.
+fn possible(text: &str) -> bool {
+    let mut companion = false;
+    for sign in FINDER.find_overlapping_iter(text) {
+        if sign.pattern().as_usize() < SIGNS.len() {
+            return true;
+        }
+        companion = true;
+    }
+    if companion {
+        return text.as_bytes().windows(2).any(|pair| pair.eq_ignore_ascii_case(b"at"));
+    }
+    !text.is_ascii() && text.chars().any(is_disguise)
+}
+
+/// Whether the character can hide one of the signs.
+fn is_disguise(c: char) -> bool {
+    match c as u32 {
+        0..0xAD => false,
+        0x24B6..=0x24E9
+        | 0xFE50..=0xFE6F
+        | 0xFF21..=0xFF3A
+        | 0xFF41..=0xFF5A
+        | 0x1D400..=0x1D7FF => true,
+        _ => chars::is_invisible(c),
+    }
+}
