@@ -4,6 +4,7 @@
 //! the callers.
 
 mod artifact;
+mod base;
 mod calibrate;
 mod csr;
 mod evaluate;
@@ -13,6 +14,7 @@ mod report;
 mod train;
 
 pub use artifact::{ArtifactError, FORMAT_VERSION};
+pub use base::base_model;
 pub use calibrate::{Calibration, CalibrationError};
 pub use csr::Csr;
 pub use evaluate::{Confusion, Evaluation, Measures, Outcome};

@@ -38,7 +38,7 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { cost: 1.0, tolerance: 0.1, pass_count_max: 60, seed: 1, source_power: 0.5 }
+        Self { cost: 3.0, tolerance: 0.1, pass_count_max: 60, seed: 1, source_power: 0.2 }
     }
 }
 
@@ -133,6 +133,12 @@ impl TrainingSet {
     /// The table of features.
     pub fn table(&self) -> &Csr {
         &self.table
+    }
+
+    /// The examples as they came: row, source, whether spam.
+    pub fn judged(&self) -> impl Iterator<Item = (usize, &str, bool)> {
+        let whole = self.rows.iter().enumerate().filter(|(_, row)| row.whole);
+        whole.map(|(index, row)| (index, self.sources[usize::from(row.source)].as_str(), row.spam))
     }
 
     /// Counts by source.

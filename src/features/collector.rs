@@ -62,6 +62,12 @@ impl<'a, N: Naming> Collector<'a, N> {
         self.names.origin(kind, value);
     }
 
+    /// Names the tokens that follow after two neighbouring words.
+    #[inline]
+    pub(super) fn pair(&mut self, first: &str, second: &str) {
+        self.names.pair(first, second);
+    }
+
     /// Counts a token of the current family. `kind` keeps tokens apart that are spelt alike.
     #[inline]
     pub(super) fn token(&mut self, kind: u8, token: &[u8]) {

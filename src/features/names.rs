@@ -5,6 +5,8 @@
 pub(super) trait Naming {
     /// Features from here on come from this thing, such as the word `casino`.
     fn origin(&mut self, kind: &'static str, value: &str);
+    /// Features from here on come from two words that stand side by side.
+    fn pair(&mut self, first: &str, second: &str);
     /// A new feature was counted.
     fn counted(&mut self);
 }
@@ -12,6 +14,9 @@ pub(super) trait Naming {
 impl Naming for () {
     #[inline(always)]
     fn origin(&mut self, _: &'static str, _: &str) {}
+
+    #[inline(always)]
+    fn pair(&mut self, _: &str, _: &str) {}
 
     #[inline(always)]
     fn counted(&mut self) {}
@@ -53,6 +58,12 @@ impl Naming for &mut Names {
     fn origin(&mut self, kind: &'static str, value: &str) {
         self.values.push_str(value);
         self.origins.push((kind, self.values.len()));
+    }
+
+    fn pair(&mut self, first: &str, second: &str) {
+        self.values.push_str(first);
+        self.values.push(' ');
+        self.origin("words", second);
     }
 
     fn counted(&mut self) {

@@ -48,7 +48,8 @@ impl Scorer {
     ) -> Judgement {
         let signals = checks::run(&CheckInput { analysis, rules, facts });
         let score = SCRATCH.with_borrow_mut(|(builder, names)| {
-            let vector = builder.build_named(analysis.submission, analysis, &signals, names);
+            let learnt = signals.iter().filter(|signal| checks::is_learnt(&signal.name));
+            let vector = builder.build_named(analysis, learnt, names);
             self.model.score(vector, names, &signals)
         });
         let evidence = Evidence { score: Some(&score), signals: &signals, degraded };

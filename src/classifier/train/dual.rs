@@ -120,9 +120,14 @@ fn solve_row(row: &mut Row, margin: f64, tolerance: f64) -> Step {
     let mirrored = 0.5 * square * (duals[1] - duals[0]) + margin < 0.0;
     let (old, slope) = if mirrored { (duals[1], -margin) } else { (duals[0], margin) };
     let derivative = |z: f64| square * (z - old) + slope + (z / (cost - z)).ln();
+    let violation = derivative(old).abs();
+    if violation < tolerance {
+        return Step { violation, newton_steps: 0, change: 0.0 };
+    }
+    // From the far half Newton's method would leave the interval; the paper starts closer. The
+    // violation is taken before: a row that wavers around the middle is as good as solved.
     let mut z = if cost - old < 0.5 * cost { SHRINK * old } else { old };
     let mut gradient = derivative(z);
-    let violation = gradient.abs();
     let mut newton_steps = 0;
     while newton_steps < NEWTON_STEPS_MAX && gradient.abs() >= tolerance {
         let next = z - gradient / (square + cost / (cost - z) / z);
@@ -131,9 +136,6 @@ fn solve_row(row: &mut Row, margin: f64, tolerance: f64) -> Step {
         z = z.clamp(f64::MIN_POSITIVE, cost * (1.0 - f64::EPSILON));
         gradient = derivative(z);
         newton_steps += 1;
-    }
-    if newton_steps == 0 {
-        return Step { violation, newton_steps, change: 0.0 };
     }
     row.duals = if mirrored { [cost - z, z] } else { [z, cost - z] };
     let change = if mirrored { old - z } else { z - old };
