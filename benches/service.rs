@@ -48,7 +48,12 @@ fn main() {
     println!("request {} bytes, response {} bytes", call.request.len(), call.response.len());
     let (mut of_echo, mut of_plain, mut of_redis) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUND_COUNT {
-        let load = |key: &str| Load { call: &call.request, key: key.into(), count: CALL_COUNT, rate: None };
+        let load = |key: &str| Load {
+            call: &call.request,
+            key: key.into(),
+            count: CALL_COUNT,
+            rate: None,
+        };
         of_echo.push(load("none").run(echo.address(), echo.pid()));
         of_plain.push(load(plain.key()).run(plain.address(), plain.pid()));
         of_redis.push(load(limited.key()).run(limited.address(), limited.pid()));
@@ -72,7 +77,8 @@ fn main() {
 
     if !quick {
         let before = plain.resident_kib();
-        let soak = Load { call: &call.request, key: plain.key().into(), count: SOAK_COUNT, rate: None };
+        let soak =
+            Load { call: &call.request, key: plain.key().into(), count: SOAK_COUNT, rate: None };
         let soak = soak.run(plain.address(), plain.pid());
         let after = plain.resident_kib();
         println!(

@@ -87,10 +87,8 @@ fn number_before(text: &str, unit: &str) -> f64 {
 
 /// Median and 99th percentile of the third column, in milliseconds.
 fn percentiles(log: &str) -> (f64, f64) {
-    let mut micros: Vec<f64> = log
-        .lines()
-        .filter_map(|line| line.split('\t').nth(2)?.parse().ok())
-        .collect();
+    let mut micros: Vec<f64> =
+        log.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
     micros.sort_by(f64::total_cmp);
     let at = |share: f64| micros[((micros.len() - 1) as f64 * share) as usize] / 1_000.0;
     (at(0.5), at(0.99))

@@ -118,7 +118,8 @@ impl Service {
             let read = fs::read_to_string(&file).ok();
             let first = read.and_then(|text| serde_json::from_str::<FirstSite>(&text).ok());
             if let Some(first) = first
-                && let Ok((200, _)) = http::client::get(&format!("http://{}/readyz", first.http)).await
+                && let Ok((200, _)) =
+                    http::client::get(&format!("http://{}/readyz", first.http)).await
             {
                 break first;
             }
@@ -147,10 +148,16 @@ impl Service {
 
     /// Lets every limit be counted but none be reached, and gives the call to repeat.
     pub async fn prepare(&self) -> Call {
-        let mut client = Client::connect(&self.first.grpc, Some(&self.first.key)).await.expect("up");
+        let mut client =
+            Client::connect(&self.first.grpc, Some(&self.first.key)).await.expect("up");
         let rule = Some(proto::LimitRule { burst_count: i32::MAX, period_ms: 1 });
         let limits = proto::Limits {
-            ip: rule, ip_prefix: rule, author: rule, page: rule, site: rule, identical_text: rule,
+            ip: rule,
+            ip_prefix: rule,
+            author: rule,
+            page: rule,
+            site: rule,
+            identical_text: rule,
         };
         let policy = proto::SitePolicy { limits: Some(limits), ..proto::SitePolicy::default() };
         let site = proto::Site {

@@ -2,6 +2,7 @@
 
 mod check;
 mod config_args;
+pub mod corpus;
 mod doctor;
 mod failure;
 mod first_site;

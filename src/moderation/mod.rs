@@ -3,6 +3,7 @@
 mod access;
 mod check;
 mod error;
+pub mod examples;
 mod feedback;
 mod in_flight;
 pub mod ports;

@@ -73,7 +73,8 @@ async fn every_bad_field_is_reported_at_once() {
         fields,
         ["comment.author", "comment.text", "comment.email", "comment.url", "comment.ip"]
     );
-    let nothing = proto::CheckCommentRequest { parent: "sites/default".into(), ..check(comment("")) };
+    let nothing =
+        proto::CheckCommentRequest { parent: "sites/default".into(), ..check(comment("")) };
     let nothing = proto::CheckCommentRequest { comment: None, ..nothing };
     let status = client.comments.check_comment(nothing).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
@@ -107,7 +108,10 @@ async fn a_repeated_request_gets_the_first_answer() {
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(status.get_error_details().error_info().unwrap().reason, "request-id-reused");
     let no_uuid = proto::CheckCommentRequest { request_id: "7".into(), ..check(comment(HAM)) };
-    assert_eq!(client.comments.check_comment(no_uuid).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(
+        client.comments.check_comment(no_uuid).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
 }
 
 #[tokio::test]

@@ -29,8 +29,13 @@ async fn keys_open_their_own_site_alone() {
     create_site(&mut admin, "other").await;
     let (key_name, secret) = create_key(&mut admin, "sites/other", proto::KeyScope::Check).await;
 
-    let reason = |status: &tonic::Status| status.get_error_details().error_info().unwrap().reason.clone();
-    for (key, expected) in [(None, "api-key-missing"), (Some("rgk_wrong"), "api-key-invalid"), (Some("x"), "api-key-invalid")] {
+    let reason =
+        |status: &tonic::Status| status.get_error_details().error_info().unwrap().reason.clone();
+    for (key, expected) in [
+        (None, "api-key-missing"),
+        (Some("rgk_wrong"), "api-key-invalid"),
+        (Some("x"), "api-key-invalid"),
+    ] {
         let mut client = service.client_with(key).await;
         let status = client.comments.check_comment(check(comment("Hello"))).await.unwrap_err();
         assert_eq!((status.code(), reason(&status)), (Code::Unauthenticated, expected.into()));
@@ -41,19 +46,28 @@ async fn keys_open_their_own_site_alone() {
     let mut other = service.client_with(Some(&secret)).await;
     let foreign = other.comments.check_comment(check(comment("Hello"))).await.unwrap_err();
     assert_eq!((foreign.code(), reason(&foreign)), (Code::PermissionDenied, "foreign-site".into()));
-    let own = proto::CheckCommentRequest { parent: "sites/other".into(), ..check(comment("Hello")) };
+    let own =
+        proto::CheckCommentRequest { parent: "sites/other".into(), ..check(comment("Hello")) };
     let checked = other.comments.check_comment(own.clone()).await.unwrap().into_inner();
 
     // Permission goes before existence: a foreign comment and a made-up one look the same.
     let mut default = service.client().await;
-    for name in [checked.comment.unwrap().name, "sites/none/comments/00000000-0000-7000-8000-000000000000".into()] {
-        let status = default.comments.get_comment(proto::GetCommentRequest { name }).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status)), (Code::PermissionDenied, "foreign-site".into()));
+    for name in [
+        checked.comment.unwrap().name,
+        "sites/none/comments/00000000-0000-7000-8000-000000000000".into(),
+    ] {
+        let status =
+            default.comments.get_comment(proto::GetCommentRequest { name }).await.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status)),
+            (Code::PermissionDenied, "foreign-site".into())
+        );
     }
     let status = other.sites.list_sites(proto::ListSitesRequest::default()).await.unwrap_err();
     assert_eq!((status.code(), reason(&status)), (Code::PermissionDenied, "scope-missing".into()));
 
-    let revoked = default.sites.revoke_key(proto::RevokeKeyRequest { name: key_name }).await.unwrap();
+    let revoked =
+        default.sites.revoke_key(proto::RevokeKeyRequest { name: key_name }).await.unwrap();
     assert!(revoked.into_inner().key.unwrap().revoke_time.is_some());
     let status = other.comments.check_comment(own).await.unwrap_err();
     assert_eq!((status.code(), reason(&status)), (Code::Unauthenticated, "api-key-invalid".into()));
@@ -82,7 +96,8 @@ async fn policies_take_effect_at_once_and_are_guarded() {
         email_required: Some(false),
         ..proto::SitePolicy::default()
     };
-    let request = update(&site.etag, words.clone(), &["policy.hold_words", "policy.email_required"]);
+    let request =
+        update(&site.etag, words.clone(), &["policy.hold_words", "policy.email_required"]);
     let updated = client.sites.update_site(request).await.unwrap().into_inner().site.unwrap();
     assert_ne!(updated.etag, site.etag);
     assert_eq!(updated.policy.as_ref().unwrap().limits, site.policy.as_ref().unwrap().limits);
@@ -130,7 +145,11 @@ async fn sites_are_listed_in_pages() {
     for _ in 0..3 {
         create_key(&mut client, "sites/beta", proto::KeyScope::Check).await;
     }
-    let request = proto::ListKeysRequest { parent: "sites/beta".into(), page_size: 2, page_token: String::new() };
+    let request = proto::ListKeysRequest {
+        parent: "sites/beta".into(),
+        page_size: 2,
+        page_token: String::new(),
+    };
     let page = client.sites.list_keys(request.clone()).await.unwrap().into_inner();
     assert_eq!(page.keys.len(), 2);
     let rest = proto::ListKeysRequest { page_token: page.next_page_token, ..request };

@@ -10,7 +10,10 @@ use tempfile::TempDir;
 use crate::support::service::{Service, check, command, comment, wait_for};
 
 /// Checks comments until told to stop and gives the names of the acknowledged ones.
-async fn load(service: &Service, stop: Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<Vec<String>>> {
+async fn load(
+    service: &Service,
+    stop: Arc<AtomicBool>,
+) -> Vec<tokio::task::JoinHandle<Vec<String>>> {
     let client = service.client().await;
     (0..8)
         .map(|worker| {
@@ -85,7 +88,9 @@ async fn sigterm_ends_calls_under_way_and_keeps_everything() {
 async fn near_duplicates_are_still_known_after_a_restart() {
     let mut service = Service::start().await;
     let text = |town: &str| {
-        format!("Nice page! By the way, our roofers in {town} work quickly and at low prices, just ask for Max")
+        format!(
+            "Nice page! By the way, our roofers in {town} work quickly and at low prices, just ask for Max"
+        )
     };
     let mut client = service.client().await;
     let answer = client.comments.check_comment(check(comment(&text("Kiel")))).await.unwrap();
@@ -105,7 +110,13 @@ async fn near_duplicates_are_still_known_after_a_restart() {
 #[tokio::test]
 async fn a_second_process_on_the_same_data_is_refused_with_one_line() {
     let service = Service::start().await;
-    let output = service.command(&["serve", "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"]);
+    let output = service.command(&[
+        "serve",
+        "--grpc-address",
+        "127.0.0.1:0",
+        "--http-address",
+        "127.0.0.1:0",
+    ]);
     assert_eq!(output.status.code(), Some(69));
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("in use by another replyguard process"), "{message}");
@@ -176,7 +187,13 @@ async fn doctor_finds_trouble() {
     assert!(healthy.status.success(), "{text}");
     let file = service.data().join("first-site.json");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let sick = service.command(&["doctor", "--redis-url", "redis://127.0.0.1:1", "--model-file", file.to_str().unwrap()]);
+    let sick = service.command(&[
+        "doctor",
+        "--redis-url",
+        "redis://127.0.0.1:1",
+        "--model-file",
+        file.to_str().unwrap(),
+    ]);
     let text = String::from_utf8(sick.stdout).unwrap();
     assert_eq!(sick.status.code(), Some(69), "{text}");
     assert_eq!(text.matches("TROUBLE").count(), 3, "{text}");
@@ -188,7 +205,8 @@ async fn the_command_line_checks_comments_and_manages_sites() {
     let output = service.command(&["check", "Thanks, the part about soil was new to me."]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && text.starts_with("approve  score 0."), "{text}");
-    let output = service.command(&["check", "--json", "Cheap casino pills http://a.example/casino"]);
+    let output =
+        service.command(&["check", "--json", "Cheap casino pills http://a.example/casino"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(json["name"].as_str().unwrap().starts_with("sites/default/comments/"), "{json}");
     assert!(json["score"].is_number() && json["reasons"][0]["name"].is_string(), "{json}");
@@ -199,7 +217,14 @@ async fn the_command_line_checks_comments_and_manages_sites() {
 
     let policy = service.data().join("policy.toml");
     std::fs::write(&policy, "hold_all = true\n[required]\nemail = false\n").unwrap();
-    let output = service.command(&["sites", "--json", "create", "news", "--policy", policy.to_str().unwrap()]);
+    let output = service.command(&[
+        "sites",
+        "--json",
+        "create",
+        "news",
+        "--policy",
+        policy.to_str().unwrap(),
+    ]);
     let lines = String::from_utf8(output.stdout).unwrap();
     let key: serde_json::Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
     let key = key["secret"].as_str().unwrap().to_owned();

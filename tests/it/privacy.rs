@@ -8,8 +8,14 @@ use crate::support::service::{Service, check, comment};
 
 /// What must not be found again, in any of the forms in which it was sent.
 const MARKS: [&str; 8] = [
-    "xanthippe.marked", "quokka-mailbox", "zebra.hidden", "ocelot77", "axolotl-name", "203.0.113.77",
-    "2001:db8:77:77::77", "narwhal+tag",
+    "xanthippe.marked",
+    "quokka-mailbox",
+    "zebra.hidden",
+    "ocelot77",
+    "axolotl-name",
+    "203.0.113.77",
+    "2001:db8:77:77::77",
+    "narwhal+tag",
 ];
 
 /// A comment with marked addresses in every field and disguise.
@@ -21,7 +27,9 @@ fn marked() -> proto::Comment {
             .into(),
         author: "axolotl-name@example.org".into(),
         email: "xanthippe.marked@example.org".into(),
-        url: "https://example.org/?contact=xanthippe.marked%40example.org&u=narwhal+tag@example.org".into(),
+        url:
+            "https://example.org/?contact=xanthippe.marked%40example.org&u=narwhal+tag@example.org"
+                .into(),
         ip: "203.0.113.77".into(),
         user_agent: "Browser (xanthippe.marked@example.org)".into(),
         referrer: "https://example.net/?mail=quokka-mailbox@example.org&ip=203.0.113.77".into(),

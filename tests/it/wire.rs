@@ -104,9 +104,10 @@ async fn post_web(service: &Service, key: &str, body: Vec<u8>) -> (StatusCode, S
     let status = response.status();
     let code = response.headers().get("grpc-status").map(|code| code.to_str().unwrap().to_owned());
     let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
-    let in_trailers = String::from_utf8_lossy(&body).split("grpc-status:").nth(1).map(|rest| {
-        rest.trim_start().chars().take_while(char::is_ascii_digit).collect()
-    });
+    let in_trailers = String::from_utf8_lossy(&body)
+        .split("grpc-status:")
+        .nth(1)
+        .map(|rest| rest.trim_start().chars().take_while(char::is_ascii_digit).collect());
     (status, code.or(in_trailers).unwrap_or_default(), body)
 }
 
@@ -197,7 +198,8 @@ async fn bytes_that_are_no_text_are_the_callers_fault() {
 #[tokio::test]
 async fn unknown_fields_are_skipped_by_the_hundred_thousand() {
     let service = Service::start().await;
-    let many = LooseRequest { unknown: vec![1; 600_000], ..loose(b"Full of fields, still a comment.") };
+    let many =
+        LooseRequest { unknown: vec![1; 600_000], ..loose(b"Full of fields, still a comment.") };
     assert!(many.encoded_len() < 2 << 20);
     assert!(send_loose(&service, many).await.unwrap().comment.is_some());
     let million = LooseRequest { unknown: vec![1; 1_000_000], ..loose(b"Too many fields.") };

@@ -48,8 +48,12 @@ impl Service {
         let folder = TempDir::new().expect("a temporary folder");
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
         let child = spawn(&folder, &arguments);
-        let placeholder =
-            FirstSite { site: String::new(), key: String::new(), grpc: String::new(), http: String::new() };
+        let placeholder = FirstSite {
+            site: String::new(),
+            key: String::new(),
+            grpc: String::new(),
+            http: String::new(),
+        };
         let mut service = Self { child, folder, arguments, first: placeholder };
         service.await_ready().await;
         service
