@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    BlindSubmission, CommentId, Degraded, Fingerprint, Missing, Reason, Score, Signal, SiteId,
+    BlindSubmission, CommentId, ContentPrint, Degraded, Fingerprint, Missing, Reason, Score, Signal, SiteId,
     State, Verdict,
 };
 
@@ -51,10 +51,20 @@ pub struct CheckedComment {
     /// Hash of the normalised text, for exact duplicates.
     pub content_hash: u64,
     /// SimHash of the text, for near duplicates.
-    pub simhash: u64,
+    pub simhash: u128,
 }
 
 impl CheckedComment {
+    /// The prints it was recorded with, which stay the same when a later version normalises
+    /// otherwise. A text too short for likeness was recorded with the SimHash 0.
+    pub fn print(&self) -> ContentPrint {
+        ContentPrint {
+            content_hash: self.content_hash,
+            simhash: self.simhash,
+            comparable: self.simhash != 0,
+        }
+    }
+
     /// The form that may be published.
     pub fn public(&self) -> PublicComment {
         PublicComment {

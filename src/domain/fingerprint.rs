@@ -10,18 +10,23 @@ use sha2::Sha256;
 ///
 /// Dropping it makes every fingerprint of the site meaningless. It has no `Debug`, `Display` or
 /// `Serialize`; only the store takes its bytes.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SiteSecret([u8; 32]);
+#[derive(Clone)]
+pub struct SiteSecret {
+    bytes: [u8; 32],
+    /// The MAC with the key already in it: half the work of a short fingerprint.
+    mac: Hmac<Sha256>,
+}
 
 impl SiteSecret {
     /// A secret from 32 bytes of a cryptographic random source.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        let mac = Hmac::new_from_slice(&bytes).expect("HMAC takes a key of any length");
+        Self { bytes, mac }
     }
 
     /// The bytes, for the store alone.
     pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
 
     /// HMAC-SHA-256 (RFC 2104) of `kind`, a zero byte and `value`, cut to 128 bits.
@@ -29,8 +34,7 @@ impl SiteSecret {
     /// `kind` keeps fingerprints of different things apart: an author name that looks like an IP
     /// never equals the IP's fingerprint.
     pub fn fingerprint(&self, kind: &str, value: &[u8]) -> Fingerprint {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        let mut mac = self.mac.clone();
         mac.update(kind.as_bytes());
         mac.update(&[0]);
         mac.update(value);

@@ -26,7 +26,7 @@ pub struct ContentPrint {
     /// Hash of the normalised text.
     pub content_hash: u64,
     /// SimHash of the normalised text.
-    pub simhash: u64,
+    pub simhash: u128,
     /// Whether the text is long enough for likeness to mean something.
     pub comparable: bool,
 }

@@ -36,12 +36,12 @@ impl SiteId {
         format!("sites/{}", self.0)
     }
 
-    /// The id in a resource name `sites/{site}`.
+    /// The id in a resource name `sites/{site}`; a bare id is taken too.
     ///
     /// # Errors
     /// [`IdError::Site`] if `name` has another form.
     pub fn from_name(name: &str) -> Result<Self, IdError> {
-        name.strip_prefix("sites/").ok_or(IdError::Site)?.parse()
+        name.strip_prefix("sites/").unwrap_or(name).parse()
     }
 }
 

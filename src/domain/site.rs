@@ -5,7 +5,12 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{SiteId, SiteSecret};
+use super::{FieldViolation, SiteId, SiteSecret};
+
+/// Entries of one list of a policy.
+pub const LIST_ENTRIES_MAX: usize = 1_000;
+/// Bytes of one entry of a list.
+pub const LIST_ENTRY_BYTES_MAX: usize = 200;
 
 /// A place that publishes comments, and the unit of isolation.
 #[derive(Clone)]
@@ -204,5 +209,129 @@ impl Default for SitePolicy {
             languages: BTreeSet::new(),
             limits: LimitPolicy::default(),
         }
+    }
+}
+
+impl SitePolicy {
+    /// All that is wrong with the policy; empty if it can be used.
+    pub fn violations(&self) -> Vec<FieldViolation> {
+        let mut violations = Vec::new();
+        let mut add = |field, reason, description: String| {
+            violations.push(FieldViolation { field, reason, description });
+        };
+        for (field, count) in [
+            ("policy.hold_one_in", self.budget.hold_one_in),
+            ("policy.reject_one_in", self.budget.reject_one_in),
+        ] {
+            if count == 0 {
+                add(field, "out-of-range", "At least 1 is expected.".into());
+            }
+        }
+        for (field, threshold) in [
+            ("policy.hold_threshold", self.hold_threshold),
+            ("policy.reject_threshold", self.reject_threshold),
+            ("policy.discard_threshold", Some(self.discard_threshold)),
+        ] {
+            if threshold.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
+                add(field, "out-of-range", "A number from 0 to 1 is expected.".into());
+            }
+        }
+        if let (Some(hold), Some(reject)) = (self.hold_threshold, self.reject_threshold)
+            && hold > reject
+        {
+            let text = "It must not be above `reject_threshold`.";
+            add("policy.hold_threshold", "out-of-order", text.into());
+        }
+        if self.elapsed_ms_min < 0 {
+            add("policy.elapsed_ms_min", "negative", "At least 0 is expected.".into());
+        }
+        for (field, reason, description) in self.list_problems().chain(self.limits.problems()) {
+            add(field, reason, description);
+        }
+        violations
+    }
+
+    fn list_problems(&self) -> impl Iterator<Item = (&'static str, &'static str, String)> {
+        let words = |list: &[String]| (list.len(), list.iter().map(String::len).max());
+        let hosts = |list: &BTreeSet<String>| (list.len(), list.iter().map(String::len).max());
+        let lists = [
+            ("policy.hold_words", words(&self.words.hold)),
+            ("policy.reject_words", words(&self.words.reject)),
+            ("policy.blocklist_hosts", hosts(&self.host_blocklist)),
+            ("policy.allowlist_hosts", hosts(&self.host_allowlist)),
+            ("policy.languages", hosts(&self.languages)),
+        ];
+        let blank = self.words.hold.iter().chain(&self.words.reject).any(|w| w.trim().is_empty());
+        let blank = blank.then(|| {
+            ("policy.hold_words", "blank", "A word must not be blank: it would match all.".into())
+        });
+        lists
+            .into_iter()
+            .filter(|(_, (count, longest))| {
+                *count > LIST_ENTRIES_MAX || longest.unwrap_or(0) > LIST_ENTRY_BYTES_MAX
+            })
+            .map(|(field, _)| {
+                let text = format!(
+                    "At most {LIST_ENTRIES_MAX} entries of {LIST_ENTRY_BYTES_MAX} bytes are taken."
+                );
+                (field, "too-long", text)
+            })
+            .chain(blank)
+    }
+}
+
+impl LimitPolicy {
+    fn problems(&self) -> impl Iterator<Item = (&'static str, &'static str, String)> {
+        let rules = [
+            ("policy.limits.ip", self.ip),
+            ("policy.limits.ip_prefix", self.ip_prefix),
+            ("policy.limits.author", self.author),
+            ("policy.limits.page", self.page),
+            ("policy.limits.site", self.site),
+            ("policy.limits.identical_text", self.identical_text),
+        ];
+        rules
+            .into_iter()
+            .filter(|(_, rule)| rule.is_some_and(|rule| rule.burst == 0 || rule.period_ms == 0))
+            .map(|(field, _)| {
+                (field, "out-of-range", "Burst and period must be at least 1.".to_owned())
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_policy_is_usable_and_bad_ones_name_every_problem() {
+        assert_eq!(SitePolicy::default().violations(), []);
+        let bad = SitePolicy {
+            budget: Budget { hold_one_in: 0, reject_one_in: 1 },
+            hold_threshold: Some(0.9),
+            reject_threshold: Some(0.5),
+            discard_threshold: f64::NAN,
+            elapsed_ms_min: -1,
+            words: WordLists { hold: vec![" ".into()], ..WordLists::default() },
+            languages: BTreeSet::from(["x".repeat(LIST_ENTRY_BYTES_MAX + 1)]),
+            limits: LimitPolicy {
+                ip: Some(LimitRule { burst: 0, period_ms: 1 }),
+                ..LimitPolicy::default()
+            },
+            ..SitePolicy::default()
+        };
+        let fields: Vec<_> = bad.violations().into_iter().map(|v| (v.field, v.reason)).collect();
+        assert_eq!(
+            fields,
+            [
+                ("policy.hold_one_in", "out-of-range"),
+                ("policy.discard_threshold", "out-of-range"),
+                ("policy.hold_threshold", "out-of-order"),
+                ("policy.elapsed_ms_min", "negative"),
+                ("policy.languages", "too-long"),
+                ("policy.hold_words", "blank"),
+                ("policy.limits.ip", "out-of-range"),
+            ]
+        );
     }
 }

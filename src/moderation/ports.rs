@@ -3,6 +3,7 @@
 //! Every implementation of a port passes the port's one test suite (`tests/it/store.rs`,
 //! `tests/it/limits.rs`, `tests/it/recent.rs`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -134,6 +135,28 @@ pub struct AppliedLabel {
     pub comment: Box<CheckedComment>,
 }
 
+/// An entry of the append-only audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Its place in the log, from 1.
+    pub position: i64,
+    /// When.
+    pub time: OffsetDateTime,
+    /// Who: an account, a key or a reporter. Never an address.
+    pub actor: String,
+    /// What was done, verb and noun in kebab-case: `create-site`, `update-site`, `create-key`,
+    /// `revoke-key`, `label-comment`.
+    pub action: String,
+    /// What it was done to, by its resource name.
+    pub subject: String,
+    /// How the subject was before: a word or JSON.
+    pub before: Option<String>,
+    /// How it was after.
+    pub after: Option<String>,
+    /// Why, in a person's words.
+    pub note: Option<String>,
+}
+
 /// A recent comment, to fill the index of recent content after a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentComment {
@@ -154,10 +177,12 @@ pub struct RecentComment {
 /// A change of state and its audit entry are one transaction.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Stores a new site. `AlreadyExists` if the id is taken.
-    async fn create_site(&self, site: Site) -> Result<(), StoreError>;
-    /// The site, if it exists.
-    async fn get_site(&self, id: &SiteId) -> Result<Option<Site>, StoreError>;
+    /// Stores a new site, and writes an audit entry with `actor`. `AlreadyExists` if the id is
+    /// taken.
+    async fn create_site(&self, site: Site, actor: &str) -> Result<(), StoreError>;
+    /// The site, if it exists. Shared, since a policy can hold long word lists and every check
+    /// asks for it.
+    async fn get_site(&self, id: &SiteId) -> Result<Option<Arc<Site>>, StoreError>;
     /// At most `count_max` sites in order of id, after `after`.
     async fn list_sites(
         &self,
@@ -176,25 +201,29 @@ pub trait Store: Send + Sync + 'static {
         time: OffsetDateTime,
     ) -> Result<Site, StoreError>;
 
-    /// Stores a key.
-    async fn create_key(&self, key: KeyRecord) -> Result<(), StoreError>;
+    /// Stores a key, and writes an audit entry with `actor`. `NotFound` without its site,
+    /// `AlreadyExists` if id or hash is taken.
+    async fn create_key(&self, key: KeyRecord, actor: &str) -> Result<(), StoreError>;
     /// The keys of a site, oldest first, revoked ones too.
     async fn list_keys(&self, site: &SiteId) -> Result<Vec<KeyRecord>, StoreError>;
-    /// Revokes a key of a site; revoking again changes nothing. `NotFound` for a foreign id.
+    /// Revokes a key of a site, and writes an audit entry with `actor`; revoking again changes
+    /// nothing. `NotFound` for a foreign id.
     async fn revoke_key(
         &self,
         site: &SiteId,
         id: Uuid,
+        actor: &str,
         time: OffsetDateTime,
     ) -> Result<KeyRecord, StoreError>;
     /// The key with this hash that is not revoked.
-    async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<KeyRecord>, StoreError>;
+    async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError>;
 
     /// Records a check; when this returns it is on disk. A request id that is younger than
-    /// 24 hours gives back what was recorded under it and records nothing.
+    /// 24 hours gives back what was recorded under it and records nothing. `NotFound` without
+    /// the site, `AlreadyExists` if the comment id is taken.
     async fn record_check(
         &self,
-        comment: CheckedComment,
+        comment: &CheckedComment,
         request: Option<RequestMark>,
     ) -> Result<RecordedCheck, StoreError>;
     /// What was recorded under this request id within the 24 hours before `now`.
@@ -216,8 +245,14 @@ pub trait Store: Send + Sync + 'static {
         site: &SiteId,
         author: Fingerprint,
     ) -> Result<AuthorRecord, StoreError>;
-    /// The last comments of a site, newest first.
+    /// The last comments of a site by check time (their ids sort so), newest first.
     async fn recent_comments(
+        &self,
+        site: &SiteId,
+        count_max: usize,
+    ) -> Result<Vec<RecentComment>, StoreError>;
+    /// The comments of a site that a person labelled, the newest label first.
+    async fn labelled_comments(
         &self,
         site: &SiteId,
         count_max: usize,
@@ -226,6 +261,20 @@ pub trait Store: Send + Sync + 'static {
     /// approved, spam: rejected) and writes the audit entry, all in one transaction.
     /// `NotFound` for a comment that the site does not have.
     async fn append_label(&self, entry: LabelEntry) -> Result<AppliedLabel, StoreError>;
+    /// The label ledger of a site after `position`, oldest first, with the positions.
+    async fn list_labels(
+        &self,
+        site: &SiteId,
+        position: i64,
+        count_max: usize,
+    ) -> Result<Vec<(i64, LabelEntry)>, StoreError>;
+    /// The audit log of a site before `position` (nothing: its end), newest first.
+    async fn list_audit_entries(
+        &self,
+        site: &SiteId,
+        position: Option<i64>,
+        count_max: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// Whether the store can write now; cheap enough for a readiness probe.
     async fn ping(&self) -> Result<(), StoreError>;
@@ -319,15 +368,14 @@ pub trait RecentContent: Send + Sync + 'static {
     async fn insert(
         &self,
         site: &SiteId,
-        id: CommentId,
         print: ContentPrint,
         label: Option<Label>,
     ) -> Result<(), StoreError>;
-    /// Notes what a person called a comment, adding it to the window if it fell out of it.
+    /// Notes what a person called a text, adding it to the window if it fell out of it. Texts too
+    /// short to be compared lend their label to no other.
     async fn set_label(
         &self,
         site: &SiteId,
-        id: CommentId,
         print: ContentPrint,
         label: Label,
     ) -> Result<(), StoreError>;
@@ -343,6 +391,8 @@ pub trait Clock: Send + Sync + 'static {
 pub trait Random: Send + Sync + 'static {
     /// Fresh bytes of a cryptographic source.
     fn bytes32(&self) -> [u8; 32];
+    /// A fresh random UUID (version 4).
+    fn uuid(&self) -> Uuid;
     /// A fresh comment id for a check at `time`.
     fn comment_id(&self, time: OffsetDateTime) -> CommentId;
 }

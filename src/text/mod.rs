@@ -13,7 +13,7 @@ mod counts;
 mod hide;
 mod links;
 mod normalize;
-pub mod print;
+mod print;
 
 pub use address::{find_addresses, mask_addresses};
 pub use analysis::Analysis;

@@ -1,3 +1,17 @@
 //! All integration tests, in one binary so that they link once.
 
+mod architecture;
 mod checks;
+mod contract;
+mod contract_of_comments;
+mod contract_of_sites;
+mod documentation;
+mod limits;
+mod operating;
+mod privacy;
+mod recent;
+mod store;
+mod store_faults;
+mod support;
+mod training_data;
+mod wire;

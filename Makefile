@@ -1,0 +1,44 @@
+# What a developer types. `make help` lists it. Everything works with a Rust toolchain and make
+# alone; what else is needed is installed by `make deps` or kept inside `target/`.
+
+CARGO ?= cargo
+# Files of labelled comments for `make base-model`, besides the seed corpus.
+DATA ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run check fmt clippy rustdoc proto-lint test deps bench base-model
+
+help: ## List these commands.
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; \
+		do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+run: ## Start the service with its data in ./data.
+	$(CARGO) run --locked --release
+
+check: fmt clippy rustdoc proto-lint ## Format, lints, documentation and contract: all that CI checks besides the tests.
+
+fmt: ## Fail if a file is not formatted; `cargo fmt` mends it.
+	$(CARGO) fmt --check
+
+clippy: ## Lints, warnings denied.
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+rustdoc: ## Documentation, warnings denied.
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+proto-lint: ## The contract's rules: our own always, `buf lint` and `buf breaking` where buf can be had.
+	$(CARGO) test --locked --quiet --test it contract::
+	sh scripts/proto-lint.sh
+
+test: deps ## All tests, with what they need installed.
+	$(CARGO) test --locked
+
+deps: ## Install what the tests start: redis-server.
+	@sh scripts/install-test-deps.sh
+
+bench: ## Benchmarks. The report of a measured run is in docs/.
+	$(CARGO) bench --locked
+
+base-model: ## Rebuild the bundled model: make base-model DATA="one.jsonl two.jsonl".
+	@test -n "$(DATA)" || { echo 'DATA is empty: name the files of training-data/README.md, as in make base-model DATA="one.jsonl two.jsonl"' >&2; exit 64; }
+	$(CARGO) run --locked --release -- train --data training-data/seed/*.jsonl $(DATA) --out model/base.rgmodel

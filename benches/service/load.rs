@@ -1,0 +1,95 @@
+//! One run of h2load, and the CPU that the server spent on it.
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// Streams in flight: enough to keep one core busy, as a busy CMS would.
+const STREAM_COUNT: u32 = 100;
+/// Ticks of `/proc/PID/stat` a second (`USER_HZ`, the same on every Linux).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// What is sent.
+pub struct Load<'a> {
+    pub call: &'a [u8],
+    pub key: String,
+    pub count: u64,
+    pub rate: Option<f64>,
+}
+
+/// What it cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    pub cpu_us: f64,
+    pub calls_per_second: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+}
+
+impl Measured {
+    /// The round with the middle CPU time.
+    pub fn middle(mut rounds: Vec<Self>) -> Self {
+        rounds.sort_by(|a, b| a.cpu_us.total_cmp(&b.cpu_us));
+        rounds[rounds.len() / 2]
+    }
+}
+
+impl Load<'_> {
+    /// Sends the calls to `address` and reads the CPU time of `pid`.
+    pub fn run(&self, address: &str, pid: u32) -> Measured {
+        let folder = TempDir::new().expect("a temporary folder");
+        let body = folder.path().join("body");
+        let log = folder.path().join("log");
+        let length = u32::try_from(self.call.len()).expect("a small call").to_be_bytes();
+        fs::write(&body, [&[0], &length[..], self.call].concat()).expect("a file");
+        let connections = if self.rate.is_some() { 4 } else { 2 };
+        let mut command = Command::new("taskset");
+        command.args(["-c", "1", "h2load", "-t", "1"]);
+        command.args(["-c", &connections.to_string()]);
+        command.args(["-m", &(STREAM_COUNT / connections).to_string()]);
+        command.args(["-n", &self.count.to_string()]);
+        command.arg(format!("--log-file={}", log.display()));
+        if let Some(rate) = self.rate {
+            command.arg(format!("--rps={}", (rate / f64::from(connections)) as u64));
+        }
+        command.arg("-d").arg(&body);
+        command.args(["-H", "content-type: application/grpc", "-H", "te: trailers"]);
+        command.args(["-H", &format!("x-api-key: {}", self.key)]);
+        command.arg(format!("http://{address}/replyguard.v1.CommentService/CheckComment"));
+        let before = cpu_seconds(pid);
+        let output = command.output().expect("h2load, of Debian's package nghttp2-client");
+        let cpu = cpu_seconds(pid) - before;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains(&format!("{} succeeded", self.count)), "{text}");
+        let (p50_ms, p99_ms) = percentiles(&fs::read_to_string(&log).expect("h2load's log"));
+        Measured {
+            cpu_us: cpu * 1e6 / self.count as f64,
+            calls_per_second: number_before(&text, " req/s"),
+            p50_ms,
+            p99_ms,
+        }
+    }
+}
+
+/// User and system time of all threads of a process.
+fn cpu_seconds(pid: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running server");
+    let fields: Vec<&str> = text.rsplit(')').next().expect("fields").split_whitespace().collect();
+    let ticks = |index: usize| fields[index].parse::<f64>().expect("a number");
+    (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+}
+
+fn number_before(text: &str, unit: &str) -> f64 {
+    let front = text.split(unit).next().expect("h2load's summary");
+    front.rsplit([' ', ',']).next().and_then(|word| word.parse().ok()).expect("a rate")
+}
+
+/// Median and 99th percentile of the third column, in milliseconds.
+fn percentiles(log: &str) -> (f64, f64) {
+    let mut micros: Vec<f64> =
+        log.lines().filter_map(|line| line.split('\t').nth(2)?.parse().ok()).collect();
+    micros.sort_by(f64::total_cmp);
+    let at = |share: f64| micros[((micros.len() - 1) as f64 * share) as usize] / 1_000.0;
+    (at(0.5), at(0.99))
+}

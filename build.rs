@@ -1,0 +1,20 @@
+//! Compiles the contract with protox, so that no protoc is needed.
+
+use std::path::PathBuf;
+use std::{env, error, fs};
+
+use prost::Message;
+
+fn main() -> Result<(), Box<dyn error::Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let files = [
+        "proto/replyguard/v1/comment.proto",
+        "proto/replyguard/v1/comment_service.proto",
+        "proto/replyguard/v1/site_service.proto",
+    ];
+    let descriptors = protox::compile(files, ["proto"])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("replyguard.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! Puts the parts together: from a configuration to listening ports, from there to the end.
+
+pub mod diagnosis;
+mod first_start;
+mod system;
+mod workers;
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use first_start::{FirstSite, FirstStart};
+
+use crate::classifier::Model;
+use crate::config::Config;
+use crate::domain::SiteId;
+use crate::grpc::{GrpcLimits, GrpcService};
+use crate::http::{self, Readiness};
+use crate::limits::{
+    FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions,
+    RedisLimiter, RedisTime,
+};
+use crate::moderation::ports::{Limiter, RecentContent, Store, StoreError};
+use crate::moderation::{Moderation, Ports, Scorer};
+use crate::storage::{SqliteOptions, SqliteStore};
+use system::{SystemClock, SystemRandom};
+use workers::Workers;
+
+/// How often the store is asked whether it can write, for readiness.
+const READINESS_PERIOD: Duration = Duration::from_secs(1);
+/// Comments of a site that are put into the index of recent content at the start.
+const RECENT_COUNT_MAX: usize = 10_000;
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// A port cannot be listened on.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The data folder or the database cannot be used.
+    #[error("{0}")]
+    Storage(String),
+}
+
+/// The service, listening but not yet serving.
+pub struct App {
+    config: Config,
+    grpc: TcpListener,
+    http: TcpListener,
+    service: GrpcService,
+    store: Arc<dyn Store>,
+    metrics: PrometheusHandle,
+    model_version: String,
+    first_start: FirstStart,
+}
+
+impl App {
+    /// Opens the ports and the store, makes the first site if there is none, and loads the
+    /// model and recent content.
+    ///
+    /// # Errors
+    /// [`BindError`]: one line that says what to change.
+    pub async fn bind(config: Config, metrics: PrometheusHandle) -> Result<Self, BindError> {
+        config.validate().map_err(BindError::Config)?;
+        let model = Arc::new(load_model(&config)?);
+        let grpc = listen(config.server.grpc_address)?;
+        let http = listen(config.server.http_address)?;
+        let store = open_store(&config).await?;
+        let recent = Arc::new(MemoryRecent::new(RecentOptions::default()));
+        refill(&*store, &*recent).await?;
+        let model_version = model.version().to_owned();
+        let ports = Ports {
+            store: store.clone(),
+            limiter: limiter(&config)?,
+            recent,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        };
+        let moderation = Arc::new(Moderation::new(ports, Scorer::new(model)));
+        let mut app = Self {
+            service: GrpcService::new(moderation.clone(), grpc_limits(&config)),
+            config,
+            grpc,
+            http,
+            store,
+            metrics,
+            model_version,
+            first_start: FirstStart::No,
+        };
+        app.first_start = first_start::ensure(
+            &moderation,
+            &app.config.storage.first_site(),
+            app.grpc_address(),
+            app.http_address(),
+        )
+        .await?;
+        Ok(app)
+    }
+
+    /// Where gRPC listens.
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.grpc.local_addr().unwrap_or(self.config.server.grpc_address)
+    }
+
+    /// Where HTTP listens.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http.local_addr().unwrap_or(self.config.server.http_address)
+    }
+
+    /// The version of the model that scores.
+    pub fn model_version(&self) -> &str {
+        &self.model_version
+    }
+
+    /// Whether this start made the first site.
+    pub fn first_start(&self) -> &FirstStart {
+        &self.first_start
+    }
+
+    /// Serves until `stop`, then refuses new calls, ends those under way within the drain
+    /// timeout and closes the store.
+    ///
+    /// # Errors
+    /// Of the operating system, while starting threads or serving HTTP.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let draining = CancellationToken::new();
+        let (readiness, watched) = watch::channel(Readiness::NotReady("starting".into()));
+        let watcher = tokio::spawn(watch_store(
+            self.store.clone(),
+            self.service.clone(),
+            readiness,
+            draining.clone(),
+        ));
+        let listener = tokio::net::TcpListener::from_std(self.http)?;
+        let router = http::router(watched, self.metrics.clone());
+        let ops = axum_task(listener, router, draining.clone());
+        let upkeep = tokio::spawn(upkeep(self.metrics, draining.clone()));
+        let workers = Workers::start(self.service, self.grpc, &self.config.server, &draining)?;
+        tracing::info!(model.version = %self.model_version, "ready");
+        stop.await;
+        draining.cancel();
+        let drain = Duration::from_millis(self.config.server.drain_timeout_ms);
+        workers.join(drain).await;
+        let _ = tokio::time::timeout(drain, ops).await;
+        let _ = watcher.await;
+        let _ = upkeep.await;
+        self.store.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let listener = TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    listener.map_err(|cause| BindError::Listen { address, cause })
+}
+
+fn load_model(config: &Config) -> Result<Model, BindError> {
+    let Some(path) = &config.model.file else {
+        return Ok(crate::classifier::base_model());
+    };
+    let bytes = std::fs::read(path)
+        .map_err(|error| BindError::Config(format!("{}: {error}", path.display())))?;
+    Model::from_bytes(&bytes)
+        .map_err(|error| BindError::Config(format!("{}: {error}", path.display())))
+}
+
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, BindError> {
+    let data_dir = &config.storage.data_dir;
+    std::fs::create_dir_all(data_dir)
+        .map_err(|error| BindError::Storage(format!("{}: {error}", data_dir.display())))?;
+    let path = config.storage.database();
+    let store = SqliteStore::open(&path, SqliteOptions::default())
+        .await
+        .map_err(|error| BindError::Storage(format!("{}: {error}", path.display())))?;
+    Ok(Arc::new(store))
+}
+
+fn limiter(config: &Config) -> Result<Arc<dyn Limiter>, BindError> {
+    let own = MemoryLimiter::new(MemoryLimits::default());
+    let Some(url) = &config.limits.redis_url else { return Ok(Arc::new(own)) };
+    // The error may repeat the URL, and with it a password; its kind says enough.
+    let shared = RedisLimiter::connect(url, RedisTime::Server)
+        .map_err(|_| BindError::Config("limits.redis_url: not an address of Redis".into()))?;
+    Ok(Arc::new(FallbackLimiter::new(shared, own, FallbackOptions::default())))
+}
+
+fn grpc_limits(config: &Config) -> GrpcLimits {
+    GrpcLimits {
+        call_timeout: Duration::from_millis(config.server.call_timeout_ms),
+        compress_answers: config.server.compress_answers,
+        ..GrpcLimits::default()
+    }
+}
+
+/// Puts the last and the labelled comments of every site back into the index of recent content.
+async fn refill(store: &dyn Store, recent: &dyn RecentContent) -> Result<(), BindError> {
+    let failed = |error: StoreError| {
+        BindError::Storage(format!("the database cannot be read: {error}"))
+    };
+    let mut after = None;
+    loop {
+        let sites = store.list_sites(after.as_ref(), 100).await.map_err(failed)?;
+        let Some(last) = sites.last() else { return Ok(()) };
+        after = Some(last.id.clone());
+        for site in &sites {
+            refill_site(store, recent, &site.id).await.map_err(failed)?;
+        }
+    }
+}
+
+async fn refill_site(
+    store: &dyn Store,
+    recent: &dyn RecentContent,
+    site: &SiteId,
+) -> Result<(), StoreError> {
+    // Both come newest first, and the newest is to be put in last.
+    for comment in store.recent_comments(site, RECENT_COUNT_MAX).await?.into_iter().rev() {
+        recent.insert(site, comment.print, comment.label).await?;
+    }
+    for comment in store.labelled_comments(site, RECENT_COUNT_MAX).await?.into_iter().rev() {
+        if let Some(label) = comment.label {
+            recent.set_label(site, comment.print, label).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reports readiness for as long as the process serves.
+async fn watch_store(
+    store: Arc<dyn Store>,
+    service: GrpcService,
+    readiness: watch::Sender<Readiness>,
+    draining: CancellationToken,
+) {
+    loop {
+        let state = match store.ping().await {
+            Ok(()) => Readiness::Ready,
+            Err(error) => Readiness::NotReady(error.to_string()),
+        };
+        service.report(state == Readiness::Ready).await;
+        readiness.send_if_modified(|current| {
+            let changed = *current != state;
+            *current = state;
+            changed
+        });
+        tokio::select! {
+            () = tokio::time::sleep(READINESS_PERIOD) => {}
+            () = draining.cancelled() => break,
+        }
+    }
+    service.report(false).await;
+    readiness.send_replace(Readiness::NotReady("draining".into()));
+}
+
+/// Lets the metrics drop what nobody asked for, so that memory stays flat.
+async fn upkeep(metrics: PrometheusHandle, draining: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(5)) => metrics.run_upkeep(),
+            () = draining.cancelled() => return,
+        }
+    }
+}
+
+fn axum_task(
+    listener: tokio::net::TcpListener,
+    router: http::Router,
+    draining: CancellationToken,
+) -> tokio::task::JoinHandle<io::Result<()>> {
+    tokio::spawn(http::serve(listener, router, async move { draining.cancelled().await }))
+}

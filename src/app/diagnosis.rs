@@ -1,0 +1,95 @@
+//! What `doctor` looks at: ports, store, Redis, model.
+
+use std::net::{SocketAddr, TcpListener};
+
+use super::system::SystemClock;
+use super::{limiter, load_model};
+use crate::config::Config;
+use crate::domain::{Fingerprint, LimitRule};
+use crate::moderation::ports::{Clock, LimitKey, LimitKind};
+use crate::storage::SqliteStore;
+
+/// What was found about one part.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is as it should be.
+    Good(String),
+    /// It is not.
+    Bad {
+        /// What is wrong.
+        what: String,
+        /// What to do about it.
+        advice: String,
+    },
+}
+
+/// Looks at every part that the configuration names. It changes nothing.
+pub async fn examine(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![model(config), store(config)];
+    findings.push(port("gRPC", config.server.grpc_address));
+    findings.push(port("HTTP", config.server.http_address));
+    if config.limits.redis_url.is_some() {
+        findings.push(redis(config).await);
+    }
+    findings
+}
+
+fn model(config: &Config) -> Finding {
+    match load_model(config) {
+        Ok(model) => Finding::Good(format!("model {}", model.version())),
+        Err(error) => Finding::Bad {
+            what: format!("the model cannot be used: {error}"),
+            advice: "train it anew with this version, or leave model.file out".into(),
+        },
+    }
+}
+
+fn store(config: &Config) -> Finding {
+    let path = config.storage.database();
+    if !path.exists() {
+        return Finding::Good(format!("{} is not there yet", path.display()));
+    }
+    match SqliteStore::examine(&path) {
+        Ok(text) => Finding::Good(format!("{}: {text}", path.display())),
+        Err(error) => Finding::Bad {
+            what: format!("{}: {error}", path.display()),
+            advice: "restore a backup, or run the version that wrote it".into(),
+        },
+    }
+}
+
+/// A port is good if it is free, and if somebody serves there already, that may be us.
+fn port(name: &str, address: SocketAddr) -> Finding {
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::Good(format!("{name} address {address} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Finding::Good(format!("{name} address {address} is in use, by replyguard or another"))
+        }
+        Err(error) => Finding::Bad {
+            what: format!("{name} cannot listen on {address}: {error}"),
+            advice: "give an address of this machine and a port above 1023".into(),
+        },
+    }
+}
+
+async fn redis(config: &Config) -> Finding {
+    let bad = |what: String| Finding::Bad {
+        what,
+        advice: "start Redis or change limits.redis_url; until then limits are counted in \
+                 each process alone"
+            .into(),
+    };
+    match limiter(config) {
+        Err(error) => bad(error.to_string()),
+        Ok(limiter) => {
+            let rule = LimitRule { burst: 1_000, period_ms: 1 };
+            let value = Fingerprint::from_bytes([0; 16]);
+            let key = LimitKey { kind: LimitKind::Site, value, rule };
+            let site = "replyguard-doctor".parse().expect("a DNS label");
+            match limiter.take(&site, &[key], SystemClock.now()).await.degraded {
+                false => Finding::Good("Redis counts limits".into()),
+                true => bad("Redis does not answer".into()),
+            }
+        }
+    }
+}

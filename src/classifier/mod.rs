@@ -1,0 +1,27 @@
+//! The classifier: models, how they are trained, calibrated, measured and kept.
+//!
+//! Pure: bytes and rows in, models and figures out. Files, progress bars and cores belong to
+//! the callers.
+
+mod artifact;
+mod base;
+mod calibrate;
+mod csr;
+mod evaluate;
+mod model;
+mod recipe;
+mod report;
+mod train;
+
+pub use artifact::{ArtifactError, FORMAT_VERSION};
+pub use base::base_model;
+pub use calibrate::{Calibration, CalibrationError};
+pub use csr::Csr;
+pub use evaluate::{Confusion, Evaluation, Measures, Outcome};
+pub use model::{BudgetTable, Head, Model, SourceCount, TrainingSummary};
+pub use recipe::{FoldScore, Recipe, RecipeError, Stage, Trained, TrainingSet, View};
+pub use report::html_report;
+pub use train::{
+    Dataset, LogisticRegression, LogisticRegressionParams, LogisticRegressionValidParams, Progress,
+    TrainError,
+};

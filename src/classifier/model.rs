@@ -1,0 +1,376 @@
+//! Models: immutable heads of weights over hashed features, and how they score.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Calibration;
+use crate::domain::{Contribution, LogOdds, Score, Signal, probability};
+use crate::features::{FeatureVector, Names};
+
+/// Contributions shown one by one; the others stand together as `rest`.
+const CONTRIBUTION_COUNT_MAX: usize = 20;
+
+/// A trained model. Only [`Model::from_bytes`] and training make one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    pub(super) version: String,
+    pub(super) name: String,
+    pub(super) feature_definition: String,
+    pub(super) bucket_count: u32,
+    pub(super) heads: Vec<Head>,
+    pub(super) summary: TrainingSummary,
+}
+
+/// One question that a model answers, such as `spam`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    pub(super) name: String,
+    /// Calibrated; each is exactly a 16-bit float, as in the artifact.
+    pub(super) weights: Vec<f32>,
+    pub(super) bias: LogOdds,
+    pub(super) calibration: Calibration,
+    pub(super) budget: BudgetTable,
+}
+
+/// Where a model comes from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSummary {
+    /// The version of this program that trained.
+    pub code_version: String,
+    /// The seed of all shuffling.
+    pub seed: u64,
+    /// The settings, by name.
+    pub settings: BTreeMap<String, f64>,
+    /// The sources, by name.
+    pub sources: BTreeMap<String, SourceCount>,
+}
+
+/// Examples of one source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCount {
+    /// Good comments.
+    pub ham_count: u64,
+    /// Spam.
+    pub spam_count: u64,
+}
+
+impl Model {
+    /// Name and content hash: equal versions are equal models.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The definition of features that the model was trained with.
+    pub fn feature_definition(&self) -> &str {
+        &self.feature_definition
+    }
+
+    /// Buckets that features are hashed into.
+    pub fn bucket_count(&self) -> u32 {
+        self.bucket_count
+    }
+
+    /// Where the model comes from.
+    pub fn summary(&self) -> &TrainingSummary {
+        &self.summary
+    }
+
+    /// The heads, `spam` first.
+    pub fn heads(&self) -> &[Head] {
+        &self.heads
+    }
+
+    /// The head that answers whether a comment is spam.
+    pub fn spam(&self) -> &Head {
+        &self.heads[0]
+    }
+
+    /// The score of a comment with its parts: the model's contributions and the weights of
+    /// signals. `raw_score` is exactly their sum.
+    pub fn score(&self, vector: &FeatureVector, names: &Names, signals: &[Signal]) -> Score {
+        let contributions = self.spam().contributions(vector, names, signals);
+        let raw_score = contributions.iter().map(|part| part.weight).sum();
+        Score {
+            probability: probability(raw_score),
+            raw_score,
+            contributions,
+            model_version: self.version.clone(),
+        }
+    }
+}
+
+impl Head {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How out-of-fold scores were calibrated; the weights have it in them.
+    pub fn calibration(&self) -> Calibration {
+        self.calibration
+    }
+
+    /// The score of a comment without any evidence.
+    pub fn bias(&self) -> LogOdds {
+        self.bias
+    }
+
+    /// What a raw score above allows to say about good comments.
+    pub fn budget(&self) -> &BudgetTable {
+        &self.budget
+    }
+
+    /// The calibrated raw score that at most one in `one_in` good comments reaches; see
+    /// [`BudgetTable::threshold`].
+    pub fn threshold(&self, one_in: u32) -> LogOdds {
+        self.budget.threshold(one_in)
+    }
+
+    /// The calibrated log-odds of a comment, signals apart.
+    #[inline]
+    pub fn raw_score(&self, vector: &FeatureVector) -> LogOdds {
+        let mut sum = self.bias;
+        for (_, value, buckets) in vector.families() {
+            let steps = value_steps(value);
+            let family: i64 =
+                buckets.iter().map(|bucket| rounded(self.weights[*bucket as usize], steps)).sum();
+            sum += LogOdds::from_steps(family);
+        }
+        sum
+    }
+
+    /// The parts of a score: bias, signals, and features under their readable names, heaviest
+    /// first. They sum exactly to [`Head::raw_score`] plus the weights of the signals.
+    pub fn contributions(
+        &self,
+        vector: &FeatureVector,
+        names: &Names,
+        signals: &[Signal],
+    ) -> Vec<Contribution> {
+        let mut by_name: BTreeMap<(&str, &str), LogOdds> = BTreeMap::new();
+        let mut position = 0;
+        for (_, value, buckets) in vector.families() {
+            let steps = value_steps(value);
+            for bucket in buckets {
+                let weight = rounded(self.weights[*bucket as usize], steps);
+                *by_name.entry(names.of(position)).or_default() += LogOdds::from_steps(weight);
+                position += 1;
+            }
+        }
+        for signal in signals.iter().filter(|signal| signal.weight != LogOdds::ZERO) {
+            *by_name.entry(("signal", signal.name.as_str())).or_default() += signal.weight;
+        }
+        let mut parts: Vec<((&str, &str), LogOdds)> = by_name.into_iter().collect();
+        // Stable: of equal weights the name decides.
+        parts.sort_by_key(|(_, weight)| std::cmp::Reverse(weight.steps().unsigned_abs()));
+        let rest = parts.split_off(parts.len().min(CONTRIBUTION_COUNT_MAX));
+        let part = |name: String, weight| Contribution { name, weight };
+        let mut shown: Vec<Contribution> = parts
+            .into_iter()
+            .map(|((kind, value), weight)| part(format!("{kind}:{value}"), weight))
+            .collect();
+        shown.push(part("bias".into(), self.bias));
+        if !rest.is_empty() {
+            shown.push(part("rest".into(), rest.into_iter().map(|(_, weight)| weight).sum()));
+        }
+        shown
+    }
+}
+
+/// A family's value as steps of [`LogOdds`] for a weight of one.
+#[inline]
+fn value_steps(value: f32) -> f64 {
+    f64::from(value) * (1u64 << 24) as f64
+}
+
+/// A contribution in whole steps, ties to even.
+///
+/// Adding 1.5 × 2^52 leaves no fraction bits in the sum, which rounds without the library call
+/// that `f64::round` is on the base x86-64 target (measured: 2 µs of a 300-character comment).
+#[inline]
+fn rounded(weight: f32, steps: f64) -> i64 {
+    const MAGIC: f64 = 6_755_399_441_055_744.0;
+    ((f64::from(weight) * steps + MAGIC) - MAGIC) as i64
+}
+
+/// How high good comments score, for thresholds from a budget.
+///
+/// Points of one in so many good comments and the score that at most that many reached, in
+/// examples the model was not trained on; both rise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<(u32, LogOdds)>", into = "Vec<(u32, LogOdds)>")]
+pub struct BudgetTable(Vec<(u32, LogOdds)>);
+
+/// Points of the table: one in so many.
+const LEVELS: [u32; 16] =
+    [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000];
+
+/// A level is measured only if so many good comments are expected above its threshold; beyond,
+/// the tail is continued. With fewer the threshold hangs on single mislabelled comments.
+const EXCEEDING_COUNT_MIN: f64 = 10.0;
+
+/// Log-odds added for each tenfold budget beyond what the sample can show. Good comments' scores
+/// fall off about exponentially; this is the probability scale itself (one in ten times fewer
+/// needs ln 10 more), and never less steep than the measured tail.
+const TAIL_SLOPE_MIN: f64 = std::f64::consts::LN_10;
+
+impl BudgetTable {
+    /// The table of good comments with a score and a weight each.
+    ///
+    /// # Panics
+    /// If there is no good comment.
+    pub fn measure(mut ham: Vec<(LogOdds, f64)>) -> Self {
+        assert!(!ham.is_empty(), "a budget needs good comments");
+        ham.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+        let total: f64 = ham.iter().map(|(_, weight)| weight).sum();
+        // Kish's effective number of examples: what the weights leave of their number.
+        let squares: f64 = ham.iter().map(|(_, weight)| weight * weight).sum();
+        let effective = total * total / squares;
+        let mut points: Vec<(u32, LogOdds)> = Vec::new();
+        for level in LEVELS {
+            if level > 1 && effective / f64::from(level) < EXCEEDING_COUNT_MIN {
+                break;
+            }
+            points.push((level, quantile(&ham, total / f64::from(level))));
+        }
+        Self::rising(points)
+    }
+
+    /// The score that at most one in `one_in` good comments reaches.
+    ///
+    /// Between points the higher one counts. Beyond the last the tail is continued at the slope
+    /// of the last two decades or [`TAIL_SLOPE_MIN`], whichever is steeper, so a budget that the
+    /// sample cannot show is met by asking for more, never for less.
+    pub fn threshold(&self, one_in: u32) -> LogOdds {
+        if let Some((_, score)) = self.0.iter().find(|(level, _)| *level >= one_in) {
+            return *score;
+        }
+        let (level, score) = self.0[self.0.len() - 1];
+        let decades = (f64::from(one_in) / f64::from(level)).log10();
+        score + LogOdds::from_f64(decades * self.tail_slope())
+    }
+
+    /// The points: one in so many, and the score.
+    pub fn points(&self) -> &[(u32, LogOdds)] {
+        &self.0
+    }
+
+    fn tail_slope(&self) -> f64 {
+        let (level, score) = self.0[self.0.len() - 1];
+        let measured =
+            self.0.iter().rev().find(|(other, _)| level / other >= 100).map(|(other, lower)| {
+                (score.to_f64() - lower.to_f64()) / (f64::from(level) / f64::from(*other)).log10()
+            });
+        measured.unwrap_or(0.0).max(TAIL_SLOPE_MIN)
+    }
+
+    /// Makes scores rise with the level.
+    fn rising(mut points: Vec<(u32, LogOdds)>) -> Self {
+        let mut highest = points[0].1;
+        for (_, score) in &mut points {
+            highest = highest.max(*score);
+            *score = highest;
+        }
+        Self(points)
+    }
+}
+
+/// The lowest score such that the weight of those at or above it is at most `weight_max`: just
+/// above the first score, from the top, at which that is no longer so.
+fn quantile(falling: &[(LogOdds, f64)], weight_max: f64) -> LogOdds {
+    let mut above = 0.0;
+    for (score, weight) in falling {
+        above += weight;
+        if above > weight_max {
+            return *score + LogOdds::from_steps(1);
+        }
+    }
+    falling.last().map_or(LogOdds::ZERO, |(score, _)| *score)
+}
+
+impl TryFrom<Vec<(u32, LogOdds)>> for BudgetTable {
+    type Error = &'static str;
+
+    fn try_from(points: Vec<(u32, LogOdds)>) -> Result<Self, &'static str> {
+        if points.first().is_none_or(|(level, _)| *level == 0) {
+            return Err("a budget table starts at a level of 1 or more");
+        }
+        if !points.is_sorted_by(|(a, low), (b, high)| a < b && low <= high) {
+            return Err("the points of a budget table must rise");
+        }
+        Ok(Self(points))
+    }
+}
+
+impl From<BudgetTable> for Vec<(u32, LogOdds)> {
+    fn from(table: BudgetTable) -> Self {
+        table.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn table(scores: impl IntoIterator<Item = f64>) -> BudgetTable {
+        BudgetTable::measure(scores.into_iter().map(|s| (LogOdds::from_f64(s), 1.0)).collect())
+    }
+
+    #[test]
+    fn a_budget_is_kept_on_the_sample_itself() {
+        let scores: Vec<f64> = (0..5_000).map(|n| f64::from(n) * 0.001 - 4.0).collect();
+        let table = table(scores.clone());
+        for one_in in [2, 20, 100, 200, 500] {
+            let threshold = table.threshold(one_in).to_f64();
+            let stopped = scores.iter().filter(|score| **score >= threshold).count();
+            assert!(stopped * one_in as usize <= scores.len(), "1 in {one_in}: {stopped}");
+        }
+    }
+
+    #[test]
+    fn beyond_the_sample_a_budget_asks_for_more() {
+        let table = table((0..1_000).map(|n| f64::from(n) * 0.001));
+        let shown = table.threshold(100);
+        let decade = table.threshold(1_000).to_f64() - shown.to_f64();
+        assert!((decade - TAIL_SLOPE_MIN).abs() < 1e-6, "{decade}");
+        assert!(table.threshold(u32::MAX) > table.threshold(100_000));
+    }
+
+    #[test]
+    fn weights_count_as_repetitions() {
+        let heavy = BudgetTable::measure(vec![
+            (LogOdds::from_f64(3.0), 1.0),
+            (LogOdds::from_f64(0.0), 99.0),
+        ]);
+        assert_eq!(heavy.points().len(), 1, "two examples show no more than one in one");
+        assert_eq!(quantile(&[(LogOdds::from_f64(3.0), 1.0)], 1.0), LogOdds::from_f64(3.0));
+    }
+
+    #[test]
+    fn tables_from_elsewhere_are_checked() {
+        let parse = |text: &str| serde_json::from_str::<BudgetTable>(text);
+        assert!(parse("[[1,-3.0],[10,1.5]]").is_ok());
+        for bad in ["[]", "[[0,1.0]]", "[[10,1.0],[1,2.0]]", "[[1,1.0],[10,0.5]]"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn thresholds_never_fall(
+            scores in prop::collection::vec(-9.0f64..9.0, 1..400), a in 1u32.., b in 1u32..
+        ) {
+            let table = table(scores);
+            prop_assert!(table.threshold(a.min(b)) <= table.threshold(a.max(b)));
+        }
+
+        #[test]
+        fn rounding_is_to_the_nearest_step(weight in -60.0f32..60.0, value in 0.001f32..1.0) {
+            let exact = f64::from(weight) * value_steps(value);
+            prop_assert!((rounded(weight, value_steps(value)) as f64 - exact).abs() <= 0.5);
+        }
+    }
+}

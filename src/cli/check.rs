@@ -1,0 +1,178 @@
+//! `replyguard check`: sends one comment to the running service.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+
+use super::first_site::{connect, refused};
+use super::{Failure, ServiceArgs, block_on};
+use crate::grpc::client::to_json;
+use crate::grpc::proto;
+
+/// How many contributions are printed.
+const CONTRIBUTIONS_SHOWN: usize = 8;
+
+/// Arguments of `check`.
+#[derive(Args)]
+pub(super) struct CheckArgs {
+    /// The comment; `-` reads it from standard input
+    text: String,
+    /// The author's name
+    #[arg(long, default_value = "A reader")]
+    author: String,
+    /// The author's address [default: a fresh one at example.org, so that the limit of one
+    /// comment in 15 s by author does not stop you]
+    #[arg(long)]
+    email: Option<String>,
+    /// The author's website
+    #[arg(long, default_value = "")]
+    url: String,
+    /// The author's IP address
+    #[arg(long, default_value = "")]
+    ip: String,
+    /// The author's browser
+    #[arg(long, default_value = "")]
+    user_agent: String,
+    /// Where the comment stands
+    #[arg(long, default_value = "")]
+    page_uri: String,
+    /// The title or subject of the page
+    #[arg(long, default_value = "")]
+    page_title: String,
+    /// The language of the page
+    #[arg(long, default_value = "")]
+    language: String,
+    /// What stood in the form's hidden field
+    #[arg(long)]
+    honeypot: Option<String>,
+    /// Milliseconds between showing and sending the form
+    #[arg(long)]
+    elapsed_ms: Option<i64>,
+    /// A UUID; a repeated one gets the first answer
+    #[arg(long, default_value = "")]
+    request_id: String,
+    /// The site [default: as in first-site.json]
+    #[arg(long)]
+    site: Option<String>,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+impl CheckArgs {
+    /// Sends the comment and prints the answer.
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let text = match self.text.as_str() {
+            "-" => std::io::read_to_string(std::io::stdin())
+                .map_err(|error| Failure::data(format!("standard input: {error}")))?,
+            _ => self.text.clone(),
+        };
+        block_on(self.send(text))
+    }
+
+    async fn send(self, text: String) -> Result<(), Failure> {
+        let (mut client, first_site) = connect(&self.service).await?;
+        let site = self.site.or(first_site);
+        let site = site.ok_or_else(|| Failure::usage("no site: give --site"))?;
+        let comment = proto::Comment {
+            text,
+            author: self.author,
+            email: self.email.unwrap_or_else(fresh_email),
+            url: self.url,
+            ip: self.ip,
+            user_agent: self.user_agent,
+            page_uri: self.page_uri,
+            page_title: self.page_title,
+            language: self.language,
+            honeypot: self.honeypot,
+            elapsed_ms: self.elapsed_ms,
+            ..proto::Comment::default()
+        };
+        let request = proto::CheckCommentRequest {
+            parent: site,
+            comment: Some(comment),
+            request_id: self.request_id,
+        };
+        let answer = client.comments.check_comment(request).await;
+        let answer = answer.map_err(|status| refused(&status))?.into_inner();
+        let comment = answer.comment.unwrap_or_default();
+        if self.service.json {
+            println!("{}", to_json("replyguard.v1.CheckedComment", &comment));
+        } else {
+            print!("{}", for_people(&comment));
+        }
+        Ok(())
+    }
+}
+
+/// An address that was never used before: letters of the process id, so that two people on one
+/// machine differ, too.
+fn fresh_email() -> String {
+    let mut number = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+    let letters: String = std::iter::repeat_with(|| {
+        let letter = char::from(b'a' + (number % 26) as u8);
+        number /= 26;
+        letter
+    })
+    .take(8)
+    .collect();
+    format!("reader.{letters}@example.org")
+}
+
+/// The answer as a few lines. Nothing of the author's is printed raw: a terminal obeys escapes.
+fn for_people(comment: &proto::CheckedComment) -> String {
+    let verdict = match comment.verdict() {
+        proto::Verdict::Approve => "approve",
+        proto::Verdict::Hold => "hold",
+        proto::Verdict::Reject => "reject",
+        proto::Verdict::Unspecified => "unspecified",
+    };
+    let score = comment.score.map_or("none".into(), |score| format!("{score:.4}"));
+    let discard = if comment.discard { ", discard" } else { "" };
+    let mut out = format!("{verdict}  score {score}{discard}  {}\n", comment.name);
+    for reason in &comment.reasons {
+        let _ = writeln!(out, "  because  {}: {}", reason.name, safe(&reason.description));
+    }
+    for signal in &comment.signals {
+        let _ =
+            writeln!(out, "  signal   {:+.2} {}: {}", signal.weight, signal.name, safe(&signal.detail));
+    }
+    for part in comment.contributions.iter().take(CONTRIBUTIONS_SHOWN) {
+        let _ = writeln!(out, "  weight   {:+.2} {}", part.weight, safe(&part.name));
+    }
+    let list = |out: &mut String, title: &str, entries: &[String]| {
+        if !entries.is_empty() {
+            let _ = writeln!(out, "  {title}  {}", entries.join(", "));
+        }
+    };
+    list(&mut out, "missing", &comment.missing_inputs);
+    list(&mut out, "degraded", &comment.degraded_parts);
+    let _ = writeln!(out, "  model    {}", comment.model_version);
+    out
+}
+
+/// The text with control and direction characters written out.
+fn safe(text: &str) -> String {
+    let harmless = |c: char| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .flat_map(|c| {
+            let shown = harmless(c).then_some(c);
+            let escaped = shown.is_none().then(|| c.escape_unicode());
+            shown.into_iter().chain(escaped.into_iter().flatten())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_get_no_escapes() {
+        assert_eq!(safe("a\u{1b}[31m\u{202e}b"), "a\\u{1b}[31m\\u{202e}b");
+    }
+
+    #[test]
+    fn fresh_addresses_are_addresses() {
+        assert!(crate::domain::EmailAddress::parse(&fresh_email()).is_ok());
+    }
+}

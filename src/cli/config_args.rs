@@ -1,0 +1,100 @@
+//! The configuration as flags and variables, over the file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use crate::config::{Config, LogFormat};
+
+/// Every setting that is given as a flag or a variable; those not given come from the file, and
+/// from the defaults (docs/replyguard.toml).
+#[derive(Args)]
+pub(super) struct ConfigArgs {
+    /// A configuration file in TOML
+    #[arg(long, env = "REPLYGUARD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where gRPC listens [default: 127.0.0.1:50051]
+    #[arg(long, env = "REPLYGUARD_GRPC_ADDRESS", value_name = "IP:PORT")]
+    grpc_address: Option<SocketAddr>,
+    /// Where HTTP listens: health and metrics [default: 127.0.0.1:8080]
+    #[arg(long, env = "REPLYGUARD_HTTP_ADDRESS", value_name = "IP:PORT")]
+    http_address: Option<SocketAddr>,
+    /// The data folder [default: data]
+    #[arg(long, env = "REPLYGUARD_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Count rate limits in Redis: redis://HOST:PORT or redis+cluster://HOST:PORT
+    #[arg(long, env = "REPLYGUARD_REDIS_URL", value_name = "URL", hide_env_values = true)]
+    redis_url: Option<String>,
+    /// Score with this model file [default: the base model inside the binary]
+    #[arg(long, env = "REPLYGUARD_MODEL_FILE", value_name = "FILE")]
+    model_file: Option<PathBuf>,
+    /// Threads that serve gRPC; 0: one a core
+    #[arg(long, env = "REPLYGUARD_WORKER_COUNT", value_name = "N")]
+    worker_count: Option<usize>,
+    /// Connections at once
+    #[arg(long, env = "REPLYGUARD_CONNECTION_COUNT_MAX", value_name = "N")]
+    connection_count_max: Option<usize>,
+    /// Longest time for a call, in milliseconds
+    #[arg(long, env = "REPLYGUARD_CALL_TIMEOUT_MS", value_name = "MS")]
+    call_timeout_ms: Option<u64>,
+    /// How long calls may go on after SIGTERM, in milliseconds
+    #[arg(long, env = "REPLYGUARD_DRAIN_TIMEOUT_MS", value_name = "MS")]
+    drain_timeout_ms: Option<u64>,
+    /// Gzip answers for callers that take it
+    #[arg(long, env = "REPLYGUARD_COMPRESS_ANSWERS", value_name = "BOOL")]
+    compress_answers: Option<bool>,
+    /// What to log, as a filter: info, replyguard=debug,warn
+    #[arg(long, env = "REPLYGUARD_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// How log lines look
+    #[arg(long, env = "REPLYGUARD_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<Format>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+}
+
+impl ConfigArgs {
+    /// The whole configuration, validated.
+    ///
+    /// # Errors
+    /// One line and exit code 64.
+    pub(super) fn read(self) -> Result<Config, Failure> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path).map_err(Failure::usage)?,
+            None => Config::default(),
+        };
+        let server = &mut config.server;
+        set(&mut server.grpc_address, self.grpc_address);
+        set(&mut server.http_address, self.http_address);
+        set(&mut server.worker_count, self.worker_count);
+        set(&mut server.connection_count_max, self.connection_count_max);
+        set(&mut server.call_timeout_ms, self.call_timeout_ms);
+        set(&mut server.drain_timeout_ms, self.drain_timeout_ms);
+        set(&mut server.compress_answers, self.compress_answers);
+        set(&mut config.storage.data_dir, self.data_dir);
+        set(&mut config.limits.redis_url, self.redis_url.map(Some));
+        set(&mut config.model.file, self.model_file.map(Some));
+        set(&mut config.telemetry.log, self.log);
+        let format = self.log_format.map(|format| match format {
+            Format::Text => LogFormat::Text,
+            Format::Json => LogFormat::Json,
+        });
+        set(&mut config.telemetry.log_format, format);
+        config.validate().map_err(Failure::usage)?;
+        Ok(config)
+    }
+}
+
+fn set<T>(setting: &mut T, given: Option<T>) {
+    if let Some(value) = given {
+        *setting = value;
+    }
+}

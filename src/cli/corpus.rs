@@ -1,0 +1,133 @@
+//! Files of examples, read line by line and on all cores.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::classifier::{TrainingSet, View};
+use crate::domain::{Example, Label, SitePolicy};
+use crate::checks::SiteRules;
+use crate::text::hide;
+use crate::features::FeatureBuilder;
+use crate::moderation::examples;
+
+/// Lines parsed together: enough to keep all cores busy, little to keep in memory.
+pub const CHUNK_LINES: usize = 4_096;
+
+/// A file that cannot be used, and where: exit code 65 (`EX_DATAERR`).
+#[derive(Debug, thiserror::Error)]
+pub enum CorpusError {
+    /// The file cannot be read.
+    #[error("{path}: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A line is not a labelled example.
+    #[error("{path}:{line}: {problem}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// A labelled example in the shape of the training table.
+struct Prepared {
+    source: String,
+    label: Label,
+    group: Option<i64>,
+    views: Vec<View>,
+}
+
+/// Reads labelled examples from files into one table, in order.
+///
+/// `skip` says which sources to leave out; `progress` is told the bytes read.
+///
+/// # Errors
+/// [`CorpusError`] of the first bad line.
+pub fn read_training_set(
+    paths: &[PathBuf],
+    skip: impl Fn(&str) -> bool + Sync,
+    progress: &dyn Fn(u64),
+) -> Result<TrainingSet, CorpusError> {
+    let rules = SiteRules::new(SitePolicy::default());
+    let mut set = TrainingSet::default();
+    for path in paths {
+        read_chunks(path, progress, |first_line, lines| {
+            let prepare = |builder: &mut FeatureBuilder, (offset, line): (usize, &Vec<u8>)| {
+                prepare(path, first_line + offset, line, &skip, &rules, builder)
+            };
+            let prepared: Result<Vec<Option<Prepared>>, CorpusError> =
+                lines.par_iter().enumerate().map_init(FeatureBuilder::default, prepare).collect();
+            for example in prepared?.into_iter().flatten() {
+                set.push(&example.source, example.label, example.group, &example.views);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(set)
+}
+
+/// Calls `take` with each chunk of lines and the number of its first.
+fn read_chunks(
+    path: &Path,
+    progress: &dyn Fn(u64),
+    mut take: impl FnMut(usize, &[Vec<u8>]) -> Result<(), CorpusError>,
+) -> Result<(), CorpusError> {
+    let failed = |error| CorpusError::Read { path: path.to_owned(), error };
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
+    let (mut first_line, mut lines) = (1, Vec::with_capacity(CHUNK_LINES));
+    loop {
+        let mut line = Vec::new();
+        let count = reader.read_until(b'\n', &mut line).map_err(failed)?;
+        if count > 0 {
+            progress(count as u64);
+            lines.push(line);
+        }
+        if lines.len() == CHUNK_LINES || count == 0 {
+            take(first_line, &lines)?;
+            first_line += lines.len();
+            lines.clear();
+        }
+        if count == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn prepare(
+    path: &Path,
+    line: usize,
+    bytes: &[u8],
+    skip: impl Fn(&str) -> bool,
+    rules: &SiteRules,
+    builder: &mut FeatureBuilder,
+) -> Result<Option<Prepared>, CorpusError> {
+    let bad = |problem: String| CorpusError::Line { path: path.to_owned(), line, problem };
+    if bytes.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let example: Example = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string()))?;
+    let source = example.source.clone().unwrap_or_else(|| file_name(path));
+    if skip(&source) {
+        return Ok(None);
+    }
+    let label = examples::label(&example).map_err(|e| bad(e.to_string()))?;
+    let group = example.group;
+    let submission = examples::submission(example).map_err(|e| bad(e.to_string()))?;
+    let blind = hide(submission, &examples::offline_secret());
+    Ok(Some(Prepared { source, label, group, views: examples::views(&blind, rules, builder) }))
+}
+
+/// The source of examples that name none.
+fn file_name(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
+}

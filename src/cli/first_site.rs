@@ -1,0 +1,50 @@
+//! Where clients on the same machine find the service and a key.
+
+use std::path::Path;
+
+use super::{Failure, ServiceArgs};
+use crate::app::FirstSite;
+use crate::grpc::client::Client;
+
+/// A client, and the site that first-site.json names, if it is there.
+pub(super) async fn connect(args: &ServiceArgs) -> Result<(Client, Option<String>), Failure> {
+    let first = read(&args.data_dir.join("first-site.json"))?;
+    let address = args
+        .server
+        .clone()
+        .or_else(|| first.as_ref().map(|first| first.grpc.clone()))
+        .unwrap_or_else(|| "127.0.0.1:50051".to_owned());
+    let key = args.key.clone().or_else(|| first.as_ref().map(|first| first.key.clone()));
+    if key.is_none() {
+        return Err(Failure::usage(format!(
+            "no key: give --key, or --data-dir with the folder of a service that was started \
+             ({} is not there)",
+            args.data_dir.join("first-site.json").display()
+        )));
+    }
+    let client = Client::connect(&address, key.as_deref()).await.map_err(Failure::unavailable)?;
+    Ok((client, first.map(|first| first.site)))
+}
+
+fn read(path: &Path) -> Result<Option<FirstSite>, Failure> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::usage(format!("{}: {error}", path.display()))),
+    };
+    let first = serde_json::from_str(&text);
+    first.map(Some).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// What a status means on the command line.
+pub(super) fn refused(status: &crate::grpc::client::Status) -> Failure {
+    use crate::grpc::client::Code;
+    let message = status.message().to_owned();
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+            Failure::unavailable(message)
+        }
+        Code::Internal | Code::Unknown => Failure::software(message),
+        _ => Failure::data(message),
+    }
+}

@@ -1,0 +1,90 @@
+//! The command line: one file a subcommand.
+
+mod check;
+mod config_args;
+pub mod corpus;
+mod doctor;
+mod failure;
+mod first_site;
+mod migrate;
+mod serve;
+mod sites;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use failure::Failure;
+
+/// Guards the form "Leave a Reply": checks comments, hides addresses, stops spam.
+#[derive(Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve gRPC and HTTP (also what happens without a subcommand).
+    Serve(serve::ServeArgs),
+    /// Send one comment to the running service and print the verdict with its reasons.
+    Check(check::CheckArgs),
+    /// Create sites and keys, show and set policies, in the running service.
+    Sites(sites::SitesArgs),
+    /// Bring the database to this version's schema.
+    Migrate(migrate::MigrateArgs),
+    /// Look for trouble in a deployment, or probe a running one.
+    Doctor(doctor::DoctorArgs),
+}
+
+impl Cli {
+    /// Runs what was asked for.
+    ///
+    /// # Errors
+    /// A message for people and an exit code.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            None => self.serve.run(),
+            Some(Command::Serve(args)) => args.run(),
+            Some(Command::Check(args)) => args.run(),
+            Some(Command::Sites(args)) => args.run(),
+            Some(Command::Migrate(args)) => args.run(),
+            Some(Command::Doctor(args)) => args.run(),
+        }
+    }
+}
+
+/// Where the running service is and how to be let in.
+#[derive(Args)]
+struct ServiceArgs {
+    /// The service's gRPC address [default: as in first-site.json, else 127.0.0.1:50051]
+    #[arg(long, env = "REPLYGUARD_SERVER", value_name = "HOST:PORT")]
+    server: Option<String>,
+    /// The API key [default: the one in first-site.json]
+    #[arg(long, env = "REPLYGUARD_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The data folder, where first-site.json is looked for
+    #[arg(long, env = "REPLYGUARD_DATA_DIR", default_value = "data", value_name = "DIR")]
+    data_dir: std::path::PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a client's work on a small runtime.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::software(error.to_string()))?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,69 @@
+//! `replyguard serve`: the service itself.
+
+use clap::Args;
+
+use super::Failure;
+use super::config_args::ConfigArgs;
+use crate::app::{App, BindError, FirstStart};
+use crate::config::Config;
+use crate::telemetry;
+
+/// Arguments of `serve`.
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl ServeArgs {
+    /// Serves until SIGTERM or SIGINT, then drains.
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let config = self.config.read()?;
+        telemetry::start_logging(&config.telemetry).map_err(Failure::usage)?;
+        let metrics = telemetry::start_metrics().map_err(Failure::software)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::software(error.to_string()))?;
+        runtime.block_on(async {
+            let app = App::bind(config.clone(), metrics).await.map_err(failure)?;
+            greet(&app, &config);
+            let stop = stop_signal().map_err(|error| Failure::software(error.to_string()))?;
+            app.run(stop).await.map_err(|error| Failure::software(error.to_string()))
+        })
+    }
+}
+
+fn failure(error: BindError) -> Failure {
+    match error {
+        BindError::Config(message) => Failure::usage(message),
+        other => Failure::unavailable(other.to_string()),
+    }
+}
+
+/// What a person at the terminal needs to know. Printed, not logged: it holds the first key.
+fn greet(app: &App, config: &Config) {
+    println!("replyguard {}", env!("CARGO_PKG_VERSION"));
+    println!("  gRPC   {}", app.grpc_address());
+    println!("  HTTP   http://{}   /healthz /readyz /metrics", app.http_address());
+    println!("  data   {}", config.storage.data_dir.display());
+    println!("  model  {}", app.model_version());
+    if let FirstStart::Yes(first) = app.first_start() {
+        let file = config.storage.first_site();
+        println!("\nThis is the first start. Your first site is `{}`. Its key, shown once:", first.site);
+        println!("\n  {}\n", first.key);
+        println!("It is also in {}, readable by you alone.", file.display());
+        println!("Try, in a second shell:  replyguard check \"Thanks, that helped me a lot.\"");
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+        }
+    })
+}

@@ -1,0 +1,95 @@
+//! Who writes: name, website, address, and how they fit the text.
+//!
+//! Nothing is said about fields that are absent: training data differ in which they have, and a
+//! model that weighs absence learns the data set.
+
+use super::collector::Collector;
+use super::links::words;
+use super::names::Naming;
+use super::{Family, Input, band};
+use crate::text::Link;
+
+mod kind {
+    pub const NAME: u8 = 1;
+    pub const SHAPE: u8 = 2;
+    pub const HOST: u8 = 3;
+    pub const TLD: u8 = 4;
+    pub const WORD: u8 = 5;
+    pub const DOMAIN: u8 = 6;
+    pub const RELATION: u8 = 7;
+}
+
+/// Words of a name or of a website's path looked at.
+const WORD_COUNT_MAX: usize = 12;
+
+/// Counts what the author's fields say.
+pub(super) fn add<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>) {
+    out.family(Family::Author);
+    if let Some(name) = &input.analysis.submission.author {
+        add_name(name, input, out);
+    }
+    if let Some(website) = &input.analysis.website {
+        add_website(website, input, out);
+    }
+    if let Some(email) = &input.analysis.submission.email {
+        out.named("email-domain", kind::DOMAIN, &email.domain);
+        out.named("email-tld", kind::TLD, email.domain.rsplit('.').next().unwrap_or_default());
+        out.named("email-digits", kind::SHAPE, band(email.shape.digit_count));
+        out.named("email-length", kind::SHAPE, band(email.shape.length));
+        let facts = [
+            (email.shape.tagged, "tagged"),
+            (email.shape.matches_author, "matches-name"),
+            (email.role, "role"),
+            (email.disposable, "disposable"),
+            (email.shape.dot_count > 2, "many-dots"),
+        ];
+        for (_, fact) in facts.into_iter().filter(|(holds, _)| *holds) {
+            out.named("email", kind::SHAPE, fact);
+        }
+    }
+}
+
+fn add_name<N: Naming>(name: &str, input: &Input<'_>, out: &mut Collector<'_, N>) {
+    let mut word_count = 0;
+    let mut in_text = false;
+    for word in input.analysis.author.words().take(WORD_COUNT_MAX) {
+        out.named("name", kind::NAME, word.text);
+        word_count += 1;
+        in_text |= word.text.len() > 3 && input.analysis.text.text().contains(word.text);
+    }
+    out.named("name-words", kind::SHAPE, band(word_count));
+    let has = |test: fn(char) -> bool| name.chars().any(test);
+    let facts = [
+        (has(|c| c.is_ascii_digit()), "digits"),
+        (!has(char::is_lowercase) && has(char::is_uppercase), "capitals"),
+        (!has(char::is_uppercase), "no-capital"),
+        (name.contains(['.', '/']) && name.contains(char::is_alphabetic), "dotted"),
+        (name.starts_with('@'), "handle"),
+        (name.len() > 30, "long"),
+        (!name.is_ascii(), "not-ascii"),
+    ];
+    for (_, fact) in facts.into_iter().filter(|(holds, _)| *holds) {
+        out.named("name-shape", kind::SHAPE, fact);
+    }
+    if in_text {
+        out.named("name", kind::RELATION, "in-text");
+    }
+}
+
+fn add_website<N: Naming>(website: &Link<'_>, input: &Input<'_>, out: &mut Collector<'_, N>) {
+    let host = website.host.as_str();
+    out.named("website-host", kind::HOST, host);
+    out.named("website-tld", kind::TLD, website.tld());
+    for word in words(host).chain(words(website.path)).take(WORD_COUNT_MAX) {
+        out.named("website-word", kind::WORD, &word);
+    }
+    let deep = !website.path.trim_matches('/').is_empty();
+    out.named("website", kind::SHAPE, if deep { "deep" } else { "front-page" });
+    if input.analysis.links.iter().any(|link| link.host == host) {
+        out.named("website", kind::RELATION, "in-text");
+    }
+    let mut name = input.analysis.author.words();
+    if name.any(|word| word.text.len() > 3 && host.contains(word.text)) {
+        out.named("website", kind::RELATION, "like-name");
+    }
+}

@@ -1,0 +1,50 @@
+//! The key in the metadata of a call.
+
+use tonic::metadata::MetadataMap;
+
+use crate::moderation::{Caller, Moderation, ModerationError};
+
+/// The caller whose key stands in `authorization: Bearer {key}` or `x-api-key: {key}`.
+///
+/// # Errors
+/// `KeyMissing`, `KeyInvalid`, `Unavailable`.
+pub(super) async fn caller(
+    moderation: &Moderation,
+    metadata: &MetadataMap,
+) -> Result<Caller, ModerationError> {
+    moderation.authenticate(secret(metadata)?).await
+}
+
+fn secret(metadata: &MetadataMap) -> Result<&str, ModerationError> {
+    let text = |name| metadata.get(name).map(|value| value.to_str());
+    match (text("authorization"), text("x-api-key")) {
+        (Some(Ok(value)), _) => {
+            let (scheme, key) = value.split_once(' ').ok_or(ModerationError::KeyInvalid)?;
+            let bearer = scheme.eq_ignore_ascii_case("bearer");
+            bearer.then_some(key.trim()).ok_or(ModerationError::KeyInvalid)
+        }
+        (None, Some(Ok(key))) => Ok(key.trim()),
+        (None, None) => Err(ModerationError::KeyMissing),
+        _ => Err(ModerationError::KeyInvalid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_headers_are_taken_and_others_refused() {
+        let with = |name: &'static str, value: &str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert(name, value.parse().unwrap());
+            secret(&metadata).map(str::to_owned).map_err(|error| error.reason())
+        };
+        assert_eq!(with("authorization", "Bearer rgk_1"), Ok("rgk_1".into()));
+        assert_eq!(with("authorization", "bearer  rgk_1 "), Ok("rgk_1".into()));
+        assert_eq!(with("x-api-key", "rgk_1"), Ok("rgk_1".into()));
+        assert_eq!(with("authorization", "Basic rgk_1"), Err("api-key-invalid"));
+        assert_eq!(with("authorization", "rgk_1"), Err("api-key-invalid"));
+        assert_eq!(with("other", "rgk_1"), Err("api-key-missing"));
+    }
+}

@@ -1,0 +1,89 @@
+//! A client of the service, for the command line and for tests.
+
+use std::str::FromStr;
+
+pub use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::Request;
+pub use prost_types::FieldMask;
+pub use tonic::{Code, Response, Status};
+
+use super::policy;
+use super::proto;
+use super::proto::comment_service_client::CommentServiceClient;
+use super::proto::site_service_client::SiteServiceClient;
+use crate::domain::SitePolicy;
+
+/// Adds the key to each call.
+#[derive(Clone)]
+pub struct KeyInterceptor(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for KeyInterceptor {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(key) = &self.0 {
+            request.metadata_mut().insert("x-api-key", key.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The service, as called with one key.
+#[derive(Clone)]
+pub struct Client {
+    /// Checks comments.
+    pub comments: CommentServiceClient<InterceptedService<Channel, KeyInterceptor>>,
+    /// Creates sites and keys.
+    pub sites: SiteServiceClient<InterceptedService<Channel, KeyInterceptor>>,
+}
+
+impl Client {
+    /// Connects to `address`, such as `127.0.0.1:50051`.
+    ///
+    /// # Errors
+    /// One sentence: the address is none, the key has characters that no header may have, or
+    /// nobody listens.
+    pub async fn connect(address: &str, key: Option<&str>) -> Result<Self, String> {
+        let endpoint = Endpoint::from_str(&format!("http://{address}"))
+            .map_err(|error| format!("`{address}` is no address: {error}"))?;
+        let key = key
+            .map(MetadataValue::from_str)
+            .transpose()
+            .map_err(|_| "the key has characters that no key has".to_owned())?;
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|_| format!("nobody answers at {address}; is `replyguard serve` running?"))?;
+        let keyed = KeyInterceptor(key);
+        Ok(Self {
+            comments: CommentServiceClient::with_interceptor(channel.clone(), keyed.clone()),
+            sites: SiteServiceClient::with_interceptor(channel, keyed),
+        })
+    }
+}
+
+/// A policy of a file as the wire has it.
+pub fn policy_to_wire(policy: SitePolicy) -> proto::SitePolicy {
+    policy::to_wire(policy)
+}
+
+/// A message as its canonical JSON, with the field names of the contract.
+///
+/// `name` is the message's full name, such as `replyguard.v1.CheckedComment`.
+///
+/// # Panics
+/// If `name` is not the name of `message`'s type in the contract: a mistake in the program.
+pub fn to_json(name: &str, message: &impl Message) -> serde_json::Value {
+    let pool = DescriptorPool::decode(proto::DESCRIPTORS).expect("the descriptors are our own");
+    let descriptor = pool.get_message_by_name(name).expect("a message of the contract");
+    let bytes = message.encode_to_vec();
+    let dynamic =
+        DynamicMessage::decode(descriptor, bytes.as_slice()).expect("bytes just encoded");
+    let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(false);
+    dynamic
+        .serialize_with_options(serde_json::value::Serializer, &options)
+        .expect("messages are maps with text keys")
+}

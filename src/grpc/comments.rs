@@ -1,0 +1,188 @@
+//! `CommentService` over the use cases.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::proto::batch_check_comments_response::Result as BatchResult;
+use super::proto::comment_service_server::CommentService;
+use super::{answer, auth, convert, proto, status};
+use crate::domain::{CommentId, FieldViolation, KeyScope, Site, SiteId};
+use crate::moderation::{Answer, Caller, Feedback, Moderation, ModerationError};
+use crate::telemetry::Call;
+
+/// Comments of one batch that are checked at once: enough that one group commit carries dozens,
+/// few enough that a stream holds under 10 MB.
+const BATCH_IN_FLIGHT_MAX: usize = 128;
+/// Bytes of a correlation id.
+const CORRELATION_ID_BYTES_MAX: usize = 256;
+
+/// The service; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Comments {
+    moderation: Arc<Moderation>,
+}
+
+impl Comments {
+    pub(super) fn new(moderation: Arc<Moderation>) -> Self {
+        Self { moderation }
+    }
+
+    async fn check(
+        &self,
+        caller: &Caller,
+        request: proto::CheckCommentRequest,
+    ) -> Result<Answer, ModerationError> {
+        let site_id = site_id("parent", &request.parent)?;
+        caller.require(&site_id, KeyScope::Check)?;
+        let request_id = convert::request_id(&request.request_id)?;
+        let raw = convert::raw_submission(request.comment)?;
+        let site = self.moderation.site(&site_id).await?;
+        self.moderation.check(&site, raw, request_id).await
+    }
+
+    async fn check_one(
+        &self,
+        caller: &Caller,
+        request: proto::BatchCheckCommentsRequest,
+    ) -> proto::BatchCheckCommentsResponse {
+        let call = Call::begin("BatchCheckComments");
+        let mut correlation_id = request.correlation_id;
+        let answer = if correlation_id.len() > CORRELATION_ID_BYTES_MAX {
+            correlation_id.clear();
+            let text = "At most 256 bytes are taken.";
+            Err(ModerationError::field("correlation_id", "too-long", text))
+        } else {
+            let request = proto::CheckCommentRequest {
+                parent: request.parent,
+                comment: request.comment,
+                request_id: request.request_id,
+            };
+            self.check(caller, request).await
+        };
+        call.end(answer.as_ref().err().map(ModerationError::reason));
+        let repeated_request = answer.as_ref().is_ok_and(|answer| answer.repeated);
+        let result = match answer {
+            Ok(answer) => BatchResult::Comment(convert::checked_comment(answer.comment)),
+            Err(error) => BatchResult::Error(status::check_error(error)),
+        };
+        proto::BatchCheckCommentsResponse {
+            correlation_id,
+            repeated_request,
+            result: Some(result),
+        }
+    }
+
+    /// The comment's site and id, once the caller may know of them.
+    async fn addressed(
+        &self,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<(Arc<Site>, CommentId), ModerationError> {
+        let (site_id, id) = CommentId::from_name(name).map_err(|error| bad_name("name", &error))?;
+        caller.require(&site_id, KeyScope::Check)?;
+        Ok((self.moderation.site(&site_id).await?, id))
+    }
+
+    async fn get(
+        &self,
+        request: Request<proto::GetCommentRequest>,
+    ) -> Result<proto::GetCommentResponse, ModerationError> {
+        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let (site, id) = self.addressed(&caller, &request.get_ref().name).await?;
+        let comment = self.moderation.comment(&site, id).await?;
+        Ok(proto::GetCommentResponse { comment: Some(convert::checked_comment(comment)) })
+    }
+
+    async fn feed_back(
+        &self,
+        request: Request<proto::SubmitFeedbackRequest>,
+    ) -> Result<proto::SubmitFeedbackResponse, ModerationError> {
+        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let request = request.into_inner();
+        let (site, id) = self.addressed(&caller, &request.name).await?;
+        let feedback = Feedback {
+            label: convert::label(request.label)?,
+            reporter: convert::reporter(request.reporter)?,
+            reporter_name: request.reporter_name,
+            note: request.note,
+        };
+        let applied = self.moderation.submit_feedback(&site, id, feedback).await?;
+        Ok(proto::SubmitFeedbackResponse {
+            comment: Some(convert::checked_comment(*applied.comment)),
+            ledger_position: applied.position,
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl CommentService for Comments {
+    async fn check_comment(
+        &self,
+        request: Request<proto::CheckCommentRequest>,
+    ) -> Result<Response<proto::CheckCommentResponse>, Status> {
+        let call = Call::begin("CheckComment");
+        let answer = match auth::caller(&self.moderation, request.metadata()).await {
+            Ok(caller) => self.check(&caller, request.into_inner()).await,
+            Err(error) => Err(error),
+        };
+        call.end(answer.as_ref().err().map(ModerationError::reason));
+        let answer = answer.map_err(status::status)?;
+        Ok(Response::new(proto::CheckCommentResponse {
+            comment: Some(convert::checked_comment(answer.comment)),
+            repeated_request: answer.repeated,
+        }))
+    }
+
+    type BatchCheckCommentsStream =
+        Pin<Box<dyn Stream<Item = Result<proto::BatchCheckCommentsResponse, Status>> + Send>>;
+
+    async fn batch_check_comments(
+        &self,
+        request: Request<Streaming<proto::BatchCheckCommentsRequest>>,
+    ) -> Result<Response<Self::BatchCheckCommentsStream>, Status> {
+        let caller = auth::caller(&self.moderation, request.metadata()).await;
+        let caller = caller.map_err(status::status)?;
+        let comments = self.clone();
+        let checks = request.into_inner().map(move |item| {
+            let (comments, caller) = (comments.clone(), caller.clone());
+            async move {
+                match item {
+                    Ok(request) => Ok(comments.check_one(&caller, request).await),
+                    Err(status) => Err(super::server::as_bad_input(status)),
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(checks.buffer_unordered(BATCH_IN_FLIGHT_MAX))))
+    }
+
+    async fn get_comment(
+        &self,
+        request: Request<proto::GetCommentRequest>,
+    ) -> Result<Response<proto::GetCommentResponse>, Status> {
+        answer!(self, "GetComment", get, request)
+    }
+
+    async fn submit_feedback(
+        &self,
+        request: Request<proto::SubmitFeedbackRequest>,
+    ) -> Result<Response<proto::SubmitFeedbackResponse>, Status> {
+        answer!(self, "SubmitFeedback", feed_back, request)
+    }
+}
+
+/// The id in a site's name.
+pub(super) fn site_id(field: &'static str, name: &str) -> Result<SiteId, ModerationError> {
+    SiteId::from_name(name).map_err(|error| bad_name(field, &error))
+}
+
+/// A resource name of another form.
+pub(super) fn bad_name(field: &'static str, error: &crate::domain::IdError) -> ModerationError {
+    ModerationError::Invalid(vec![FieldViolation {
+        field,
+        reason: "invalid-name",
+        description: format!("This is no name: {error}."),
+    }])
+}

@@ -1,0 +1,37 @@
+//! The gRPC surface: thin adapters over the use cases, and the only place that knows tonic.
+//!
+//! Types of the wire stop at `convert.rs` and `policy.rs`.
+
+mod auth;
+pub mod client;
+mod comments;
+mod connection;
+mod convert;
+mod policy;
+mod server;
+mod sites;
+mod status;
+
+pub use connection::Connection;
+pub use server::{GrpcLimits, GrpcService};
+
+/// Answers a call, counted.
+macro_rules! answer {
+    ($service:expr, $name:literal, $method:ident, $request:expr) => {{
+        let call = $crate::telemetry::Call::begin($name);
+        let answer = $service.$method($request).await;
+        call.end(answer.as_ref().err().map($crate::moderation::ModerationError::reason));
+        answer.map(::tonic::Response::new).map_err($crate::grpc::status::status)
+    }};
+}
+
+pub(crate) use answer;
+
+/// The contract as compiled from `proto/replyguard/v1`.
+#[allow(missing_docs, clippy::doc_lazy_continuation, clippy::too_many_lines)]
+pub mod proto {
+    tonic::include_proto!("replyguard.v1");
+
+    /// The contract's descriptors, for reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/replyguard.bin"));
+}

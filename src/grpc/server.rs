@@ -1,0 +1,154 @@
+//! The server around the services: limits, health, reflection, gzip, grpc-web.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use super::connection::Connection;
+use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
+use tonic::codegen::http;
+use tonic::transport::Server;
+use tonic::{Code, Status};
+use tonic_health::server::HealthReporter;
+use tonic_web::GrpcWebLayer;
+use tower::util::MapResponseLayer;
+
+use super::comments::Comments;
+use super::proto;
+use super::proto::comment_service_server::CommentServiceServer;
+use super::proto::site_service_server::SiteServiceServer;
+use super::sites::Sites;
+use crate::moderation::Moderation;
+
+/// What a connection and a call may cost.
+#[derive(Debug, Clone)]
+pub struct GrpcLimits {
+    /// Bytes of a message. A submission with every field at its longest has under 90 kB, a policy
+    /// with full lists 1 MB.
+    pub message_bytes_max: usize,
+    /// Calls under way on one connection.
+    pub stream_count_max: u32,
+    /// Time for a call; a shorter `grpc-timeout` of the caller goes first.
+    pub call_timeout: Duration,
+    /// Bytes of the headers of a call.
+    pub header_bytes_max: u32,
+    /// Whether answers are gzipped for callers that take it. Python's grpcio always says that it
+    /// does, and gzip costs more CPU than the whole check, so this is the owner's choice.
+    pub compress_answers: bool,
+}
+
+impl Default for GrpcLimits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 2 << 20,
+            stream_count_max: 1_024,
+            call_timeout: Duration::from_secs(10),
+            header_bytes_max: 16 << 10,
+            compress_answers: false,
+        }
+    }
+}
+
+/// The services of one process. Clone it for each thread that serves.
+#[derive(Clone)]
+pub struct GrpcService {
+    moderation: Arc<Moderation>,
+    limits: GrpcLimits,
+    health: HealthReporter,
+}
+
+impl GrpcService {
+    /// The services over the use cases. They report `SERVING` once told so.
+    pub fn new(moderation: Arc<Moderation>, limits: GrpcLimits) -> Self {
+        Self { moderation, limits, health: HealthReporter::new() }
+    }
+
+    /// Tells health checks whether calls can be answered.
+    pub async fn report(&self, serving: bool) {
+        let status = if serving {
+            tonic_health::ServingStatus::Serving
+        } else {
+            tonic_health::ServingStatus::NotServing
+        };
+        for service in ["", "replyguard.v1.CommentService", "replyguard.v1.SiteService"] {
+            self.health.set_service_status(service, status).await;
+        }
+    }
+
+    /// Serves connections until `shutdown`, then ends those calls that are under way.
+    ///
+    /// # Errors
+    /// The transport's, which for single connections are only logged.
+    pub async fn serve(
+        &self,
+        incoming: impl Stream<Item = io::Result<Connection>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), tonic::transport::Error> {
+        let limits = &self.limits;
+        let mut comments = CommentServiceServer::new(Comments::new(self.moderation.clone()))
+            .max_decoding_message_size(limits.message_bytes_max)
+            .accept_compressed(CompressionEncoding::Gzip);
+        let mut sites = SiteServiceServer::new(Sites::new(self.moderation.clone()))
+            .max_decoding_message_size(limits.message_bytes_max)
+            .accept_compressed(CompressionEncoding::Gzip);
+        if limits.compress_answers {
+            comments = comments.send_compressed(CompressionEncoding::Gzip);
+            sites = sites.send_compressed(CompressionEncoding::Gzip);
+        }
+        let health = tonic_health::pb::health_server::HealthServer::new(
+            tonic_health::server::HealthService::from_health_reporter(self.health.clone()),
+        );
+        let descriptors = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        Server::builder()
+            .accept_http1(true)
+            .timeout(limits.call_timeout)
+            .tcp_nodelay(true)
+            .max_concurrent_streams(limits.stream_count_max)
+            .http2_max_header_list_size(limits.header_bytes_max)
+            .http2_keepalive_interval(Some(Duration::from_secs(60)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+            .layer(MapResponseLayer::new(bad_input_response))
+            .layer(GrpcWebLayer::new())
+            .add_service(comments)
+            .add_service(sites)
+            .add_service(health)
+            .add_service(descriptors().build_v1().expect("the descriptors are our own"))
+            .add_service(descriptors().build_v1alpha().expect("the descriptors are our own"))
+            .serve_with_incoming_shutdown(incoming, shutdown)
+            .await
+    }
+}
+
+/// How tonic's decoder begins its message when bytes are no message of the contract.
+const DECODE_FAILURE: &str = "failed to decode Protobuf message";
+
+/// tonic calls undecodable bytes `INTERNAL`, as if the fault were ours; callers are to see that
+/// what they sent was wrong.
+fn bad_input_response(mut response: http::Response<Body>) -> http::Response<Body> {
+    let internal = response.headers().get(Status::GRPC_STATUS).is_some_and(|code| code == "13");
+    if internal && let Some(status) = Status::from_header_map(response.headers()) {
+        let status = as_bad_input(status);
+        if status.code() == Code::InvalidArgument {
+            // The headers were written once by tonic, so they can be written again.
+            let _ = status.add_header(response.headers_mut());
+        }
+    }
+    response
+}
+
+/// The status with `INVALID_ARGUMENT` if it is about undecodable bytes.
+pub(super) fn as_bad_input(status: Status) -> Status {
+    if status.code() == Code::Internal && status.message().starts_with(DECODE_FAILURE) {
+        return Status::invalid_argument(
+            "malformed-message: the bytes are no message of the contract; texts must be UTF-8.",
+        );
+    }
+    status
+}

@@ -1,0 +1,268 @@
+//! The way of one comment, from what the form sent to a durable answer.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::ports::{
+    LimitKey, LimitKind, LimitOutcome, RecordedCheck, RequestMark, StoreError,
+};
+use super::{Judgement, Moderation, ModerationError};
+use crate::checks::Facts;
+use crate::domain::{
+    BlindSubmission, CheckedComment, CommentId, ContentPrint, Degraded, Fingerprint,
+    RawSubmission, RequestId, Site, State, Submission,
+};
+use crate::text::{self, Analysis};
+
+/// How long the author's record and recent content may take together. SQLite and the in-process
+/// index answer within microseconds; a store across the network that needs longer is in trouble.
+const FACTS_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// A checked comment, durable.
+#[derive(Debug)]
+pub struct Answer {
+    /// The comment.
+    pub comment: CheckedComment,
+    /// Whether this is the answer to an earlier request with the same id.
+    pub repeated: bool,
+}
+
+impl Moderation {
+    /// Checks a comment and records it.
+    ///
+    /// # Errors
+    /// `Invalid`, `Limited`, `RequestIdReused`; `Unavailable` if it could not be recorded: then
+    /// nothing was decided, and the caller holds the comment.
+    pub async fn check(
+        &self,
+        site: &Site,
+        raw: RawSubmission,
+        request: Option<RequestId>,
+    ) -> Result<Answer, ModerationError> {
+        let Some(id) = request else {
+            return self.check_new(site, raw, None).await;
+        };
+        let mark = RequestMark { id, digest: digest(site, &raw) };
+        let _turn = self.in_flight.enter(&site.id, id).await;
+        let earlier = self.store.find_request(&site.id, id, self.clock.now()).await;
+        match earlier.map_err(ModerationError::Unavailable)? {
+            Some((digest, comment)) => repeated(mark, digest, *comment),
+            None => self.check_new(site, raw, Some(mark)).await,
+        }
+    }
+
+    async fn check_new(
+        &self,
+        site: &Site,
+        raw: RawSubmission,
+        mark: Option<RequestMark>,
+    ) -> Result<Answer, ModerationError> {
+        let submission = Submission::parse(raw, &site.policy.required)
+            .map_err(ModerationError::Invalid)?;
+        let submission = text::hide(submission, &site.secret);
+        let now = self.clock.now();
+        let mut degraded = Vec::new();
+        let (print, judgement) = {
+            let analysis = Analysis::new(&submission);
+            let print = analysis.print;
+            self.limit(site, &submission, &print, now, &mut degraded).await?;
+            let facts = self.facts(site, &submission, &print, now, &mut degraded).await;
+            let rules = self.rules.of(site);
+            (print, self.scorer.judge(&analysis, &rules, &facts, degraded))
+        };
+        let comment = self.record_of(site, submission, print, judgement, now);
+        let recorded = self.store.record_check(&comment, mark).await;
+        match (recorded.map_err(ModerationError::Unavailable)?, mark) {
+            (RecordedCheck::Repeated(digest, comment), Some(mark)) => {
+                return repeated(mark, digest, *comment);
+            }
+            (RecordedCheck::New | RecordedCheck::Repeated(..), _) => {}
+        }
+        count(&comment);
+        if let Err(error) = self.recent.insert(&site.id, print, None).await {
+            tracing::warn!(site.id = %site.id, error = %error, "a comment did not reach the index of recent content");
+        }
+        Ok(Answer { comment, repeated: false })
+    }
+
+    /// Takes the comment's share of every limit of the site.
+    async fn limit(
+        &self,
+        site: &Site,
+        submission: &BlindSubmission,
+        print: &ContentPrint,
+        now: OffsetDateTime,
+        degraded: &mut Vec<Degraded>,
+    ) -> Result<(), ModerationError> {
+        let keys = limit_keys(site, submission, print);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let answer = self.limiter.take(&site.id, &keys, now).await;
+        if answer.degraded {
+            degraded.push(Degraded::RateLimit);
+        }
+        match answer.outcome {
+            LimitOutcome::Allowed => Ok(()),
+            LimitOutcome::Limited { kind, retry_after } => {
+                Err(ModerationError::Limited { kind, retry_after })
+            }
+        }
+    }
+
+    /// What is known of the author and of like texts. What cannot be read is `degraded`.
+    async fn facts(
+        &self,
+        site: &Site,
+        submission: &BlindSubmission,
+        print: &ContentPrint,
+        now: OffsetDateTime,
+        degraded: &mut Vec<Degraded>,
+    ) -> Facts {
+        let author = submission.email.as_ref().map(|email| email.folded_fingerprint);
+        let all = async {
+            let neighbours = self.recent.find(&site.id, print).await?;
+            let author = match author {
+                Some(author) => Some(self.store.author_record(&site.id, author).await?),
+                None => None,
+            };
+            let parent_held = self.parent_held(site, submission).await?;
+            Ok::<_, StoreError>(Facts { neighbours, author, parent_held, now })
+        };
+        match tokio::time::timeout(FACTS_TIMEOUT, all).await {
+            Ok(Ok(facts)) => facts,
+            failed => {
+                if let Ok(Err(error)) = failed {
+                    tracing::error!(site.id = %site.id, error = %error, "the history could not be read");
+                }
+                degraded.push(Degraded::History);
+                Facts::unknown(now)
+            }
+        }
+    }
+
+    /// Whether the comment replies to one that waits for a moderator. Only a parent that is named
+    /// as we named it can be looked up.
+    async fn parent_held(
+        &self,
+        site: &Site,
+        submission: &BlindSubmission,
+    ) -> Result<bool, StoreError> {
+        let parent = submission.parent_comment.as_deref();
+        match parent.and_then(|name| CommentId::from_name(name).ok()) {
+            Some((parent_site, id)) if parent_site == site.id => {
+                let parent = self.store.get_comment(&site.id, id).await?;
+                Ok(parent.is_some_and(|parent| parent.state == State::Held))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// What is stored and answered.
+    fn record_of(
+        &self,
+        site: &Site,
+        submission: BlindSubmission,
+        print: ContentPrint,
+        judgement: Judgement,
+        now: OffsetDateTime,
+    ) -> CheckedComment {
+        // Whole milliseconds, so that what is answered is what is stored.
+        let check_time = now.replace_millisecond(now.millisecond()).unwrap_or(now);
+        CheckedComment {
+            id: self.random.comment_id(check_time),
+            site: site.id.clone(),
+            check_time,
+            missing: submission.missing(),
+            submission,
+            verdict: judgement.decision.verdict,
+            state: State::from(judgement.decision.verdict),
+            score: judgement.score,
+            signals: judgement.signals,
+            reasons: judgement.decision.reasons,
+            degraded: judgement.degraded,
+            discard: judgement.decision.discard,
+            content_hash: print.content_hash,
+            simhash: print.simhash,
+        }
+    }
+}
+
+fn count(comment: &CheckedComment) {
+    metrics::counter!("replyguard_verdicts_total", "verdict" => comment.verdict.as_str())
+        .increment(1);
+    for part in &comment.degraded {
+        metrics::counter!("replyguard_degraded_total", "part" => part.as_str()).increment(1);
+    }
+}
+
+/// The earlier answer, if it was for the same submission.
+fn repeated(
+    mark: RequestMark,
+    digest: Fingerprint,
+    comment: CheckedComment,
+) -> Result<Answer, ModerationError> {
+    if digest == mark.digest {
+        Ok(Answer { comment, repeated: true })
+    } else {
+        Err(ModerationError::RequestIdReused)
+    }
+}
+
+/// A keyed digest of everything that was sent.
+fn digest(site: &Site, raw: &RawSubmission) -> Fingerprint {
+    let elapsed = raw.elapsed_ms.map(|elapsed| elapsed.to_string());
+    let published = raw.page_publish_time.map(|time| time.unix_timestamp_nanos().to_string());
+    let parts: [&str; 15] = [
+        &raw.text,
+        &raw.author,
+        &raw.email,
+        &raw.url,
+        &raw.ip,
+        &raw.user_agent,
+        &raw.referrer,
+        &raw.page_uri,
+        &raw.page_title,
+        &raw.parent_comment,
+        &raw.lang,
+        raw.honeypot.as_deref().unwrap_or("\u{1}"),
+        elapsed.as_deref().unwrap_or_default(),
+        published.as_deref().unwrap_or_default(),
+        if raw.page_closed { "closed" } else { "open" },
+    ];
+    // Each part with its length in front, so that no two submissions look the same.
+    let bytes: Vec<u8> = parts
+        .iter()
+        .flat_map(|part| (part.len() as u64).to_le_bytes().into_iter().chain(part.bytes()))
+        .collect();
+    site.secret.fingerprint("request", &bytes)
+}
+
+/// The limits that this comment falls under.
+fn limit_keys(site: &Site, submission: &BlindSubmission, print: &ContentPrint) -> Vec<LimitKey> {
+    let limits = &site.policy.limits;
+    let email = submission.email.as_ref();
+    let page = submission.page_uri.as_deref();
+    let text = print.content_hash.to_be_bytes();
+    let kinds = [
+        (LimitKind::Ip, limits.ip, submission.ip.map(|ip| ip.address)),
+        (LimitKind::IpPrefix, limits.ip_prefix, submission.ip.map(|ip| ip.prefix)),
+        (LimitKind::Author, limits.author, email.map(|email| email.folded_fingerprint)),
+        (
+            LimitKind::Page,
+            limits.page,
+            page.map(|page| site.secret.fingerprint("page", page.as_bytes())),
+        ),
+        (LimitKind::Site, limits.site, Some(Fingerprint::from_bytes([0; 16]))),
+        (
+            LimitKind::IdenticalText,
+            limits.identical_text,
+            Some(site.secret.fingerprint("text", &text)),
+        ),
+    ];
+    kinds
+        .into_iter()
+        .filter_map(|(kind, rule, value)| Some(LimitKey { kind, value: value?, rule: rule? }))
+        .collect()
+}

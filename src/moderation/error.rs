@@ -1,0 +1,83 @@
+//! Why a use case refused or failed. Each has a public reason that never changes.
+
+use std::time::Duration;
+
+use super::ports::{LimitKind, StoreError};
+use crate::domain::FieldViolation;
+
+/// Why a use case refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ModerationError {
+    /// Fields are wrong; all of them are listed.
+    #[error("{} field(s) are invalid", .0.len())]
+    Invalid(Vec<FieldViolation>),
+    /// Comments come too fast.
+    #[error("comments come too fast by {}", .kind.as_str())]
+    Limited {
+        /// What was counted.
+        kind: LimitKind,
+        /// When trying again can succeed.
+        retry_after: Duration,
+    },
+    /// The request id was used for another comment.
+    #[error("this request id was used for another comment")]
+    RequestIdReused,
+    /// The caller sent no key.
+    #[error("an API key is required")]
+    KeyMissing,
+    /// The key is unknown or revoked.
+    #[error("the API key is not valid")]
+    KeyInvalid,
+    /// The key belongs to another site.
+    #[error("the API key belongs to another site")]
+    ForeignSite,
+    /// The key lacks a scope.
+    #[error("the API key lacks the scope `{0}`")]
+    ScopeMissing(&'static str),
+    /// There is no such thing.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The name is taken.
+    #[error("there is such a {0} already")]
+    AlreadyExists(&'static str),
+    /// The thing changed since the caller read it.
+    #[error("the {0} changed since it was read")]
+    Conflict(&'static str),
+    /// The store cannot be used now. The cause is for the log alone.
+    #[error("the service cannot record anything now")]
+    Unavailable(#[source] StoreError),
+}
+
+impl ModerationError {
+    /// The stable kebab-case reason.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid-fields",
+            Self::Limited { .. } => "comment-flood",
+            Self::RequestIdReused => "request-id-reused",
+            Self::KeyMissing => "api-key-missing",
+            Self::KeyInvalid => "api-key-invalid",
+            Self::ForeignSite => "foreign-site",
+            Self::ScopeMissing(_) => "scope-missing",
+            Self::NotFound(_) => "not-found",
+            Self::AlreadyExists(_) => "already-exists",
+            Self::Conflict(_) => "changed-meanwhile",
+            Self::Unavailable(_) => "store-unavailable",
+        }
+    }
+
+    /// One bad field.
+    pub fn field(field: &'static str, reason: &'static str, description: &str) -> Self {
+        Self::Invalid(vec![FieldViolation { field, reason, description: description.into() }])
+    }
+
+    /// What a store's error means for the caller of a use case about `thing`.
+    pub fn store(thing: &'static str) -> impl Fn(StoreError) -> Self {
+        move |error| match error {
+            StoreError::NotFound => Self::NotFound(thing),
+            StoreError::AlreadyExists => Self::AlreadyExists(thing),
+            StoreError::Conflict => Self::Conflict(thing),
+            other => Self::Unavailable(other),
+        }
+    }
+}

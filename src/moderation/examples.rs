@@ -1,0 +1,119 @@
+//! Examples from files, on the very way that a live comment takes: parse, hide, analyse, build
+//! features. What a model is trained on is what it will score.
+
+use std::str::FromStr;
+
+use time::OffsetDateTime;
+
+use crate::checks::{self, CheckInput, Facts, SiteRules};
+use crate::classifier::View;
+use crate::domain::{
+    BlindSubmission, Example, Label, RawSubmission, RequiredFields, SiteSecret, Submission,
+};
+use crate::features::{FeatureBuilder, FeatureVector};
+use crate::text::Analysis;
+
+/// Why an example cannot be used. The sentence never repeats the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExampleError {
+    /// The text is empty, too long or has a NUL.
+    #[error("`text`: {0}")]
+    Text(String),
+    /// There is no label.
+    #[error("`label` is missing; `ham` or `spam` is expected")]
+    NoLabel,
+    /// The label is another word.
+    #[error("`label`: {0}")]
+    Label(String),
+}
+
+/// The label of an example.
+///
+/// # Errors
+/// [`ExampleError`] if there is none or it is another word.
+pub fn label(example: &Example) -> Result<Label, ExampleError> {
+    let word = example.label.as_deref().ok_or(ExampleError::NoLabel)?;
+    Label::from_str(word).map_err(ExampleError::Label)
+}
+
+/// The submission that an example describes. Files are older than our limits, so a field that
+/// is not valid is left out; only the text must be right.
+///
+/// # Errors
+/// [`ExampleError::Text`].
+pub fn submission(example: Example) -> Result<Submission, ExampleError> {
+    let text = |field: Option<String>| field.unwrap_or_default();
+    let mut raw = RawSubmission {
+        text: example.text,
+        author: text(example.author),
+        email: text(example.email),
+        url: text(example.url),
+        ip: text(example.ip),
+        user_agent: text(example.user_agent),
+        page_uri: text(example.page_uri),
+        page_title: text(example.page_title),
+        lang: text(example.lang),
+        ..RawSubmission::default()
+    };
+    let optional = RequiredFields { author: false, email: false };
+    let violations = match Submission::parse(raw.clone(), &optional) {
+        Ok(submission) => return Ok(submission),
+        Err(violations) => violations,
+    };
+    for violation in violations {
+        match violation.field {
+            "comment.text" => return Err(ExampleError::Text(violation.description)),
+            "comment.author" => raw.author.clear(),
+            "comment.email" => raw.email.clear(),
+            "comment.url" => raw.url.clear(),
+            "comment.ip" => raw.ip.clear(),
+            "comment.user_agent" => raw.user_agent.clear(),
+            "comment.page_uri" => raw.page_uri.clear(),
+            "comment.page_title" => raw.page_title.clear(),
+            _ => raw.lang.clear(),
+        }
+    }
+    Submission::parse(raw, &optional)
+        .map_err(|left| ExampleError::Text(left.into_iter().map(|v| v.description).collect()))
+}
+
+/// The ways in which an example enters the training table.
+///
+/// One with a name, website or address enters twice, with and without these fields: sources
+/// differ in which they have, and a model that sees them only in some learns the source.
+/// (First study: the fields taken naively harm; entered both ways they raise the area under the
+/// curve on sources never seen from 0.863 to 0.875.)
+pub fn views(
+    submission: &BlindSubmission,
+    rules: &SiteRules,
+    builder: &mut FeatureBuilder,
+) -> Vec<View> {
+    let whole = vector(submission, rules, builder);
+    if submission.author.is_none() && submission.url.is_none() && submission.email.is_none() {
+        return vec![View { vector: whole, share: 1.0, whole: true }];
+    }
+    let without = BlindSubmission { author: None, url: None, email: None, ..submission.clone() };
+    let without = vector(&without, rules, builder);
+    vec![
+        View { vector: whole, share: 0.5, whole: true },
+        View { vector: without, share: 0.5, whole: false },
+    ]
+}
+
+/// The features of a submission under `rules`.
+pub fn vector(
+    submission: &BlindSubmission,
+    rules: &SiteRules,
+    builder: &mut FeatureBuilder,
+) -> FeatureVector {
+    let analysis = Analysis::new(submission);
+    let facts = Facts::unknown(OffsetDateTime::UNIX_EPOCH);
+    let signals = checks::run(&CheckInput { analysis: &analysis, rules, facts: &facts });
+    let learnt = signals.iter().filter(|signal| checks::is_learnt(&signal.name));
+    builder.build(&analysis, learnt).clone()
+}
+
+/// A secret for fingerprints that nobody compares: offline work has no site.
+pub fn offline_secret() -> SiteSecret {
+    SiteSecret::from_bytes([0; 32])
+}

@@ -1,0 +1,90 @@
+//! Labels that sites send back, and comments read again.
+
+use super::ports::{AppliedLabel, LabelEntry, Reporter};
+use super::{Moderation, ModerationError};
+use crate::domain::{CheckedComment, CommentId, Label, Site};
+use crate::text;
+
+/// Bytes of a reporter's name.
+pub const REPORTER_NAME_BYTES_MAX: usize = 245;
+/// Bytes of a note.
+pub const NOTE_BYTES_MAX: usize = 2_048;
+
+/// What somebody says a comment really was.
+pub struct Feedback {
+    /// What it was.
+    pub label: Label,
+    /// Who says so.
+    pub reporter: Reporter,
+    /// The reporter's account name; may be empty.
+    pub reporter_name: String,
+    /// Why; may be empty.
+    pub note: String,
+}
+
+impl Moderation {
+    /// Reads a comment of a site.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn comment(
+        &self,
+        site: &Site,
+        id: CommentId,
+    ) -> Result<CheckedComment, ModerationError> {
+        let comment = self.store.get_comment(&site.id, id).await;
+        comment.map_err(ModerationError::Unavailable)?.ok_or(ModerationError::NotFound("comment"))
+    }
+
+    /// Takes a label: appends it to the ledger, moves the comment, and lets its near duplicates
+    /// follow at once.
+    ///
+    /// # Errors
+    /// Invalid fields, `NotFound`, `Unavailable`.
+    pub async fn submit_feedback(
+        &self,
+        site: &Site,
+        id: CommentId,
+        feedback: Feedback,
+    ) -> Result<AppliedLabel, ModerationError> {
+        let entry = LabelEntry {
+            comment: id,
+            site: site.id.clone(),
+            label: feedback.label,
+            reporter: feedback.reporter,
+            reporter_name: masked(
+                feedback.reporter_name,
+                "reporter_name",
+                REPORTER_NAME_BYTES_MAX,
+            )?,
+            note: masked(feedback.note, "note", NOTE_BYTES_MAX)?,
+            time: self.clock.now(),
+        };
+        let applied = self.store.append_label(entry).await;
+        let applied = applied.map_err(ModerationError::store("comment"))?;
+        let print = applied.comment.print();
+        let noted = self.recent.set_label(&site.id, print, feedback.label).await;
+        if let Err(error) = noted {
+            tracing::warn!(site.id = %site.id, error = %error, "a label did not reach the index of recent content");
+        }
+        Ok(applied)
+    }
+}
+
+/// The value without addresses; nothing if it is blank.
+fn masked(
+    value: String,
+    field: &'static str,
+    bytes_max: usize,
+) -> Result<Option<String>, ModerationError> {
+    if value.len() > bytes_max {
+        return Err(ModerationError::field(field, "too-long", "The text is too long."));
+    }
+    if value.contains('\0') {
+        return Err(ModerationError::field(field, "nul-character", "NUL is not taken."));
+    }
+    if value.trim().is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(text::mask_addresses(&value).0.into_owned()))
+}

@@ -1,0 +1,75 @@
+//! Requests under way, so that two with the same id are answered one after the other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OwnedMutexGuard;
+
+use crate::domain::{RequestId, SiteId};
+
+type Key = (SiteId, RequestId);
+type Locks = HashMap<Key, Arc<tokio::sync::Mutex<()>>>;
+
+/// Requests under way, by site and id. Holds as many entries as requests with an id are being
+/// answered; each waits only for its own twin.
+#[derive(Default)]
+pub(super) struct InFlight {
+    locks: Arc<Mutex<Locks>>,
+}
+
+/// The right to answer a request; the next twin has its turn when this is dropped.
+pub(super) struct Turn {
+    key: Key,
+    locks: Arc<Mutex<Locks>>,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl InFlight {
+    /// Waits until no other request with this id is being answered.
+    pub(super) async fn enter(&self, site: &SiteId, request: RequestId) -> Turn {
+        let key = (site.clone(), request);
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.entry(key.clone()).or_default().clone()
+        };
+        Turn { key, locks: self.locks.clone(), guard: Some(lock.lock_owned().await) }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        self.guard = None;
+        // Only the map's own handle is left: nobody waits.
+        if locks.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            locks.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn twins_wait_and_nothing_is_left() {
+        let in_flight = InFlight::default();
+        let site: SiteId = "blog".parse().unwrap();
+        let request: RequestId = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+        let turn = in_flight.enter(&site, request).await;
+        let mut twin = Box::pin(in_flight.enter(&site, request));
+        assert!(futures_poll(&mut twin).await.is_none());
+        drop(turn);
+        drop(twin.await);
+        assert!(in_flight.locks.lock().unwrap().is_empty());
+    }
+
+    /// Polls once.
+    async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        std::future::poll_fn(|ctx| match std::pin::Pin::new(&mut *future).poll(ctx) {
+            std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+            std::task::Poll::Pending => std::task::Poll::Ready(None),
+        })
+        .await
+    }
+}

@@ -1,0 +1,93 @@
+//! From evidence to a judgement: checks, features, score, policy. Nothing here can fail: what
+//! goes wrong in spite of all care ends in hold.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::checks::{self, CheckInput, Facts, SiteRules};
+use crate::classifier::Model;
+use crate::domain::{Degraded, Score, Signal, SitePolicy, probability};
+use crate::features::{FeatureBuilder, Names};
+use crate::policy::{self, Decision, Evidence, Thresholds};
+use crate::text::Analysis;
+
+thread_local! {
+    /// Buffers of this thread, so that a comment costs no allocation for its features.
+    static SCRATCH: RefCell<(FeatureBuilder, Names)> = RefCell::default();
+}
+
+/// What is found and decided about one comment.
+#[derive(Debug)]
+pub struct Judgement {
+    /// What the checks found.
+    pub signals: Vec<Signal>,
+    /// The score with its parts; nothing if scoring broke.
+    pub score: Option<Score>,
+    /// The verdict with its reasons.
+    pub decision: Decision,
+    /// What did not work, before and here.
+    pub degraded: Vec<Degraded>,
+}
+
+/// Judges comments with one model. Cheap to clone.
+#[derive(Clone)]
+pub struct Scorer {
+    model: Arc<Model>,
+}
+
+impl Scorer {
+    /// A scorer with this model.
+    pub fn new(model: Arc<Model>) -> Self {
+        Self { model }
+    }
+
+    /// Judges a comment. A panic in a check or in the scoring is a bug of ours; it is logged, the
+    /// comment is held and `model` is degraded.
+    pub fn judge(
+        &self,
+        analysis: &Analysis<'_>,
+        rules: &SiteRules,
+        facts: &Facts,
+        mut degraded: Vec<Degraded>,
+    ) -> Judgement {
+        let evidence = catch_unwind(AssertUnwindSafe(|| self.evidence(analysis, rules, facts)));
+        let (signals, score) = match evidence {
+            Ok((signals, score)) => (signals, Some(score)),
+            Err(_) => {
+                tracing::error!("a check or the scoring panicked; the comment is held");
+                // The buffers may be half filled.
+                SCRATCH.set(Default::default());
+                degraded.push(Degraded::Model);
+                (Vec::new(), None)
+            }
+        };
+        let policy = rules.policy();
+        let evidence =
+            Evidence { score: score.as_ref(), signals: &signals, degraded: &degraded };
+        let decision = policy::decide(policy, &self.thresholds(policy), &evidence);
+        Judgement { signals, score, decision, degraded }
+    }
+
+    fn evidence(
+        &self,
+        analysis: &Analysis<'_>,
+        rules: &SiteRules,
+        facts: &Facts,
+    ) -> (Vec<Signal>, Score) {
+        let signals = checks::run(&CheckInput { analysis, rules, facts });
+        let score = SCRATCH.with_borrow_mut(|(builder, names)| {
+            let learnt = signals.iter().filter(|signal| checks::is_learnt(&signal.name));
+            let vector = builder.build_named(analysis, learnt, names);
+            self.model.score(vector, names, &signals)
+        });
+        (signals, score)
+    }
+
+    /// Where the verdict changes, by the site's budget in good comments.
+    fn thresholds(&self, policy: &SitePolicy) -> Thresholds {
+        let at = |one_in: u32| probability(self.model.spam().threshold(one_in));
+        let hold = at(policy.budget.hold_one_in);
+        Thresholds { hold, reject: at(policy.budget.reject_one_in).max(hold) }
+    }
+}

@@ -1,0 +1,164 @@
+//! Creating sites and keys, setting policies.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::access::{Actor, key_hash, key_secret};
+use super::ports::KeyRecord;
+use super::{Moderation, ModerationError};
+use crate::domain::{FieldViolation, KeyScope, Site, SiteId, SitePolicy, SiteSecret};
+
+/// Bytes of a display name.
+pub const DISPLAY_NAME_BYTES_MAX: usize = 245;
+
+/// A key and its secret, which is known only at this moment.
+pub struct NewKey {
+    /// What is stored.
+    pub record: KeyRecord,
+    /// What the caller sends.
+    pub secret: String,
+}
+
+impl Moderation {
+    /// Creates a site with a secret of its own.
+    ///
+    /// # Errors
+    /// Invalid fields, `AlreadyExists`, `Unavailable`.
+    pub async fn create_site(
+        &self,
+        actor: &Actor,
+        id: SiteId,
+        display_name: String,
+        policy: SitePolicy,
+    ) -> Result<Site, ModerationError> {
+        validate(&display_name, &policy)?;
+        let site = Site {
+            id,
+            display_name,
+            secret: SiteSecret::from_bytes(self.random.bytes32()),
+            policy,
+            revision: 1,
+            create_time: self.clock.now(),
+        };
+        let created = self.store.create_site(site.clone(), actor.as_str()).await;
+        created.map_err(ModerationError::store("site"))?;
+        Ok(site)
+    }
+
+    /// Reads a site.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn site(&self, id: &SiteId) -> Result<Arc<Site>, ModerationError> {
+        let site = self.store.get_site(id).await.map_err(ModerationError::Unavailable)?;
+        site.ok_or(ModerationError::NotFound("site"))
+    }
+
+    /// At most `count_max` sites in order of id, after `after`.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn sites(
+        &self,
+        after: Option<&SiteId>,
+        count_max: usize,
+    ) -> Result<Vec<Site>, ModerationError> {
+        self.store.list_sites(after, count_max).await.map_err(ModerationError::Unavailable)
+    }
+
+    /// Replaces a site's name and policy.
+    ///
+    /// # Errors
+    /// Invalid fields, `NotFound`, `Conflict` if `revision` is outdated, `Unavailable`.
+    pub async fn update_site(
+        &self,
+        actor: &Actor,
+        id: &SiteId,
+        revision: Option<i64>,
+        display_name: String,
+        policy: SitePolicy,
+    ) -> Result<Site, ModerationError> {
+        validate(&display_name, &policy)?;
+        let now = self.clock.now();
+        let updated = self.store.update_site(id, revision, display_name, policy, actor.as_str(), now).await;
+        updated.map_err(ModerationError::store("site"))
+    }
+
+    /// Creates a key of a site. Without scopes it may check.
+    ///
+    /// # Errors
+    /// Invalid fields, `NotFound`, `Unavailable`.
+    pub async fn create_key(
+        &self,
+        actor: &Actor,
+        site: &SiteId,
+        display_name: String,
+        mut scopes: Vec<KeyScope>,
+    ) -> Result<NewKey, ModerationError> {
+        validate(&display_name, &SitePolicy::default())?;
+        self.site(site).await?;
+        if scopes.is_empty() {
+            scopes.push(KeyScope::Check);
+        }
+        scopes.sort();
+        scopes.dedup();
+        let secret = key_secret(self.random.bytes32());
+        let record = KeyRecord {
+            id: self.random.uuid(),
+            site: site.clone(),
+            hash: key_hash(&secret),
+            scopes,
+            display_name,
+            create_time: self.clock.now(),
+            revoke_time: None,
+        };
+        let created = self.store.create_key(record.clone(), actor.as_str()).await;
+        created.map_err(ModerationError::store("key"))?;
+        Ok(NewKey { record, secret })
+    }
+
+    /// The keys of a site, oldest first.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn keys(&self, site: &SiteId) -> Result<Vec<KeyRecord>, ModerationError> {
+        self.site(site).await?;
+        self.store.list_keys(site).await.map_err(ModerationError::Unavailable)
+    }
+
+    /// Revokes a key.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn revoke_key(
+        &self,
+        actor: &Actor,
+        site: &SiteId,
+        id: Uuid,
+    ) -> Result<KeyRecord, ModerationError> {
+        let now = self.clock.now();
+        let revoked = self.store.revoke_key(site, id, actor.as_str(), now).await;
+        revoked.map_err(ModerationError::store("key"))
+    }
+}
+
+/// All that is wrong with a name and a policy.
+fn validate(display_name: &str, policy: &SitePolicy) -> Result<(), ModerationError> {
+    let mut violations = policy.violations();
+    if display_name.len() > DISPLAY_NAME_BYTES_MAX {
+        violations.push(FieldViolation {
+            field: "display_name",
+            reason: "too-long",
+            description: format!("At most {DISPLAY_NAME_BYTES_MAX} bytes are taken."),
+        });
+    }
+    if display_name.contains(char::is_control) {
+        violations.push(FieldViolation {
+            field: "display_name",
+            reason: "control-character",
+            description: "One line without control characters is expected.".into(),
+        });
+    }
+    if violations.is_empty() { Ok(()) } else { Err(ModerationError::Invalid(violations)) }
+}

@@ -1,0 +1,8 @@
+//! Durable records: implementations of [`Store`](crate::moderation::ports::Store).
+//!
+//! SQL stands here and nowhere else. Each backend passes `tests/it/store.rs`; the migrations of
+//! all backends have the same numbers and names.
+
+pub mod sqlite;
+
+pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

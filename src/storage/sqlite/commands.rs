@@ -1,0 +1,429 @@
+//! What is written. Each function runs inside the writer's transaction.
+
+use rusqlite::{Connection, params};
+use serde_json::json;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::{Fingerprint, Label, Site, SiteId, SitePolicy, State};
+use crate::moderation::ports::{
+    AppliedLabel, AuthorRecord, KeyRecord, LabelEntry, RecordedCheck, RequestMark, StoreError,
+};
+
+use super::cache::{Effect, author_key};
+use super::error::from_sqlite;
+use super::queries;
+use super::rows::{self, CommentRow, StoredSite, corrupt, millis};
+use super::writer::Batch;
+
+/// The site, from memory or disk.
+fn stored_site(batch: &Batch<'_>, id: &SiteId) -> Result<StoredSite, StoreError> {
+    match batch.caches.sites.get(id) {
+        Ok(site) => Ok(site),
+        Err(_) => queries::site(batch.db, id)?.ok_or(StoreError::NotFound),
+    }
+}
+
+/// An entry of the audit log that is about to be written.
+struct Audit<'a> {
+    site_number: i64,
+    time: OffsetDateTime,
+    actor: &'a str,
+    action: &'static str,
+    subject: String,
+    before: Option<String>,
+    after: Option<String>,
+    note: Option<&'a str>,
+}
+
+impl Audit<'_> {
+    fn write(self, db: &Connection) -> Result<(), StoreError> {
+        let sql = "INSERT INTO audit_entries \
+             (site, time, actor, action, subject, before, after, note) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        execute(
+            db,
+            sql,
+            params![
+                self.site_number,
+                millis(self.time),
+                self.actor,
+                self.action,
+                self.subject,
+                self.before,
+                self.after,
+                self.note
+            ],
+        )
+    }
+}
+
+fn execute(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<(), StoreError> {
+    let mut statement = db.prepare_cached(sql).map_err(from_sqlite)?;
+    statement.execute(params).map(drop).map_err(from_sqlite)
+}
+
+/// A site as the audit log shows it; without its secret.
+fn site_json(site: &Site) -> String {
+    json!({ "display_name": site.display_name, "policy": site.policy }).to_string()
+}
+
+pub(super) fn create_site(
+    batch: &mut Batch<'_>,
+    site: Site,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO sites (id, display_name, secret, policy, revision, create_time) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let policy = serde_json::to_string(&site.policy).map_err(corrupt)?;
+    let create_time = millis(site.create_time);
+    let values = params![
+        site.id.as_str(),
+        site.display_name,
+        site.secret.as_bytes(),
+        policy,
+        site.revision,
+        create_time
+    ];
+    execute(batch.db, sql, values)?;
+    Audit {
+        site_number: batch.db.last_insert_rowid(),
+        time: site.create_time,
+        actor,
+        action: "create-site",
+        subject: site.id.name(),
+        before: None,
+        after: Some(site_json(&site)),
+        note: None,
+    }
+    .write(batch.db)?;
+    let stored = queries::site(batch.db, &site.id)?.ok_or(StoreError::NotFound)?;
+    batch.effects.push(Effect::Site(stored));
+    Ok(())
+}
+
+/// The change that [`update_site`] makes.
+pub(super) struct SiteChange {
+    pub revision: Option<i64>,
+    pub display_name: String,
+    pub policy: SitePolicy,
+    pub actor: String,
+    pub time: OffsetDateTime,
+}
+
+pub(super) fn update_site(
+    batch: &mut Batch<'_>,
+    id: &SiteId,
+    change: SiteChange,
+) -> Result<Site, StoreError> {
+    // Read from disk: an earlier job of this batch may have changed it.
+    let before = queries::site(batch.db, id)?.ok_or(StoreError::NotFound)?;
+    if change.revision.is_some_and(|revision| revision != before.site.revision) {
+        return Err(StoreError::Conflict);
+    }
+    let sql = "UPDATE sites SET display_name = ?2, policy = ?3, revision = revision + 1 \
+         WHERE number = ?1";
+    let policy = serde_json::to_string(&change.policy).map_err(corrupt)?;
+    execute(batch.db, sql, params![before.number, change.display_name, policy])?;
+    let after = queries::site(batch.db, id)?.ok_or(StoreError::NotFound)?;
+    Audit {
+        site_number: before.number,
+        time: change.time,
+        actor: &change.actor,
+        action: "update-site",
+        subject: id.name(),
+        before: Some(site_json(&before.site)),
+        after: Some(site_json(&after.site)),
+        note: None,
+    }
+    .write(batch.db)?;
+    let site = Site::clone(&after.site);
+    batch.effects.push(Effect::Site(after));
+    Ok(site)
+}
+
+/// A key as the audit log shows it; without its hash.
+fn key_json(key: &KeyRecord) -> String {
+    json!({ "display_name": key.display_name, "scopes": key.scopes }).to_string()
+}
+
+fn key_name(key: &KeyRecord) -> String {
+    format!("{}/keys/{}", key.site.name(), key.id)
+}
+
+pub(super) fn create_key(
+    batch: &mut Batch<'_>,
+    key: &KeyRecord,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let site_number = stored_site(batch, &key.site)?.number;
+    let sql = "INSERT INTO keys (id, site, hash, scopes, display_name, create_time, revoke_time) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let values = params![
+        key.id.as_bytes(),
+        site_number,
+        key.hash,
+        serde_json::to_string(&key.scopes).map_err(corrupt)?,
+        key.display_name,
+        millis(key.create_time),
+        key.revoke_time.map(millis)
+    ];
+    execute(batch.db, sql, values)?;
+    Audit {
+        site_number,
+        time: key.create_time,
+        actor,
+        action: "create-key",
+        subject: key_name(key),
+        before: None,
+        after: Some(key_json(key)),
+        note: None,
+    }
+    .write(batch.db)?;
+    batch.effects.push(Effect::KeyChanged(key.hash));
+    Ok(())
+}
+
+pub(super) fn revoke_key(
+    batch: &mut Batch<'_>,
+    site: &SiteId,
+    id: Uuid,
+    actor: &str,
+    time: OffsetDateTime,
+) -> Result<KeyRecord, StoreError> {
+    let site_number = stored_site(batch, site)?.number;
+    let found = queries::key(batch.db, site_number, id)?.ok_or(StoreError::NotFound)?;
+    if found.revoke_time.is_some() {
+        return Ok(found);
+    }
+    let sql = "UPDATE keys SET revoke_time = ?2 WHERE id = ?1";
+    execute(batch.db, sql, params![id.as_bytes(), millis(time)])?;
+    Audit {
+        site_number,
+        time,
+        actor,
+        action: "revoke-key",
+        subject: key_name(&found),
+        before: Some(key_json(&found)),
+        after: None,
+        note: None,
+    }
+    .write(batch.db)?;
+    batch.effects.push(Effect::KeyChanged(found.hash));
+    queries::key(batch.db, site_number, id)?.ok_or(StoreError::NotFound)
+}
+
+/// Records a check. Runs without a savepoint: whatever is refused is refused before or by the
+/// first INSERT.
+pub(super) fn record_check(
+    batch: &mut Batch<'_>,
+    row: &CommentRow,
+    request: Option<RequestMark>,
+    now: OffsetDateTime,
+) -> Result<RecordedCheck, StoreError> {
+    let site_number = stored_site(batch, &row.site)?.number;
+    let request = request.map(|mark| ((site_number, *mark.id.as_uuid().as_bytes()), mark.digest));
+    if let Some((key, _)) = &request
+        && batch.caches.known_requests.may_contain(key)
+        && let Some((digest, comment)) = queries::request(batch.db, key, &row.site, now)?
+    {
+        return Ok(RecordedCheck::Repeated(digest, comment));
+    }
+    insert_comment(batch.db, site_number, row)?;
+    if let Some((key, digest)) = request {
+        let sql = "INSERT INTO requests (site, id, time, digest, comment) \
+             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET \
+             time = excluded.time, digest = excluded.digest, comment = excluded.comment";
+        let id = row.id.as_uuid().as_bytes();
+        execute(batch.db, sql, params![key.0, key.1, row.check_time, digest.as_bytes(), id])?;
+        // At once, so that a later job of this batch finds it; and after COMMIT, for a filter
+        // whose scan began in between.
+        batch.caches.known_requests.insert(&key);
+        batch.effects.push(Effect::Request(key));
+        batch.latest_time = batch.latest_time.max(Some(now));
+    }
+    if let Some(author) = row.author {
+        let mut change = AuthorChange::default();
+        *change.of_state(row.state) += 1;
+        change.write(batch, site_number, author)?;
+    }
+    Ok(RecordedCheck::New)
+}
+
+fn insert_comment(db: &Connection, site_number: i64, row: &CommentRow) -> Result<(), StoreError> {
+    let sql = "INSERT INTO comments (site, id, check_time, verdict, state, discard, probability, \
+         model_version, author, ip, ip_prefix, page_uri, lang, content_hash, simhash, body) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+    let values = params![
+        site_number,
+        row.id.as_uuid().as_bytes(),
+        row.check_time,
+        row.verdict.as_str(),
+        row.state.as_str(),
+        row.discard,
+        row.probability,
+        row.model_version,
+        row.author.as_ref().map(Fingerprint::as_bytes),
+        row.ip.as_ref().map(Fingerprint::as_bytes),
+        row.ip_prefix.as_ref().map(Fingerprint::as_bytes),
+        row.page_uri,
+        row.lang,
+        row.content_hash as i64,
+        row.simhash.to_be_bytes(),
+        row.body
+    ];
+    execute(db, sql, values)
+}
+
+/// What is added to an author's record.
+#[derive(Default)]
+struct AuthorChange {
+    approved: i64,
+    held: i64,
+    rejected: i64,
+    spam_labels: i64,
+    ham_labels: i64,
+}
+
+impl AuthorChange {
+    fn of_state(&mut self, state: State) -> &mut i64 {
+        match state {
+            State::Approved => &mut self.approved,
+            State::Held => &mut self.held,
+            State::Rejected => &mut self.rejected,
+        }
+    }
+
+    fn of_label(&mut self, label: Label) -> &mut i64 {
+        match label {
+            Label::Spam => &mut self.spam_labels,
+            Label::Ham => &mut self.ham_labels,
+        }
+    }
+
+    fn write(
+        self,
+        batch: &mut Batch<'_>,
+        site_number: i64,
+        author: Fingerprint,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO author_records (site, author, approved_count, held_count, \
+             rejected_count, spam_label_count, ham_label_count) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET \
+             approved_count = approved_count + ?3, held_count = held_count + ?4, \
+             rejected_count = rejected_count + ?5, spam_label_count = spam_label_count + ?6, \
+             ham_label_count = ham_label_count + ?7 \
+             RETURNING approved_count, held_count, rejected_count, spam_label_count, \
+             ham_label_count";
+        let values = params![
+            site_number,
+            author.as_bytes(),
+            self.approved,
+            self.held,
+            self.rejected,
+            self.spam_labels,
+            self.ham_labels
+        ];
+        let mut statement = batch.db.prepare_cached(sql).map_err(from_sqlite)?;
+        let record: AuthorRecord =
+            statement.query_row(values, rows::author_record).map_err(from_sqlite)?;
+        batch.effects.push(Effect::Author(author_key(site_number, author), record));
+        Ok(())
+    }
+}
+
+pub(super) fn append_label(
+    batch: &mut Batch<'_>,
+    entry: &LabelEntry,
+) -> Result<AppliedLabel, StoreError> {
+    let site_number = stored_site(batch, &entry.site)?.number;
+    let mut comment = queries::comment(batch.db, site_number, &entry.site, entry.comment)?
+        .ok_or(StoreError::NotFound)?;
+    let label_before = queries::comment_label(batch.db, site_number, entry.comment)?;
+    let state_before = comment.state;
+    comment.state = match entry.label {
+        Label::Ham => State::Approved,
+        Label::Spam => State::Rejected,
+    };
+    let position = insert_label(batch.db, site_number, entry)?;
+    let sql = "UPDATE comments SET state = ?3, label = ?4, label_time = ?5 \
+         WHERE site = ?1 AND id = ?2";
+    let values = params![
+        site_number,
+        entry.comment.as_uuid().as_bytes(),
+        comment.state.as_str(),
+        entry.label.as_str(),
+        millis(entry.time)
+    ];
+    execute(batch.db, sql, values)?;
+    if let Some(email) = &comment.submission.email {
+        let mut change = AuthorChange::default();
+        *change.of_state(state_before) -= 1;
+        *change.of_state(comment.state) += 1;
+        // A comment counts once, by its last label.
+        if let Some(label) = label_before {
+            *change.of_label(label) -= 1;
+        }
+        *change.of_label(entry.label) += 1;
+        change.write(batch, site_number, email.folded_fingerprint)?;
+    }
+    audit_label(batch.db, site_number, entry, state_before, comment.state)?;
+    Ok(AppliedLabel { position, state_before, comment: Box::new(comment) })
+}
+
+fn insert_label(db: &Connection, site_number: i64, entry: &LabelEntry) -> Result<i64, StoreError> {
+    let sql = "INSERT INTO labels (site, comment, label, reporter, reporter_name, note, time) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let values = params![
+        site_number,
+        entry.comment.as_uuid().as_bytes(),
+        entry.label.as_str(),
+        entry.reporter.as_str(),
+        entry.reporter_name,
+        entry.note,
+        millis(entry.time)
+    ];
+    execute(db, sql, values)?;
+    Ok(db.last_insert_rowid())
+}
+
+fn audit_label(
+    db: &Connection,
+    site_number: i64,
+    entry: &LabelEntry,
+    before: State,
+    after: State,
+) -> Result<(), StoreError> {
+    let reporter = entry.reporter.as_str();
+    let actor = match &entry.reporter_name {
+        Some(name) => format!("{reporter}:{name}"),
+        None => reporter.to_owned(),
+    };
+    Audit {
+        site_number,
+        time: entry.time,
+        actor: &actor,
+        action: "label-comment",
+        subject: entry.comment.name(&entry.site),
+        before: Some(before.as_str().to_owned()),
+        after: Some(after.as_str().to_owned()),
+        note: entry.note.as_deref(),
+    }
+    .write(db)
+}
+
+/// Writes something small, to see whether the store can.
+pub(super) fn ping(batch: &mut Batch<'_>) -> Result<(), StoreError> {
+    execute(batch.db, "UPDATE pings SET count = count + 1 WHERE number = 1", [])
+}
+
+/// Removes at most `count_max` request ids that expired before `now`.
+pub(super) fn purge_requests(
+    db: &Connection,
+    now: OffsetDateTime,
+    count_max: usize,
+) -> Result<(), StoreError> {
+    let sql = "DELETE FROM requests WHERE (site, id) IN \
+         (SELECT site, id FROM requests WHERE time <= ?1 ORDER BY time LIMIT ?2)";
+    execute(db, sql, params![millis(now - queries::REQUEST_LIFE), count_max as i64])
+}

@@ -1,0 +1,31 @@
+//! The embedded store: one SQLite file that this process owns alone.
+//!
+//! **Writing.** One thread has the only writing connection. Callers send it jobs over a bounded
+//! queue; it takes all that wait, runs them in one transaction, and answers them after COMMIT. So
+//! an fsync is paid by a batch and not by a comment, and a full queue slows the callers down
+//! instead of growing.
+//!
+//! **Reading.** A few reading connections on blocking threads. What every comment asks (its site,
+//! its key, its author's record, whether its request id is known) is answered from memory in
+//! nearly all cases, without leaving the caller's thread: exact caches that the writer updates
+//! after COMMIT and before it answers, and filters that know which request ids and authors are
+//! *not* stored. That is exact because a lock on a file beside the database keeps other processes
+//! of this program out.
+//!
+//! **Files.** WAL with `synchronous = FULL`: what was acknowledged survives the process and the
+//! power. The file is readable by its owner only, since it holds the sites' secrets.
+
+mod cache;
+mod error;
+mod maintenance;
+mod open;
+mod readers;
+mod rows;
+mod store;
+mod writer;
+
+mod commands;
+mod queries;
+
+pub use open::{OpenError, SCHEMA_VERSION, SqliteOptions};
+pub use store::SqliteStore;

@@ -1,0 +1,245 @@
+//! What is read from disk. Each function is one statement on a reading connection.
+
+use rusqlite::{Connection, Params, Row, params};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::domain::{CheckedComment, CommentId, Fingerprint, Label, SiteId};
+use crate::moderation::ports::{
+    AuditEntry, AuthorRecord, KeyRecord, LabelEntry, RecentComment, StoreError,
+};
+
+use super::cache::SiteKey;
+use super::error::from_sqlite;
+use super::rows::{
+    self, AUDIT_COLUMNS, AUTHOR_COLUMNS, COMMENT_COLUMNS, KEY_COLUMNS, LABEL_COLUMNS,
+    RECENT_COLUMNS, SITE_COLUMNS, StoredSite, millis,
+};
+
+/// How long a request id is remembered.
+pub(super) const REQUEST_LIFE: Duration = Duration::hours(24);
+
+/// The rows of a query, each read by `read`.
+fn all<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = db.prepare_cached(sql).map_err(from_sqlite)?;
+    let mut rows = statement.query(params).map_err(from_sqlite)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(from_sqlite)? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+/// The first row of a query, read by `read`.
+fn first<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = db.prepare_cached(sql).map_err(from_sqlite)?;
+    let mut rows = statement.query(params).map_err(from_sqlite)?;
+    rows.next().map_err(from_sqlite)?.map(read).transpose()
+}
+
+fn plain<T>(
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> impl Fn(&Row<'_>) -> Result<T, StoreError> {
+    move |row| read(row).map_err(from_sqlite)
+}
+
+/// The site with this id.
+pub(super) fn site(db: &Connection, id: &SiteId) -> Result<Option<StoredSite>, StoreError> {
+    let sql = format!("SELECT {SITE_COLUMNS} FROM sites WHERE id = ?1");
+    first(db, &sql, [id.as_str()], rows::stored_site)
+}
+
+/// Sites in order of id.
+pub(super) fn sites(
+    db: &Connection,
+    after: &str,
+    count_max: usize,
+) -> Result<Vec<StoredSite>, StoreError> {
+    let sql = format!("SELECT {SITE_COLUMNS} FROM sites WHERE id > ?1 ORDER BY id LIMIT ?2");
+    all(db, &sql, params![after, count_max as i64], rows::stored_site)
+}
+
+/// The keys of a site, oldest first.
+pub(super) fn keys(db: &Connection, site_number: i64) -> Result<Vec<KeyRecord>, StoreError> {
+    let sql = format!(
+        "SELECT {KEY_COLUMNS} FROM keys JOIN sites ON sites.number = keys.site \
+         WHERE keys.site = ?1 ORDER BY keys.create_time, keys.number"
+    );
+    all(db, &sql, [site_number], rows::key)
+}
+
+/// A key of a site by id, revoked or not.
+pub(super) fn key(
+    db: &Connection,
+    site_number: i64,
+    id: Uuid,
+) -> Result<Option<KeyRecord>, StoreError> {
+    let sql = format!(
+        "SELECT {KEY_COLUMNS} FROM keys JOIN sites ON sites.number = keys.site \
+         WHERE keys.site = ?1 AND keys.id = ?2"
+    );
+    first(db, &sql, params![site_number, id.as_bytes()], rows::key)
+}
+
+/// The key with this hash that is not revoked.
+pub(super) fn key_by_hash(
+    db: &Connection,
+    hash: &[u8; 32],
+) -> Result<Option<KeyRecord>, StoreError> {
+    let sql = format!(
+        "SELECT {KEY_COLUMNS} FROM keys JOIN sites ON sites.number = keys.site \
+         WHERE keys.hash = ?1 AND keys.revoke_time IS NULL"
+    );
+    first(db, &sql, [hash], rows::key)
+}
+
+/// A comment of a site.
+pub(super) fn comment(
+    db: &Connection,
+    site_number: i64,
+    site: &SiteId,
+    id: CommentId,
+) -> Result<Option<CheckedComment>, StoreError> {
+    let sql = format!("SELECT {COMMENT_COLUMNS} FROM comments WHERE site = ?1 AND id = ?2");
+    let params = params![site_number, id.as_uuid().as_bytes()];
+    first(db, &sql, params, |row| rows::comment(site, row))
+}
+
+/// What a person last called a comment.
+pub(super) fn comment_label(
+    db: &Connection,
+    site_number: i64,
+    id: CommentId,
+) -> Result<Option<Label>, StoreError> {
+    let sql = "SELECT label FROM comments WHERE site = ?1 AND id = ?2";
+    let params = params![site_number, id.as_uuid().as_bytes()];
+    Ok(first(db, sql, params, plain(rows::label))?.flatten())
+}
+
+/// What was recorded under a request id within [`REQUEST_LIFE`] before `now`.
+pub(super) fn request(
+    db: &Connection,
+    key: &SiteKey,
+    site: &SiteId,
+    now: OffsetDateTime,
+) -> Result<Option<(Fingerprint, Box<CheckedComment>)>, StoreError> {
+    let sql = "SELECT digest, comment FROM requests WHERE site = ?1 AND id = ?2 AND time > ?3";
+    let params = params![key.0, key.1, millis(now - REQUEST_LIFE)];
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let Some((digest, comment_id)) = first(db, sql, params, plain(read))? else {
+        return Ok(None);
+    };
+    let comment_id = CommentId::from_uuid(Uuid::from_bytes(comment_id));
+    let found = comment(db, key.0, site, comment_id)?;
+    Ok(found.map(|comment| (Fingerprint::from_bytes(digest), Box::new(comment))))
+}
+
+/// An author's record; that of nobody if there is none.
+pub(super) fn author(db: &Connection, key: &SiteKey) -> Result<AuthorRecord, StoreError> {
+    let sql =
+        format!("SELECT {AUTHOR_COLUMNS} FROM author_records WHERE site = ?1 AND author = ?2");
+    let found = first(db, &sql, params![key.0, key.1], plain(rows::author_record))?;
+    Ok(found.unwrap_or_default())
+}
+
+/// The last comments of a site, newest first.
+pub(super) fn recent_comments(
+    db: &Connection,
+    site_number: i64,
+    count_max: usize,
+) -> Result<Vec<RecentComment>, StoreError> {
+    let sql =
+        format!("SELECT {RECENT_COLUMNS} FROM comments WHERE site = ?1 ORDER BY id DESC LIMIT ?2");
+    all(db, &sql, params![site_number, count_max as i64], plain(rows::recent_comment))
+}
+
+/// The comments of a site that were labelled, the newest label first.
+pub(super) fn labelled_comments(
+    db: &Connection,
+    site_number: i64,
+    count_max: usize,
+) -> Result<Vec<RecentComment>, StoreError> {
+    let sql = format!(
+        "SELECT {RECENT_COLUMNS} FROM comments WHERE site = ?1 AND label IS NOT NULL \
+         ORDER BY label_time DESC, id DESC LIMIT ?2"
+    );
+    all(db, &sql, params![site_number, count_max as i64], plain(rows::recent_comment))
+}
+
+/// The label ledger of a site after `position`, oldest first.
+pub(super) fn labels(
+    db: &Connection,
+    site_number: i64,
+    site: &SiteId,
+    position: i64,
+    count_max: usize,
+) -> Result<Vec<(i64, LabelEntry)>, StoreError> {
+    let sql = format!(
+        "SELECT {LABEL_COLUMNS} FROM labels WHERE site = ?1 AND position > ?2 \
+         ORDER BY position LIMIT ?3"
+    );
+    let params = params![site_number, position, count_max as i64];
+    all(db, &sql, params, plain(|row| rows::label_entry(site, row)))
+}
+
+/// The audit log of a site before `position`, newest first.
+pub(super) fn audit_entries(
+    db: &Connection,
+    site_number: i64,
+    position: i64,
+    count_max: usize,
+) -> Result<Vec<AuditEntry>, StoreError> {
+    let sql = format!(
+        "SELECT {AUDIT_COLUMNS} FROM audit_entries WHERE site = ?1 AND position < ?2 \
+         ORDER BY position DESC LIMIT ?3"
+    );
+    let params = params![site_number, position, count_max as i64];
+    all(db, &sql, params, plain(rows::audit_entry))
+}
+
+/// Tables whose keys are held in a filter.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum KeyTable {
+    /// Author records by author.
+    Authors,
+    /// Requests by id.
+    Requests,
+}
+
+/// Passes every key of a table to `found`.
+pub(super) fn scan_keys(
+    db: &Connection,
+    table: KeyTable,
+    found: &mut dyn FnMut(SiteKey),
+) -> Result<(), StoreError> {
+    let sql = match table {
+        KeyTable::Authors => "SELECT site, author FROM author_records",
+        KeyTable::Requests => "SELECT site, id FROM requests",
+    };
+    let mut statement = db.prepare(sql).map_err(from_sqlite)?;
+    let mut rows = statement.query([]).map_err(from_sqlite)?;
+    while let Some(row) = rows.next().map_err(from_sqlite)? {
+        found((row.get(0).map_err(from_sqlite)?, row.get(1).map_err(from_sqlite)?));
+    }
+    Ok(())
+}
+
+/// How many keys a table has.
+pub(super) fn count_keys(db: &Connection, table: KeyTable) -> Result<usize, StoreError> {
+    let sql = match table {
+        KeyTable::Authors => "SELECT count(*) FROM author_records",
+        KeyTable::Requests => "SELECT count(*) FROM requests",
+    };
+    let count: i64 = db.query_row(sql, [], |row| row.get(0)).map_err(from_sqlite)?;
+    Ok(count as usize)
+}

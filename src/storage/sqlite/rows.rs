@@ -1,0 +1,326 @@
+//! Domain values as rows and back.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rusqlite::Row;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::{
+    BlindSubmission, CheckedComment, CommentId, Contribution, Degraded, Fingerprint, Label,
+    LogOdds, Missing, Reason, Score, Signal, Site, SiteId, SiteSecret, State, Verdict,
+};
+use crate::moderation::ports::{
+    AuditEntry, AuthorRecord, ContentPrint, KeyRecord, LabelEntry, RecentComment, Reporter,
+    StoreError,
+};
+
+use super::error::from_sqlite;
+
+/// A site and the number that stands for it in other tables.
+#[derive(Clone)]
+pub(super) struct StoredSite {
+    pub number: i64,
+    pub site: Arc<Site>,
+}
+
+/// A comment ready to be written: encoded by the caller, so that the writer only binds values.
+pub(super) struct CommentRow {
+    pub site: SiteId,
+    pub id: CommentId,
+    pub check_time: i64,
+    pub verdict: Verdict,
+    pub state: State,
+    pub discard: bool,
+    pub probability: Option<f64>,
+    pub model_version: Option<String>,
+    pub author: Option<Fingerprint>,
+    pub ip: Option<Fingerprint>,
+    pub ip_prefix: Option<Fingerprint>,
+    pub page_uri: Option<String>,
+    pub lang: Option<String>,
+    pub content_hash: u64,
+    pub simhash: u128,
+    pub body: String,
+}
+
+/// What has no column of its own.
+#[derive(Serialize, Deserialize)]
+struct Body<'a> {
+    submission: Cow<'a, BlindSubmission>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    raw_score: Option<LogOdds>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", default)]
+    contributions: Cow<'a, [Contribution]>,
+    signals: Cow<'a, [Signal]>,
+    reasons: Cow<'a, [Reason]>,
+    missing: Cow<'a, [Missing]>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", default)]
+    degraded: Cow<'a, [Degraded]>,
+}
+
+impl CommentRow {
+    /// Encodes a comment.
+    pub fn encode(comment: &CheckedComment) -> Result<Self, StoreError> {
+        let body = Body {
+            submission: Cow::Borrowed(&comment.submission),
+            raw_score: comment.score.as_ref().map(|score| score.raw_score),
+            contributions: comment
+                .score
+                .as_ref()
+                .map_or(Cow::Borrowed(&[]), |score| Cow::Borrowed(&score.contributions)),
+            signals: Cow::Borrowed(&comment.signals),
+            reasons: Cow::Borrowed(&comment.reasons),
+            missing: Cow::Borrowed(&comment.missing),
+            degraded: Cow::Borrowed(&comment.degraded),
+        };
+        let body = serde_json::to_string(&body).map_err(corrupt)?;
+        let submission = &comment.submission;
+        Ok(Self {
+            id: comment.id,
+            check_time: millis(comment.check_time),
+            verdict: comment.verdict,
+            state: comment.state,
+            discard: comment.discard,
+            probability: comment.score.as_ref().map(|score| score.probability),
+            model_version: comment.score.as_ref().map(|score| score.model_version.clone()),
+            author: submission.email.as_ref().map(|email| email.folded_fingerprint),
+            ip: submission.ip.map(|ip| ip.address),
+            ip_prefix: submission.ip.map(|ip| ip.prefix),
+            page_uri: submission.page_uri.clone(),
+            lang: submission.lang.clone(),
+            content_hash: comment.content_hash,
+            simhash: comment.simhash,
+            body,
+            site: comment.site.clone(),
+        })
+    }
+}
+
+/// The columns that [`comment`] reads, in its order.
+pub(super) const COMMENT_COLUMNS: &str = "id, check_time, verdict, state, discard, probability, \
+     model_version, content_hash, simhash, body";
+
+/// The comment of a row of [`COMMENT_COLUMNS`].
+pub(super) fn comment(site: &SiteId, row: &Row<'_>) -> Result<CheckedComment, StoreError> {
+    let body: Body<'static> =
+        serde_json::from_slice(row.get_ref(9).map_err(from_sqlite)?.as_bytes().map_err(corrupt)?)
+            .map_err(corrupt)?;
+    let read = || -> rusqlite::Result<CheckedComment> {
+        let probability: Option<f64> = row.get(5)?;
+        let model_version: Option<String> = row.get(6)?;
+        let score = match (probability, body.raw_score, model_version) {
+            (Some(probability), Some(raw_score), Some(model_version)) => Some(Score {
+                probability,
+                raw_score,
+                contributions: body.contributions.into_owned(),
+                model_version,
+            }),
+            _ => None,
+        };
+        Ok(CheckedComment {
+            id: comment_id(row, 0)?,
+            site: site.clone(),
+            check_time: time(row, 1)?,
+            submission: body.submission.into_owned(),
+            verdict: row.get::<_, Word<Verdict>>(2)?.0,
+            state: row.get::<_, Word<State>>(3)?.0,
+            score,
+            signals: body.signals.into_owned(),
+            reasons: body.reasons.into_owned(),
+            missing: body.missing.into_owned(),
+            degraded: body.degraded.into_owned(),
+            discard: row.get(4)?,
+            content_hash: row.get::<_, i64>(7)? as u64,
+            simhash: u128::from_be_bytes(row.get(8)?),
+        })
+    };
+    read().map_err(from_sqlite)
+}
+
+/// The columns that [`recent_comment`] reads.
+pub(super) const RECENT_COLUMNS: &str = "id, check_time, content_hash, simhash, label";
+
+/// The recent comment of a row of [`RECENT_COLUMNS`].
+pub(super) fn recent_comment(row: &Row<'_>) -> rusqlite::Result<RecentComment> {
+    let simhash = u128::from_be_bytes(row.get(3)?);
+    Ok(RecentComment {
+        id: comment_id(row, 0)?,
+        check_time: time(row, 1)?,
+        print: ContentPrint {
+            content_hash: row.get::<_, i64>(2)? as u64,
+            simhash,
+            // A text too short for likeness has the SimHash 0.
+            comparable: simhash != 0,
+        },
+        label: row.get::<_, Option<Word<Label>>>(4)?.map(|word| word.0),
+    })
+}
+
+/// The label, if any, in the first column.
+pub(super) fn label(row: &Row<'_>) -> rusqlite::Result<Option<Label>> {
+    Ok(row.get::<_, Option<Word<Label>>>(0)?.map(|word| word.0))
+}
+
+/// The columns that [`stored_site`] reads.
+pub(super) const SITE_COLUMNS: &str =
+    "number, id, display_name, secret, policy, revision, create_time";
+
+/// The site of a row of [`SITE_COLUMNS`].
+pub(super) fn stored_site(row: &Row<'_>) -> Result<StoredSite, StoreError> {
+    let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    let read = || -> rusqlite::Result<(i64, [u8; 32], i64, OffsetDateTime)> {
+        Ok((row.get(0)?, row.get(3)?, row.get(5)?, time(row, 6)?))
+    };
+    let (number, secret, revision, create_time) = read().map_err(from_sqlite)?;
+    let site = Site {
+        id: text(1).map_err(from_sqlite)?.parse().map_err(corrupt)?,
+        display_name: text(2).map_err(from_sqlite)?.to_owned(),
+        secret: SiteSecret::from_bytes(secret),
+        policy: serde_json::from_str(text(4).map_err(from_sqlite)?).map_err(corrupt)?,
+        revision,
+        create_time,
+    };
+    Ok(StoredSite { number, site: Arc::new(site) })
+}
+
+/// The columns that [`key`] reads, of `keys JOIN sites`.
+pub(super) const KEY_COLUMNS: &str = "keys.id, sites.id, keys.hash, keys.scopes, \
+     keys.display_name, keys.create_time, keys.revoke_time";
+
+/// The key of a row of [`KEY_COLUMNS`].
+pub(super) fn key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
+    let site: String = row.get(1).map_err(from_sqlite)?;
+    let scopes: String = row.get(3).map_err(from_sqlite)?;
+    let site = site.parse().map_err(corrupt)?;
+    let scopes = serde_json::from_str(&scopes).map_err(corrupt)?;
+    let read = || -> rusqlite::Result<KeyRecord> {
+        Ok(KeyRecord {
+            id: Uuid::from_bytes(row.get(0)?),
+            site,
+            hash: row.get(2)?,
+            scopes,
+            display_name: row.get(4)?,
+            create_time: time(row, 5)?,
+            revoke_time: row.get::<_, Option<Millis>>(6)?.map(|millis| millis.0),
+        })
+    };
+    read().map_err(from_sqlite)
+}
+
+/// The columns that [`author_record`] reads.
+pub(super) const AUTHOR_COLUMNS: &str =
+    "approved_count, held_count, rejected_count, spam_label_count, ham_label_count";
+
+/// The author record of a row of [`AUTHOR_COLUMNS`].
+pub(super) fn author_record(row: &Row<'_>) -> rusqlite::Result<AuthorRecord> {
+    Ok(AuthorRecord {
+        approved_count: row.get(0)?,
+        held_count: row.get(1)?,
+        rejected_count: row.get(2)?,
+        spam_label_count: row.get(3)?,
+        ham_label_count: row.get(4)?,
+    })
+}
+
+/// The columns that [`label_entry`] reads.
+pub(super) const LABEL_COLUMNS: &str =
+    "position, comment, label, reporter, reporter_name, note, time";
+
+/// The ledger entry of a row of [`LABEL_COLUMNS`], with its position.
+pub(super) fn label_entry(site: &SiteId, row: &Row<'_>) -> rusqlite::Result<(i64, LabelEntry)> {
+    let entry = LabelEntry {
+        comment: comment_id(row, 1)?,
+        site: site.clone(),
+        label: row.get::<_, Word<Label>>(2)?.0,
+        reporter: row.get::<_, Word<Reporter>>(3)?.0,
+        reporter_name: row.get(4)?,
+        note: row.get(5)?,
+        time: time(row, 6)?,
+    };
+    Ok((row.get(0)?, entry))
+}
+
+/// The columns that [`audit_entry`] reads.
+pub(super) const AUDIT_COLUMNS: &str =
+    "position, time, actor, action, subject, before, after, note";
+
+/// The audit entry of a row of [`AUDIT_COLUMNS`].
+pub(super) fn audit_entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
+    Ok(AuditEntry {
+        position: row.get(0)?,
+        time: time(row, 1)?,
+        actor: row.get(2)?,
+        action: row.get(3)?,
+        subject: row.get(4)?,
+        before: row.get(5)?,
+        after: row.get(6)?,
+        note: row.get(7)?,
+    })
+}
+
+/// An instant as it is stored.
+pub(super) fn millis(time: OffsetDateTime) -> i64 {
+    (time.unix_timestamp_nanos() / 1_000_000) as i64
+}
+
+/// A stored id that no version of this program could have written.
+pub(super) fn corrupt(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(error.to_string())
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<OffsetDateTime> {
+    Ok(row.get::<_, Millis>(column)?.0)
+}
+
+fn comment_id(row: &Row<'_>, column: usize) -> rusqlite::Result<CommentId> {
+    Ok(CommentId::from_uuid(Uuid::from_bytes(row.get(column)?)))
+}
+
+/// An instant in milliseconds since 1970.
+struct Millis(OffsetDateTime);
+
+impl FromSql for Millis {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let millis = i64::column_result(value)?;
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000)
+            .map(Self)
+            .map_err(|_| FromSqlError::OutOfRange(millis))
+    }
+}
+
+/// A value that is stored as its word.
+struct Word<T>(T);
+
+/// Values that have words.
+trait Worded: Copy + 'static {
+    const ALL: &'static [Self];
+    fn word(self) -> &'static str;
+}
+
+impl<T: Worded> FromSql for Word<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let word = value.as_str()?;
+        let known = T::ALL.iter().find(|known| known.word() == word);
+        known.map(|value| Self(*value)).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+macro_rules! worded {
+    ($type:ty, $all:expr) => {
+        impl Worded for $type {
+            const ALL: &'static [Self] = &$all;
+            fn word(self) -> &'static str {
+                self.as_str()
+            }
+        }
+    };
+}
+
+worded!(Verdict, [Verdict::Approve, Verdict::Hold, Verdict::Reject]);
+worded!(State, [State::Held, State::Approved, State::Rejected]);
+worded!(Label, [Label::Ham, Label::Spam]);
+worded!(Reporter, Reporter::ALL);

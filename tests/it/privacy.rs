@@ -1,0 +1,102 @@
+//! No e-mail address and no IP is ever on disk, in Redis, in a log, a metric, an error or an
+//! answer: marked ones go through every path and are searched for everywhere.
+
+use replyguard::grpc::proto;
+
+use crate::support::redis::RedisServer;
+use crate::support::service::{Service, check, comment};
+
+/// What must not be found again, in any of the forms in which it was sent.
+const MARKS: [&str; 8] = [
+    "xanthippe.marked",
+    "quokka-mailbox",
+    "zebra.hidden",
+    "ocelot77",
+    "axolotl-name",
+    "203.0.113.77",
+    "2001:db8:77:77::77",
+    "narwhal+tag",
+];
+
+/// A comment with marked addresses in every field and disguise.
+fn marked() -> proto::Comment {
+    proto::Comment {
+        text: "Write to quokka-mailbox@example.org or zebra.hidden [at] example [dot] com, or \
+               ocelot77(at)example.net, ocelot77&#64;example.net, ocelot77＠example.net; my \
+               address is 203.0.113.77 by the way."
+            .into(),
+        author: "axolotl-name@example.org".into(),
+        email: "xanthippe.marked@example.org".into(),
+        url:
+            "https://example.org/?contact=xanthippe.marked%40example.org&u=narwhal+tag@example.org"
+                .into(),
+        ip: "203.0.113.77".into(),
+        user_agent: "Browser (xanthippe.marked@example.org)".into(),
+        referrer: "https://example.net/?mail=quokka-mailbox@example.org&ip=203.0.113.77".into(),
+        page_uri: "https://blog.example/post?from=zebra.hidden@example.com".into(),
+        page_title: "Ask quokka-mailbox@example.org".into(),
+        parent_comment: "reply-to-xanthippe.marked@example.org".into(),
+        ..comment("")
+    }
+}
+
+fn assert_clean(place: &str, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).to_lowercase();
+    for mark in MARKS {
+        assert!(!text.contains(mark), "`{mark}` was found in {place}");
+    }
+}
+
+#[tokio::test]
+async fn marked_addresses_are_found_nowhere() {
+    let redis = RedisServer::start().await;
+    let service = Service::start_with(&["--redis-url", &redis.url(), "--log", "trace"]).await;
+    let mut client = service.client().await;
+    let answer = client.comments.check_comment(check(marked())).await.unwrap().into_inner();
+    let checked = answer.comment.unwrap();
+    assert_clean("the answer", format!("{checked:?}").as_bytes());
+    let name = checked.name.clone();
+    let read = client.comments.get_comment(proto::GetCommentRequest { name: name.clone() }).await;
+    assert_clean("the comment read back", format!("{read:?}").as_bytes());
+
+    let flood = client.comments.check_comment(check(marked())).await.unwrap_err();
+    assert_clean("the flood's error", format!("{flood:?}").as_bytes());
+    let invalid = proto::Comment {
+        email: "xanthippe.marked@@example.org".into(),
+        ip: "203.0.113.777".into(),
+        url: "ftp://xanthippe.marked@example.org".into(),
+        ..marked()
+    };
+    let invalid = client.comments.check_comment(check(invalid)).await.unwrap_err();
+    assert_clean("the invalid fields' error", format!("{invalid:?}").as_bytes());
+    let v6 = proto::Comment {
+        ip: "2001:db8:77:77::77".into(),
+        email: "narwhal+tag@example.org".into(),
+        text: "My router says 2001:db8:77:77::77 and narwhal+tag@example.org".into(),
+        author: "Jo".into(),
+        ..proto::Comment::default()
+    };
+    let v6 = client.comments.check_comment(check(v6)).await.unwrap().into_inner();
+    assert_clean("the second answer", format!("{v6:?}").as_bytes());
+    let feedback = proto::SubmitFeedbackRequest {
+        name,
+        label: proto::Label::Spam.into(),
+        reporter: proto::Reporter::Reader.into(),
+        reporter_name: "xanthippe.marked@example.org".into(),
+        note: "seen from quokka-mailbox@example.org".into(),
+    };
+    let feedback = client.comments.submit_feedback(feedback).await.unwrap();
+    assert_clean("the feedback's answer", format!("{feedback:?}").as_bytes());
+
+    let (_, metrics) = service.page("/metrics").await;
+    assert_clean("the metrics", metrics.as_bytes());
+    assert_clean("the log", service.printed().as_bytes());
+    let dump = redis.dump();
+    assert!(!dump.is_empty(), "limits are counted in Redis");
+    assert_clean("Redis", &dump);
+    let stored = service.stored_bytes();
+    assert!(stored.len() >= 2, "database and first-site.json");
+    for (path, bytes) in stored {
+        assert_clean(&path.display().to_string(), &bytes);
+    }
+}

@@ -1,0 +1,145 @@
+//! The suite of every index of recent content.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use replyguard::domain::{ContentPrint, Label, Neighbours, SiteId};
+use replyguard::limits::{MemoryRecent, RecentOptions};
+use replyguard::moderation::ports::RecentContent;
+
+/// Every implementation, holding few texts so that forgetting can be seen.
+fn implementations() -> Vec<(&'static str, Arc<dyn RecentContent>)> {
+    let options = RecentOptions { text_count_max: 100, labelled_count_max: 10, site_count_max: 3 };
+    vec![("memory", Arc::new(MemoryRecent::new(options)))]
+}
+
+fn site(name: &str) -> SiteId {
+    name.parse().unwrap()
+}
+
+/// Spreads a number over 128 bits, so that different numbers are unlike texts.
+fn spread(number: u64) -> u128 {
+    let half = |n: u64| {
+        let n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        n ^ (n >> 31)
+    };
+    let high = half(number.wrapping_add(0x9E37_79B9_7F4A_7C15));
+    u128::from(high) << 64 | u128::from(half(high ^ number))
+}
+
+fn print(number: u64) -> ContentPrint {
+    ContentPrint { content_hash: number, simhash: spread(number), comparable: true }
+}
+
+/// A text that differs from `number`'s in so many bits.
+fn variant(number: u64, bit_count: u32) -> ContentPrint {
+    let bits = (0..bit_count).fold(0u128, |bits, n| bits | 1 << (n * 5 % 128));
+    ContentPrint {
+        content_hash: number + 1_000_000 + u64::from(bit_count),
+        simhash: spread(number) ^ bits,
+        comparable: true,
+    }
+}
+
+#[tokio::test]
+async fn same_and_near_texts_are_counted() {
+    for (name, index) in implementations() {
+        let blog = site("blog");
+        for _ in 0..3 {
+            index.insert(&blog, print(1), None).await.unwrap();
+        }
+        index.insert(&blog, variant(1, 9), None).await.unwrap();
+        index.insert(&blog, print(2), None).await.unwrap();
+        let found = index.find(&blog, &print(1)).await.unwrap();
+        assert_eq!(found, Neighbours { exact_count: 3, near_count: 4, label: None }, "{name}");
+        let found = index.find(&blog, &variant(1, 60)).await.unwrap();
+        assert_eq!(found, Neighbours::default(), "{name}: far is not near");
+        let found = index.find(&site("other"), &print(1)).await.unwrap();
+        assert_eq!(found, Neighbours::default(), "{name}: sites are apart");
+    }
+}
+
+#[tokio::test]
+async fn the_nearest_and_last_label_counts() {
+    for (name, index) in implementations() {
+        let blog = site("blog");
+        index.insert(&blog, print(1), None).await.unwrap();
+        index.set_label(&blog, print(1), Label::Spam).await.unwrap();
+        let found = index.find(&blog, &variant(1, 8)).await.unwrap();
+        assert_eq!(found.label, Some(Label::Spam), "{name}");
+        index.set_label(&blog, print(1), Label::Ham).await.unwrap();
+        let found = index.find(&blog, &variant(1, 8)).await.unwrap();
+        assert_eq!(found.label, Some(Label::Ham), "{name}: the last word counts");
+        index.set_label(&blog, variant(1, 10), Label::Spam).await.unwrap();
+        let found = index.find(&blog, &variant(1, 9)).await.unwrap();
+        assert_eq!(found.label, Some(Label::Spam), "{name}: the nearest counts");
+        let found = index.find(&blog, &print(1)).await.unwrap();
+        assert_eq!(found.label, Some(Label::Ham), "{name}: the nearest counts");
+    }
+}
+
+#[tokio::test]
+async fn short_texts_lend_no_label() {
+    for (name, index) in implementations() {
+        let blog = site("blog");
+        let thanks = ContentPrint { content_hash: 5, simhash: 0, comparable: false };
+        index.insert(&blog, thanks, None).await.unwrap();
+        index.set_label(&blog, thanks, Label::Spam).await.unwrap();
+        let found = index.find(&blog, &thanks).await.unwrap();
+        assert_eq!((found.exact_count, found.label), (1, None), "{name}");
+        let other = ContentPrint { content_hash: 6, ..thanks };
+        assert_eq!(index.find(&blog, &other).await.unwrap(), Neighbours::default(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_falls_out_and_labels_stay_longer() {
+    for (name, index) in implementations() {
+        let blog = site("blog");
+        index.insert(&blog, print(1), None).await.unwrap();
+        index.set_label(&blog, print(1), Label::Spam).await.unwrap();
+        for number in 2..=101 {
+            index.insert(&blog, print(number), None).await.unwrap();
+        }
+        let found = index.find(&blog, &print(1)).await.unwrap();
+        let expected = Neighbours { exact_count: 0, near_count: 0, label: Some(Label::Spam) };
+        assert_eq!(found, expected, "{name}");
+        assert_eq!(index.find(&blog, &print(2)).await.unwrap().exact_count, 1, "{name}");
+        for number in 200..210 {
+            index.set_label(&blog, print(number), Label::Ham).await.unwrap();
+        }
+        let found = index.find(&blog, &print(1)).await.unwrap();
+        assert_eq!(found.label, None, "{name}: labelled texts are bounded, too");
+        for other in ["one", "two", "three"] {
+            index.insert(&site(other), print(1), None).await.unwrap();
+        }
+        let found = index.find(&blog, &print(101)).await.unwrap();
+        assert_eq!(found, Neighbours::default(), "{name}: sites are bounded");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Against a plain list: nothing is found that is not near, and what is the same always is.
+    #[test]
+    fn agrees_with_a_plain_list(numbers in prop::collection::vec((0u64..20, 0u32..40), 1..90)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for (_, index) in implementations() {
+            let blog = site("blog");
+            let texts: Vec<_> = numbers.iter().map(|(n, bits)| variant(*n, *bits)).collect();
+            for text in &texts {
+                runtime.block_on(index.insert(&blog, *text, None)).unwrap();
+            }
+            for text in &texts {
+                let found = runtime.block_on(index.find(&blog, text)).unwrap();
+                let exact = texts.iter().filter(|t| t.content_hash == text.content_hash).count();
+                let near = texts.iter().filter(|t| (t.simhash ^ text.simhash).count_ones() <= 24).count();
+                prop_assert_eq!(found.exact_count as usize, exact);
+                prop_assert!(found.near_count as usize >= exact);
+                prop_assert!(found.near_count as usize <= near);
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The real binary with a fresh data folder and free ports.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use replyguard::app::FirstSite;
+use replyguard::grpc::client::Client;
+use replyguard::grpc::proto;
+use replyguard::http;
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up: generous, since machines are slow at times.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` gives something, and says what was waited for if it never does.
+pub async fn wait_for<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(begin.elapsed() < PATIENCE, "gave up waiting for {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A running service. It is killed when this is dropped.
+pub struct Service {
+    child: Child,
+    folder: TempDir,
+    arguments: Vec<String>,
+    pub first: FirstSite,
+}
+
+impl Service {
+    /// Starts one with default settings.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with more flags.
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let child = spawn(&folder, &arguments);
+        let placeholder = FirstSite {
+            site: String::new(),
+            key: String::new(),
+            grpc: String::new(),
+            http: String::new(),
+        };
+        let mut service = Self { child, folder, arguments, first: placeholder };
+        service.await_ready().await;
+        service
+    }
+
+    async fn await_ready(&mut self) {
+        let file = self.data().join("first-site.json");
+        let log = self.folder.path().join("log");
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child's state") {
+                panic!("the service ended with {status}: {}", fs::read_to_string(log).unwrap());
+            }
+            let read = fs::read_to_string(&file).ok();
+            if let Some(first) = read.and_then(|text| serde_json::from_str::<FirstSite>(&text).ok())
+                && http::client::get(&format!("http://{}/readyz", first.http))
+                    .await
+                    .is_ok_and(|(status, _)| status == 200)
+            {
+                self.first = first;
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "gave up waiting for the service to be ready");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Everything the service printed and logged so far.
+    pub fn printed(&self) -> String {
+        let read = |name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        read("out") + &read("log")
+    }
+
+    /// Bytes of all files in the data folder.
+    pub fn stored_bytes(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        walkdir::WalkDir::new(self.data())
+            .into_iter()
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_file())
+            .map(|entry| (entry.path().to_owned(), fs::read(entry.path()).unwrap_or_default()))
+            .collect()
+    }
+
+    /// A client with the first site's key.
+    pub async fn client(&self) -> Client {
+        self.client_with(Some(&self.first.key)).await
+    }
+
+    /// A client with another key, or none.
+    pub async fn client_with(&self, key: Option<&str>) -> Client {
+        Client::connect(&self.first.grpc, key).await.expect("the service listens")
+    }
+
+    /// The body of a page of the HTTP port.
+    pub async fn page(&self, path: &str) -> (u16, String) {
+        http::client::get(&format!("http://{}{path}", self.first.http)).await.expect("an answer")
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .expect("the command kill");
+        assert!(status.success());
+    }
+
+    /// Kills the process at once, as a power cut would, and starts it again on the same data.
+    pub async fn kill_and_restart(&mut self) {
+        self.child.kill().expect("a running service");
+        self.child.wait().expect("an ended service");
+        // The ports of the run before are gone; wait for those of the next.
+        let mut stale = self.first.clone();
+        stale.http = "127.0.0.1:1".into();
+        let file = self.data().join("first-site.json");
+        fs::write(file, serde_json::to_string(&stale).unwrap()).unwrap();
+        self.child = spawn(&self.folder, &self.arguments);
+        self.await_ready().await;
+    }
+
+    /// Asks the process to stop and waits for its end.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        let child = std::cell::RefCell::new(&mut self.child);
+        wait_for("the service to stop", || {
+            let ended = child.borrow_mut().try_wait().expect("a child's state");
+            async move { ended }
+        })
+        .await
+    }
+
+    /// Resident memory of the process in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Runs a subcommand against this service's data folder.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        command(arguments).env("REPLYGUARD_DATA_DIR", self.data()).output().expect("the binary")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary with arguments, and no settings of the machine's.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_replyguard"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("REPLYGUARD_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments);
+    command
+}
+
+fn spawn(folder: &TempDir, arguments: &[String]) -> Child {
+    let open = |name| {
+        let path = folder.path().join(name);
+        File::options().create(true).append(true).open(path).expect("a file for output")
+    };
+    let ports = ["--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"];
+    command(&["serve"])
+        .args(ports)
+        .arg("--data-dir")
+        .arg(folder.path().join("data"))
+        .args(arguments)
+        .stdout(Stdio::from(open("out")))
+        .stderr(Stdio::from(open("log")))
+        .spawn()
+        .expect("the binary starts")
+}
+
+/// A comment that passes the default policy.
+pub fn comment(text: &str) -> proto::Comment {
+    proto::Comment {
+        text: text.into(),
+        author: "Jane Doe".into(),
+        email: fresh_email(),
+        ..proto::Comment::default()
+    }
+}
+
+/// An address that no other comment has, so that limits by author don't apply.
+pub fn fresh_email() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("jane.doe{}@example.org", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A check of the first site.
+pub fn check(comment: proto::Comment) -> proto::CheckCommentRequest {
+    proto::CheckCommentRequest {
+        parent: "sites/default".into(),
+        comment: Some(comment),
+        request_id: String::new(),
+    }
+}

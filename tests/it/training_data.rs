@@ -1,0 +1,232 @@
+//! The seed corpus keeps the format that its README promises, and names no real place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+use replyguard::domain::Label;
+use serde::Deserialize;
+
+/// A line of `training-data/seed/*.jsonl`. Unlike what the trainer reads, it forgives nothing.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    text: String,
+    label: Label,
+    lang: String,
+    kind: String,
+    source: String,
+    author: Option<String>,
+    url: Option<String>,
+    email: Option<String>,
+    context: Option<String>,
+}
+
+/// A row with where it stands.
+struct Placed {
+    place: String,
+    file: String,
+    row: Row,
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("training-data")
+}
+
+fn readme() -> String {
+    fs::read_to_string(folder().join("README.md")).unwrap()
+}
+
+fn rows() -> Vec<Placed> {
+    let mut rows = Vec::new();
+    for entry in fs::read_dir(folder().join("seed")).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        for (line, text) in (1..).zip(fs::read_to_string(&path).unwrap().lines()) {
+            let place = format!("{file}:{line}");
+            let row = serde_json::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}"));
+            rows.push(Placed { place, file: file.clone(), row });
+        }
+    }
+    rows
+}
+
+/// The kinds of a label, as the README's table lists them.
+fn kinds(readme: &str, label: &str) -> BTreeSet<String> {
+    let start = format!("| {label} | `");
+    let row = readme.lines().find(|line| line.starts_with(&start)).expect("no row of kinds");
+    row.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn rows_have_the_promised_format() {
+    let readme = readme();
+    let known = [(Label::Ham, kinds(&readme, "ham")), (Label::Spam, kinds(&readme, "spam"))];
+    let known = BTreeMap::from(known);
+    let mut used: BTreeMap<Label, BTreeSet<String>> = BTreeMap::new();
+    for Placed { place, file, row } in rows() {
+        assert_eq!(file, format!("{}.jsonl", row.lang), "{place}: the file is its language's");
+        assert_eq!(row.source, "seed", "{place}");
+        assert!(known[&row.label].contains(&row.kind), "{place}: unknown kind {}", row.kind);
+        assert!(!row.text.trim().is_empty(), "{place}: empty");
+        used.entry(row.label).or_default().insert(row.kind);
+    }
+    assert_eq!(used, known, "every kind of the README has rows");
+}
+
+#[test]
+fn texts_are_unique() {
+    let mut seen = BTreeMap::new();
+    for Placed { place, row, .. } in rows() {
+        let words: Vec<String> = row.text.split_whitespace().map(str::to_lowercase).collect();
+        if let Some(first) = seen.insert(words.join(" "), place.clone()) {
+            panic!("{place} repeats {first}");
+        }
+    }
+}
+
+#[test]
+fn every_language_has_enough_of_both_labels() {
+    let mut counts: BTreeMap<String, [usize; 2]> = BTreeMap::new();
+    for Placed { row, .. } in rows() {
+        counts.entry(row.lang).or_default()[usize::from(row.label == Label::Spam)] += 1;
+    }
+    assert!(counts.len() >= 10, "ten languages, not {}", counts.len());
+    let all: usize = counts.values().flatten().sum();
+    assert!(all >= 600, "600 rows, not {all}");
+    for (language, [ham, spam]) in &counts {
+        let share = *ham as f64 / (ham + spam) as f64;
+        assert!((0.5..=0.7).contains(&share), "{language}: {ham} ham, {spam} spam; aim for 60 %");
+    }
+}
+
+#[test]
+fn the_readme_counts_rightly() {
+    let mut counts: BTreeMap<String, [usize; 2]> = BTreeMap::new();
+    for Placed { file, row, .. } in rows() {
+        for key in [file, "all".to_owned()] {
+            counts.entry(key).or_default()[usize::from(row.label == Label::Spam)] += 1;
+        }
+    }
+    let mut listed = BTreeMap::new();
+    for line in readme().lines() {
+        let cells: Vec<&str> =
+            line.split('|').map(|cell| cell.trim_matches([' ', '*', '`'])).collect();
+        let [_, language, file, ham, spam, all, _] = cells[..] else { continue };
+        let (Ok(ham), Ok(spam), Ok(all)) = (ham.parse(), spam.parse(), all.parse::<usize>()) else {
+            continue;
+        };
+        assert_eq!(ham + spam, all, "{line}");
+        listed.insert(if file.is_empty() { language } else { file }.to_owned(), [ham, spam]);
+    }
+    assert_eq!(listed, counts, "the table under Counts (left) and the files (right)");
+}
+
+#[test]
+fn hosts_are_reserved() {
+    let mut found = Vec::new();
+    for Placed { place, row, .. } in rows() {
+        // What stands in the website field is a host even without `http://`.
+        let url =
+            row.url.map(|url| if url.contains("://") { url } else { format!("http://{url}") });
+        for text in [Some(row.text), row.author, row.email, row.context, url].into_iter().flatten()
+        {
+            found.extend(hosts(&text).into_iter().filter(|host| !is_reserved(host)).map(|host| {
+                format!("{place}: `{host}` may be real; use *.example, *.test or *.invalid")
+            }));
+        }
+    }
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn real_hosts_would_be_noticed() {
+    for (text, host) in [
+        ("see https://shop.real.biz/a?b", "shop.real.biz"),
+        ("see HTTP://Real.Biz:80", "real.biz"),
+        ("[url=http://real.biz]x[/url]", "real.biz"),
+        ("www.real.biz", "real.biz"),
+        ("write to jo@mail.real.biz.", "mail.real.biz"),
+        ("go to real.com now", "real.com"),
+        ("http://казино.рф", ""),
+        ("http://example.com.real.biz", "example.com.real.biz"),
+    ] {
+        let hosts = hosts(text);
+        assert!(
+            hosts.iter().any(|found| found == host && !is_reserved(found)),
+            "{text}: {hosts:?}"
+        );
+    }
+    for text in ["https://a.b.example/c", "jo@mail.test", "www.example.org", "c@sa", "V.1.@.g.r.@"]
+    {
+        let hosts = hosts(text);
+        assert!(hosts.iter().all(|host| is_reserved(host)), "{text}: {hosts:?}");
+    }
+}
+
+#[test]
+fn the_catalogue_of_sources_is_complete() {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Catalogue {
+        source: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Entry {
+        name: String,
+        what: String,
+        licence: String,
+        rows_ham: u32,
+        rows_spam: u32,
+        caution: String,
+    }
+    let text = fs::read_to_string(folder().join("sources.toml")).unwrap();
+    let catalogue: Catalogue = toml::from_str(&text).unwrap();
+    let mut names = BTreeSet::new();
+    for entry in catalogue.source {
+        assert!(names.insert(entry.name.clone()), "{} stands there twice", entry.name);
+        let complete = [&entry.what, &entry.licence, &entry.caution];
+        assert!(complete.iter().all(|field| !field.is_empty()), "{}: empty field", entry.name);
+        assert!(entry.rows_ham + entry.rows_spam > 0, "{}: no rows", entry.name);
+    }
+    assert!(!names.is_empty());
+}
+
+/// Every host that a text links to or an address ends in. One that does not start with an ASCII
+/// letter or digit comes out empty or cut, and so is not reserved.
+fn hosts(text: &str) -> Vec<String> {
+    let text = text.to_lowercase();
+    let is_host = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let host_at = |start: usize| {
+        let rest = &text[start..];
+        let end = rest.find(|c| !is_host(c)).unwrap_or(rest.len());
+        rest[..end].trim_end_matches('.').to_owned()
+    };
+    let after = |mark: &str| -> Vec<usize> {
+        text.match_indices(mark).map(|(start, mark)| start + mark.len()).collect()
+    };
+    let mut hosts: Vec<String> =
+        ["://", "www."].iter().flat_map(|mark| after(mark)).map(host_at).collect();
+    let mailbox = after("@").into_iter().map(host_at);
+    hosts.extend(mailbox.filter(|host| !host.starts_with('.') && host.contains('.')));
+    // Bare names: only with endings that are no file's, or every `main.rs` would be a host.
+    let bare = text.split(|c| !is_host(c)).map(|word| word.trim_matches('.'));
+    hosts.extend(bare.filter(|word| has_common_ending(word)).map(str::to_owned));
+    hosts
+}
+
+fn has_common_ending(word: &str) -> bool {
+    let endings = "com net org info biz ru de io shop online site top xyz club app cc ly";
+    word.rsplit_once('.').is_some_and(|(_, end)| endings.split(' ').any(|ending| ending == end))
+}
+
+/// RFC 2606 and RFC 6761.
+fn is_reserved(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let second = ["example.com", "example.org", "example.net"];
+    ["example", "test", "invalid"].contains(&last)
+        || second.iter().any(|name| {
+            host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+}
