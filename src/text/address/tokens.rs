@@ -136,11 +136,11 @@ fn with_blanks(units: &[Unit], token: Token) -> Token {
 
 /// The units of the word at `at`, if it is one of `words`.
 fn word(units: &[Unit], at: usize, words: &[&str]) -> Option<usize> {
-    words.iter().find_map(|word| {
+    let first = confusables::lowered(units.get(at)?.c);
+    words.iter().filter(|word| word.starts_with(first)).find_map(|word| {
         let length = word.chars().count();
         let found = units.get(at..at + length)?;
         let mut pairs = found.iter().zip(word.chars());
-        let same = pairs.all(|(unit, c)| confusables::lowered(unit.c) == c);
-        same.then_some(length)
+        pairs.all(|(unit, c)| confusables::lowered(unit.c) == c).then_some(length)
     })
 }

@@ -84,11 +84,14 @@ impl Decoder {
     /// Replaces `%40` at the end by what it stands for. `%2540` falls in two steps.
     fn decode_percent(&mut self) {
         let &[.., percent, high, low] = self.units.as_slice() else { return };
+        if percent.c != '%' {
+            return;
+        }
         let (Some(high), Some(low_digit)) = (high.c.to_digit(16), low.c.to_digit(16)) else {
             return;
         };
         let byte = (high * 16 + low_digit) as u8;
-        if percent.c != '%' || !(0x21..0x7F).contains(&byte) {
+        if !(0x21..0x7F).contains(&byte) {
             return;
         }
         self.units.truncate(self.units.len() - 3);
