@@ -56,7 +56,7 @@ const fn family_by_range(code: u32) -> Option<Family> {
         | 0xC0..=0xD6
         | 0xD8..=0xF6
         | 0xF8..=0x2AF
-        | 0x1D00..=0x1D7F
+        | 0x1D00..=0x1DBF
         | 0x1E00..=0x1EFF
         | 0x2C60..=0x2C7F
         | 0xA722..=0xA7FF
@@ -176,7 +176,12 @@ pub fn unstyled(c: char) -> Option<char> {
     ];
     let offset = |first: u32| char::from_u32('a' as u32 + (c as u32 - first));
     match c as u32 {
-        0x192 => Some('f'),
+        0x191 | 0x192 => Some('f'),
+        // The capitals of ʀ, ɑ, ɡ and ɪ, for African alphabets.
+        0x1A6 => Some('r'),
+        0x2C6D => Some('a'),
+        0xA7AC => Some('g'),
+        0xA7AE => Some('i'),
         0x250..=0x2AF | 0x1D00..=0x1D22 | 0xA730..=0xA731 => {
             SMALL_CAPITALS.iter().find(|(styled, _)| *styled == c).map(|(_, letter)| *letter)
         }
@@ -201,5 +206,34 @@ pub fn lowered(c: char) -> char {
                 _ => c,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unicode_normalization::UnicodeNormalization;
+
+    #[test]
+    fn folding_and_lowering_commute() {
+        // Others (the sign for ohm) are decomposed before they are folded.
+        let stable = |c: &char| std::iter::once(*c).nfkc().eq([*c]);
+        for c in ('\u{0}'..='\u{1FFFF}').filter(stable) {
+            let lower = lowered(c);
+            assert_eq!(lowered(lower), lower, "{c}");
+            assert!(unstyled(lower).is_none() || unstyled(c).is_some(), "{c}");
+            assert!(likeness(lower).is_none() || likeness(c).is_some(), "{c}");
+            assert_eq!(family(lower), family(c), "{c}");
+        }
+    }
+
+    #[test]
+    fn unicode_s_table_is_corrected_for_prose() {
+        assert_eq!(likeness('І'), Some(Likeness::Exact('i')));
+        assert_eq!(likeness('а'), Some(Likeness::Exact('a')));
+        assert_eq!(likeness('В'), Some(Likeness::Exact('b')));
+        assert_eq!(likeness('в'), Some(Likeness::Near('b')));
+        assert_eq!(likeness('ж'), None);
+        assert_eq!(likeness('é'), None);
     }
 }

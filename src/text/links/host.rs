@@ -2,7 +2,8 @@
 
 /// Endings of host names that are also endings of file names: without a scheme, `www.` or a
 /// path behind it, `main.rs` is a file.
-const FILE_TLDS: [&str; 10] = ["md", "mov", "name", "pm", "ps", "py", "rs", "sh", "so", "zip"];
+const FILE_TLDS: [&str; 13] =
+    ["java", "md", "mov", "name", "pm", "ps", "pub", "py", "rs", "sh", "so", "web", "zip"];
 /// Endings of host names that are also words, so that `yes.it is` is a missing space.
 const WORD_TLDS: [&str; 33] = [
     "am", "as", "at", "be", "by", "call", "day", "do", "got", "here", "how", "id", "in", "is",

@@ -191,6 +191,10 @@ impl<'a> Scan<'a> {
         let left = left.map_or(floor, |at| floor + at + width(before, at));
         let mut name = self.text[left..floor + before.len()].to_owned();
         let mut at = end;
+        if spoken && name.len() < 2 {
+            // "in a dot directory"
+            return;
+        }
         let mut last_spoken = spoken;
         loop {
             at += run(&self.text[at..], |c| c == ' ');

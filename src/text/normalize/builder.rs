@@ -308,7 +308,8 @@ impl Builder {
             && shape.foreign_exact == shape.foreign
             && shape.families & self.firm == 0
             && self.present & Family::Latin.bit() != 0;
-        if mixed && shape.latin_firm == 0 && shape.foreign_firm > 0 {
+        let cyrillic = shape.families == Family::Cyrillic.bit();
+        if mixed && cyrillic && shape.latin_firm == 0 && shape.foreign_firm > 0 {
             self.replace(confusables::cyrillic_twin);
         } else if alone || (mixed && shape.foreign_unfoldable == 0 && !shape.is_compound()) {
             self.replace(|c| confusables::likeness(c).map(confusables::Likeness::letter));
