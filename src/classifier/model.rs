@@ -148,31 +148,39 @@ impl Head {
         names: &Names,
         signals: &[Signal],
     ) -> Vec<Contribution> {
-        let mut by_name: BTreeMap<(&str, &str), LogOdds> = BTreeMap::new();
+        let mut sums = vec![0; names.count()];
         let mut position = 0;
         for (_, value, buckets) in vector.families() {
             let steps = value_steps(value);
             for bucket in buckets {
-                let weight = rounded(self.weights[*bucket as usize], steps);
-                *by_name.entry(names.of(position)).or_default() += LogOdds::from_steps(weight);
+                sums[names.index_of(position)] += rounded(self.weights[*bucket as usize], steps);
                 position += 1;
             }
         }
+        let named = sums.into_iter().enumerate().map(|(index, sum)| (names.name(index), sum));
+        let mut parts: Vec<((&str, &str), i64)> = named.filter(|(_, sum)| *sum != 0).collect();
         for signal in signals.iter().filter(|signal| signal.weight != LogOdds::ZERO) {
-            *by_name.entry(("signal", signal.name.as_str())).or_default() += signal.weight;
+            parts.push((("signal", signal.name.as_str()), signal.weight.steps()));
         }
-        let mut parts: Vec<((&str, &str), LogOdds)> = by_name.into_iter().collect();
-        // Stable: of equal weights the name decides.
-        parts.sort_by_key(|(_, weight)| std::cmp::Reverse(weight.steps().unsigned_abs()));
-        let rest = parts.split_off(parts.len().min(CONTRIBUTION_COUNT_MAX));
+        // Heaviest first; of equal weights the name decides.
+        let heavier = |a: &((&str, &str), i64), b: &((&str, &str), i64)| {
+            b.1.unsigned_abs().cmp(&a.1.unsigned_abs()).then_with(|| a.0.cmp(&b.0))
+        };
+        let mut rest = LogOdds::ZERO;
+        if parts.len() > CONTRIBUTION_COUNT_MAX {
+            parts.select_nth_unstable_by(CONTRIBUTION_COUNT_MAX, heavier);
+            let light = parts.drain(CONTRIBUTION_COUNT_MAX..);
+            rest = light.map(|(_, sum)| LogOdds::from_steps(sum)).sum();
+        }
+        parts.sort_unstable_by(heavier);
         let part = |name: String, weight| Contribution { name, weight };
         let mut shown: Vec<Contribution> = parts
             .into_iter()
-            .map(|((kind, value), weight)| part(format!("{kind}:{value}"), weight))
+            .map(|((kind, value), sum)| part(format!("{kind}:{value}"), LogOdds::from_steps(sum)))
             .collect();
         shown.push(part("bias".into(), self.bias));
-        if !rest.is_empty() {
-            shown.push(part("rest".into(), rest.into_iter().map(|(_, weight)| weight).sum()));
+        if rest != LogOdds::ZERO {
+            shown.push(part("rest".into(), rest));
         }
         shown
     }

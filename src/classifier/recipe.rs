@@ -135,10 +135,9 @@ impl TrainingSet {
         &self.table
     }
 
-    /// The examples as they came: row, source, whether spam.
-    pub fn judged(&self) -> impl Iterator<Item = (usize, &str, bool)> {
-        let whole = self.rows.iter().enumerate().filter(|(_, row)| row.whole);
-        whole.map(|(index, row)| (index, self.sources[usize::from(row.source)].as_str(), row.spam))
+    /// Whether the example of a row is spam.
+    pub fn is_spam(&self, row: usize) -> bool {
+        self.rows[row].spam
     }
 
     /// Counts by source.
@@ -333,19 +332,14 @@ impl Recipe {
         } else {
             self.leave_groups_out(set, GROUP_FOLD_COUNT, progress)?
         };
-        let calibration = Calibration::IDENTITY;
-        for fold in &mut fold_scores {
-            fold.raw_score = calibration.apply(fold.raw_score);
-        }
-        let ham = fold_scores.iter().filter(|fold| !fold.spam);
-        let ham = ham.map(|fold| (LogOdds::from_f64(fold.raw_score), fold.weight)).collect();
+        let (calibration, budget) = self.calibrate(&mut fold_scores)?;
         let weight = |weight: &f32| storable(calibration.slope * f64::from(*weight));
         let head = Head {
             name: "spam".into(),
             weights: fitted.weights.iter().map(weight).collect(),
             bias: LogOdds::from_f64(calibration.apply(f64::from(fitted.bias))),
             calibration,
-            budget: BudgetTable::measure(ham),
+            budget,
         };
         let model = Model {
             version: String::new(),
@@ -356,6 +350,24 @@ impl Recipe {
             summary: self.summary(set),
         };
         Ok(Trained { model: model.versioned(), fold_scores })
+    }
+
+    /// Calibrates scores out of fold, in place, and measures how high the good comments among
+    /// them score.
+    ///
+    /// # Errors
+    /// [`CalibrationError`] if they allow no calibration.
+    pub fn calibrate(
+        &self,
+        scores: &mut [FoldScore],
+    ) -> Result<(Calibration, BudgetTable), CalibrationError> {
+        let calibration = Calibration::IDENTITY;
+        for fold in &mut *scores {
+            fold.raw_score = calibration.apply(fold.raw_score);
+        }
+        let ham = scores.iter().filter(|fold| !fold.spam);
+        let ham = ham.map(|fold| (LogOdds::from_f64(fold.raw_score), fold.weight)).collect();
+        Ok((calibration, BudgetTable::measure(ham)))
     }
 
     fn summary(&self, set: &TrainingSet) -> TrainingSummary {

@@ -1,17 +1,18 @@
 //! Files of examples, read line by line and on all cores.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::classifier::{TrainingSet, View};
-use crate::domain::{Example, Label, SitePolicy};
 use crate::checks::SiteRules;
-use crate::text::hide;
+use crate::classifier::{Model, Outcome, TrainingSet, View};
+use crate::domain::{BlindSubmission, Example, Label, SitePolicy};
 use crate::features::FeatureBuilder;
 use crate::moderation::examples;
+use crate::text::hide;
 
 /// Lines parsed together: enough to keep all cores busy, little to keep in memory.
 pub const CHUNK_LINES: usize = 4_096;
@@ -111,6 +112,28 @@ fn prepare(
     rules: &SiteRules,
     builder: &mut FeatureBuilder,
 ) -> Result<Option<Prepared>, CorpusError> {
+    let Some(Labelled { source, label, group, blind }) = read_line(path, line, bytes, skip)? else {
+        return Ok(None);
+    };
+    let views = examples::views(&blind, rules, builder);
+    Ok(Some(Prepared { source, label, group, views }))
+}
+
+/// A labelled example after hiding.
+struct Labelled {
+    source: String,
+    label: Label,
+    group: Option<i64>,
+    blind: BlindSubmission,
+}
+
+/// The example of a line; nothing for an empty line or a source to skip.
+fn read_line(
+    path: &Path,
+    line: usize,
+    bytes: &[u8],
+    skip: impl Fn(&str) -> bool,
+) -> Result<Option<Labelled>, CorpusError> {
     let bad = |problem: String| CorpusError::Line { path: path.to_owned(), line, problem };
     if bytes.trim_ascii().is_empty() {
         return Ok(None);
@@ -124,10 +147,42 @@ fn prepare(
     let group = example.group;
     let submission = examples::submission(example).map_err(|e| bad(e.to_string()))?;
     let blind = hide(submission, &examples::offline_secret());
-    Ok(Some(Prepared { source, label, group, views: examples::views(&blind, rules, builder) }))
+    Ok(Some(Labelled { source, label, group, blind }))
+}
+
+/// Scores labelled examples from files with a model, by source.
+///
+/// # Errors
+/// [`CorpusError`] of the first bad line.
+pub fn read_outcomes(
+    paths: &[PathBuf],
+    model: &Model,
+    progress: &dyn Fn(u64),
+) -> Result<BTreeMap<String, Vec<Outcome>>, CorpusError> {
+    let rules = SiteRules::new(SitePolicy::default());
+    let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+    for path in paths {
+        read_chunks(path, progress, |first_line, lines| {
+            let score = |builder: &mut FeatureBuilder, (offset, line): (usize, &Vec<u8>)| {
+                let example = read_line(path, first_line + offset, line, |_| false)?;
+                Ok(example.map(|Labelled { source, label, blind, .. }| {
+                    let raw_score = examples::raw_score(model, &blind, &rules, builder);
+                    (source, Outcome { spam: label == Label::Spam, raw_score })
+                }))
+            };
+            let scored: Result<Vec<Option<(String, Outcome)>>, CorpusError> =
+                lines.par_iter().enumerate().map_init(FeatureBuilder::default, score).collect();
+            for (source, outcome) in scored?.into_iter().flatten() {
+                outcomes.entry(source).or_default().push(outcome);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(outcomes)
 }
 
 /// The source of examples that name none.
 fn file_name(path: &Path) -> String {
-    path.file_stem().map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
+    path.file_stem()
+        .map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 }

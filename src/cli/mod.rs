@@ -2,15 +2,22 @@
 
 mod check;
 mod config_args;
-pub mod corpus;
+mod corpus;
 mod doctor;
+mod evaluate;
 mod failure;
+mod files;
 mod first_site;
 mod migrate;
+mod progress;
+mod score;
 mod serve;
 mod sites;
+mod train;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::classifier::{Model, base_model};
 
 pub use failure::Failure;
 
@@ -30,6 +37,12 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Send one comment to the running service and print the verdict with its reasons.
     Check(check::CheckArgs),
+    /// Score comments from standard input, one JSON object a line, without service or store.
+    Score(score::ScoreArgs),
+    /// Train a model on labelled examples.
+    Train(train::TrainArgs),
+    /// Measure a model on labelled examples.
+    Evaluate(evaluate::EvaluateArgs),
     /// Create sites and keys, show and set policies, in the running service.
     Sites(sites::SitesArgs),
     /// Bring the database to this version's schema.
@@ -48,6 +61,9 @@ impl Cli {
             None => self.serve.run(),
             Some(Command::Serve(args)) => args.run(),
             Some(Command::Check(args)) => args.run(),
+            Some(Command::Score(args)) => args.run(),
+            Some(Command::Train(args)) => args.run(),
+            Some(Command::Evaluate(args)) => args.run(),
             Some(Command::Sites(args)) => args.run(),
             Some(Command::Migrate(args)) => args.run(),
             Some(Command::Doctor(args)) => args.run(),
@@ -70,6 +86,15 @@ struct ServiceArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// The model in a file, or the bundled one.
+fn load_model(path: Option<&std::path::Path>) -> Result<Model, Failure> {
+    let Some(path) = path else { return Ok(base_model()) };
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    Model::from_bytes(&bytes)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
 /// Runs a client's work on a small runtime.

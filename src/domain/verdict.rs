@@ -114,7 +114,7 @@ pub enum Degraded {
     History,
     /// No usable model: nothing was scored.
     Model,
-    /// The whole check ran out of its deadline.
+    /// The author's record and recent content did not come in time.
     Deadline,
 }
 

@@ -25,7 +25,11 @@ mod kind {
 }
 
 /// Counts words, pairs of neighbours, runs of unspaced script and symbols.
-pub(super) fn add_words<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>, bounds: &mut Bounds) {
+pub(super) fn add_words<N: Naming>(
+    input: &Input<'_>,
+    out: &mut Collector<'_, N>,
+    bounds: &mut Bounds,
+) {
     out.family(Family::Words);
     let seed = out.seed(kind::WORD);
     let pair_seed = out.seed(kind::PAIR);
@@ -49,7 +53,9 @@ pub(super) fn add_words<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>
         if let Some((first, spelt)) = before {
             out.pair(spelt, word.text);
             // The pair's order counts: `out of` is not `of out`.
-            out.hash((first.rotate_left(23) ^ hash ^ pair_seed).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            out.hash(
+                (first.rotate_left(23) ^ hash ^ pair_seed).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            );
         }
         before = Some((hash, word.text));
     }

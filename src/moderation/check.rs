@@ -132,11 +132,14 @@ impl Moderation {
         };
         match tokio::time::timeout(FACTS_TIMEOUT, all).await {
             Ok(Ok(facts)) => facts,
-            failed => {
-                if let Ok(Err(error)) = failed {
-                    tracing::error!(site.id = %site.id, error = %error, "the history could not be read");
-                }
+            Ok(Err(error)) => {
+                tracing::error!(site.id = %site.id, error = %error, "the history could not be read");
                 degraded.push(Degraded::History);
+                Facts::unknown(now)
+            }
+            Err(_) => {
+                tracing::error!(site.id = %site.id, "the history did not come in time");
+                degraded.push(Degraded::Deadline);
                 Facts::unknown(now)
             }
         }

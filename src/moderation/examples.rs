@@ -6,9 +6,10 @@ use std::str::FromStr;
 use time::OffsetDateTime;
 
 use crate::checks::{self, CheckInput, Facts, SiteRules};
-use crate::classifier::View;
+use crate::classifier::{Model, View};
 use crate::domain::{
-    BlindSubmission, Example, Label, RawSubmission, RequiredFields, SiteSecret, Submission,
+    BlindSubmission, Example, Label, LogOdds, RawSubmission, RequiredFields, Signal, SiteSecret,
+    Submission,
 };
 use crate::features::{FeatureBuilder, FeatureVector};
 use crate::text::Analysis;
@@ -88,30 +89,45 @@ pub fn views(
     rules: &SiteRules,
     builder: &mut FeatureBuilder,
 ) -> Vec<View> {
-    let whole = vector(submission, rules, builder);
+    let whole = vector(submission, rules, builder).0.clone();
     if submission.author.is_none() && submission.url.is_none() && submission.email.is_none() {
         return vec![View { vector: whole, share: 1.0, whole: true }];
     }
     let without = BlindSubmission { author: None, url: None, email: None, ..submission.clone() };
-    let without = vector(&without, rules, builder);
+    let without = vector(&without, rules, builder).0.clone();
     vec![
         View { vector: whole, share: 0.5, whole: true },
         View { vector: without, share: 0.5, whole: false },
     ]
 }
 
-/// The features of a submission under `rules`.
-pub fn vector(
+/// The calibrated log-odds of a submission: the model's and those of the signals, as served.
+pub fn raw_score(
+    model: &Model,
     submission: &BlindSubmission,
     rules: &SiteRules,
     builder: &mut FeatureBuilder,
-) -> FeatureVector {
+) -> LogOdds {
+    let (vector, signals) = vector(submission, rules, builder);
+    model.spam().raw_score(vector) + signals.iter().map(|signal| signal.weight).sum()
+}
+
+/// The features of a submission under `rules`, and its signals.
+fn vector<'a>(
+    submission: &BlindSubmission,
+    rules: &SiteRules,
+    builder: &'a mut FeatureBuilder,
+) -> (&'a FeatureVector, Vec<Signal>) {
     let analysis = Analysis::new(submission);
-    let facts = Facts::unknown(OffsetDateTime::UNIX_EPOCH);
+    let facts = Facts::unknown(OFFLINE_TIME);
     let signals = checks::run(&CheckInput { analysis: &analysis, rules, facts: &facts });
     let learnt = signals.iter().filter(|signal| checks::is_learnt(&signal.name));
-    builder.build(&analysis, learnt).clone()
+    (builder.build(&analysis, learnt), signals)
 }
+
+/// The time of a check that has none: offline work has no clock, and no check of a comment
+/// without a page's date looks at it.
+pub const OFFLINE_TIME: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
 /// A secret for fingerprints that nobody compares: offline work has no site.
 pub fn offline_secret() -> SiteSecret {

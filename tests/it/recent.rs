@@ -36,7 +36,7 @@ fn print(number: u64) -> ContentPrint {
 fn variant(number: u64, bit_count: u32) -> ContentPrint {
     let bits = (0..bit_count).fold(0u128, |bits, n| bits | 1 << (n * 5 % 128));
     ContentPrint {
-        content_hash: number + 1_000_000 + u64::from(bit_count),
+        content_hash: (number + 1) * 1_000_000 + u64::from(bit_count),
         simhash: spread(number) ^ bits,
         comparable: true,
     }

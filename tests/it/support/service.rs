@@ -150,13 +150,6 @@ impl Service {
         .await
     }
 
-    /// Resident memory of the process in KiB.
-    pub fn resident_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
     /// Runs a subcommand against this service's data folder.
     pub fn command(&self, arguments: &[&str]) -> Output {
         command(arguments).env("REPLYGUARD_DATA_DIR", self.data()).output().expect("the binary")

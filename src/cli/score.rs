@@ -1,0 +1,173 @@
+//! `replyguard score`: comments in, verdicts out, one JSON object a line, in order.
+//!
+//! No store, no limits: what only the past of a site could tell is not known here.
+
+use std::io::{BufRead, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::corpus::CHUNK_LINES;
+use super::{Failure, load_model};
+use crate::checks::{Facts, SiteRules};
+use crate::domain::{Contribution, Example, Missing, Reason, Signal, SitePolicy, Verdict};
+use crate::moderation::{Judgement, Scorer, examples};
+use crate::text::{Analysis, hide};
+
+/// Bytes of a line that are read; longer ones are skipped to their end. A comment may have
+/// 65,525 bytes, and JSON can spell each as `\u00xx`.
+const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// How to score.
+#[derive(Args)]
+pub struct ScoreArgs {
+    /// The model [default: the bundled one]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// The site's policy, TOML or JSON [default: that of a new site]
+    #[arg(long, value_name = "FILE")]
+    site_policy: Option<PathBuf>,
+}
+
+/// A line of output.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line {
+    Scored(Box<Scored>),
+    Failed { error: String },
+}
+
+#[derive(Serialize)]
+struct Scored {
+    score: f64,
+    verdict: Verdict,
+    reasons: Vec<Reason>,
+    signals: Vec<Signal>,
+    contributions: Vec<Contribution>,
+    discard: bool,
+    missing: Vec<Missing>,
+    model_version: String,
+}
+
+impl ScoreArgs {
+    /// Scores standard input to standard output.
+    ///
+    /// # Errors
+    /// Exit code 65 if any line could not be scored; its place has an `error`.
+    pub fn run(self) -> Result<(), Failure> {
+        let scorer = Scorer::new(Arc::new(load_model(self.model.as_deref())?));
+        let rules = SiteRules::new(load_policy(self.site_policy.as_deref())?);
+        let input = std::io::stdin().lock();
+        let output = BufWriter::new(std::io::stdout().lock());
+        let failed = score_lines(input, output, &scorer, &rules).map_err(anyhow::Error::from)?;
+        match failed {
+            0 => Ok(()),
+            1 => Err(Failure::data("1 line could not be scored")),
+            count => Err(Failure::data(format!("{count} lines could not be scored"))),
+        }
+    }
+}
+
+/// Scores all lines and gives the number of those that could not be.
+///
+/// # Errors
+/// If input or output fail.
+fn score_lines(
+    mut input: impl BufRead,
+    mut output: impl Write,
+    scorer: &Scorer,
+    rules: &SiteRules,
+) -> std::io::Result<usize> {
+    let (mut number, mut failed) = (0, 0);
+    loop {
+        let lines = read_chunk(&mut input)?;
+        if lines.is_empty() {
+            output.flush()?;
+            return Ok(failed);
+        }
+        let scored: Vec<(Option<String>, Vec<u8>)> =
+            lines.par_iter().map(|line| answer(line, scorer, rules)).collect();
+        for (error, bytes) in scored {
+            number += 1;
+            if let Some(error) = error {
+                failed += 1;
+                eprintln!("replyguard: line {number}: {error}");
+            }
+            output.write_all(&bytes)?;
+        }
+    }
+}
+
+/// One line of output and, if there is one, its error.
+fn answer(line: &[u8], scorer: &Scorer, rules: &SiteRules) -> (Option<String>, Vec<u8>) {
+    let (error, line) = match score_line(line, scorer, rules) {
+        Ok(scored) => (None, Line::Scored(Box::new(scored))),
+        Err(error) => (Some(error.clone()), Line::Failed { error }),
+    };
+    let mut bytes = serde_json::to_vec(&line).expect("a line of output has only text keys");
+    bytes.push(b'\n');
+    (error, bytes)
+}
+
+fn score_line(line: &[u8], scorer: &Scorer, rules: &SiteRules) -> Result<Scored, String> {
+    if line.len() > LINE_BYTES_MAX {
+        return Err(format!("the line has more than {LINE_BYTES_MAX} bytes"));
+    }
+    let text = std::str::from_utf8(line).map_err(|error| format!("this is no UTF-8: {error}"))?;
+    let example: Example = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let submission = examples::submission(example).map_err(|error| error.to_string())?;
+    let blind = hide(submission, &examples::offline_secret());
+    let analysis = Analysis::new(&blind);
+    let facts = Facts::unknown(examples::OFFLINE_TIME);
+    let Judgement { signals, score, decision, .. } =
+        scorer.judge(&analysis, rules, &facts, Vec::new());
+    let score = score.ok_or("the comment could not be scored; this is a bug")?;
+    Ok(Scored {
+        score: score.probability,
+        verdict: decision.verdict,
+        reasons: decision.reasons,
+        signals,
+        contributions: score.contributions,
+        discard: decision.discard,
+        missing: blind.missing(),
+        model_version: score.model_version,
+    })
+}
+
+/// The next lines without their ends; none at the end of input. Of a line that is too long only
+/// its beginning is kept, one byte more than allowed.
+fn read_chunk(input: &mut impl BufRead) -> std::io::Result<Vec<Vec<u8>>> {
+    let mut lines = Vec::new();
+    let mut bytes_left = CHUNK_LINES * 1_024;
+    while lines.len() < CHUNK_LINES && bytes_left > 0 {
+        let mut line = Vec::new();
+        let limit = LINE_BYTES_MAX as u64 + 1;
+        if std::io::Read::take(&mut *input, limit).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        if line.len() > LINE_BYTES_MAX && !line.ends_with(b"\n") {
+            input.skip_until(b'\n')?;
+        }
+        bytes_left = bytes_left.saturating_sub(line.len());
+        while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+            line.pop();
+        }
+        lines.push(line);
+    }
+    Ok(lines)
+}
+
+fn load_policy(path: Option<&Path>) -> Result<SitePolicy, Failure> {
+    let Some(path) = path else { return Ok(SitePolicy::default()) };
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let parsed = if text.trim_start().starts_with('{') {
+        serde_json::from_str(&text).map_err(|error| error.to_string())
+    } else {
+        toml::from_str(&text).map_err(|error| error.message().to_owned())
+    };
+    parsed.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
