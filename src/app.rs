@@ -210,9 +210,8 @@ fn grpc_limits(config: &Config) -> GrpcLimits {
 
 /// Puts the last and the labelled comments of every site back into the index of recent content.
 async fn refill(store: &dyn Store, recent: &dyn RecentContent) -> Result<(), BindError> {
-    let failed = |error: StoreError| {
-        BindError::Storage(format!("the database cannot be read: {error}"))
-    };
+    let failed =
+        |error: StoreError| BindError::Storage(format!("the database cannot be read: {error}"));
     let mut after = None;
     loop {
         let sites = store.list_sites(after.as_ref(), 100).await.map_err(failed)?;

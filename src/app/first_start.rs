@@ -44,11 +44,8 @@ pub(super) async fn ensure(
     grpc: SocketAddr,
     http: SocketAddr,
 ) -> Result<FirstStart, BindError> {
-    let unwritable = |error: io::Error| {
-        BindError::Storage(format!("{}: {error}", file.display()))
-    };
-    let failed =
-        |error: ModerationError| BindError::Storage(format!("the first site: {error}"));
+    let unwritable = |error: io::Error| BindError::Storage(format!("{}: {error}", file.display()));
+    let failed = |error: ModerationError| BindError::Storage(format!("the first site: {error}"));
     if !moderation.sites(None, 1).await.map_err(failed)?.is_empty() {
         if let Some(mut known) = read(file) {
             known.grpc = grpc.to_string();

@@ -9,7 +9,7 @@ use crate::domain::{Contribution, LogOdds, Score, Signal, probability};
 use crate::features::{FeatureVector, Names};
 
 /// Contributions shown one by one; the others stand together as `rest`.
-const CONTRIBUTION_COUNT_MAX: usize = 20;
+const CONTRIBUTION_COUNT_MAX: usize = 12;
 
 /// A trained model. Only [`Model::from_bytes`] and training make one.
 #[derive(Debug, Clone, PartialEq)]

@@ -133,8 +133,13 @@ fn for_people(comment: &proto::CheckedComment) -> String {
         let _ = writeln!(out, "  because  {}: {}", reason.name, safe(&reason.description));
     }
     for signal in &comment.signals {
-        let _ =
-            writeln!(out, "  signal   {:+.2} {}: {}", signal.weight, signal.name, safe(&signal.detail));
+        let _ = writeln!(
+            out,
+            "  signal   {:+.2} {}: {}",
+            signal.weight,
+            signal.name,
+            safe(&signal.detail)
+        );
     }
     for part in comment.contributions.iter().take(CONTRIBUTIONS_SHOWN) {
         let _ = writeln!(out, "  weight   {:+.2} {}", part.weight, safe(&part.name));
@@ -152,7 +157,10 @@ fn for_people(comment: &proto::CheckedComment) -> String {
 
 /// The text with control and direction characters written out.
 fn safe(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmless = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     text.chars()
         .flat_map(|c| {
             let shown = harmless(c).then_some(c);

@@ -80,7 +80,10 @@ fn key_file(config: &Config) -> Finding {
         }
         Ok(_) => Finding::Bad {
             what: format!("{} can be read by others", path.display()),
-            advice: format!("chmod 600 {}; if others may have read it, replace the key", path.display()),
+            advice: format!(
+                "chmod 600 {}; if others may have read it, replace the key",
+                path.display()
+            ),
         },
     }
 }

@@ -48,7 +48,10 @@ fn greet(app: &App, config: &Config) {
     println!("  model  {}", app.model_version());
     if let FirstStart::Yes(first) = app.first_start() {
         let file = config.storage.first_site();
-        println!("\nThis is the first start. Your first site is `{}`. Its key, shown once:", first.site);
+        println!(
+            "\nThis is the first start. Your first site is `{}`. Its key, shown once:",
+            first.site
+        );
         println!("\n  {}\n", first.key);
         println!("It is also in {}, readable by you alone.", file.display());
         println!("Try, in a second shell:  replyguard check \"Thanks, that helped me a lot.\"");

@@ -8,9 +8,7 @@ use serde_json::Value;
 use super::first_site::{connect, refused};
 use super::{Failure, ServiceArgs, block_on};
 use crate::domain::SitePolicy;
-use crate::grpc::client::{
-    Client, FieldMask, Message, Response, Status, policy_to_wire, to_json,
-};
+use crate::grpc::client::{Client, FieldMask, Message, Response, Status, policy_to_wire, to_json};
 use crate::grpc::proto;
 
 /// Arguments of `sites`.
@@ -227,9 +225,7 @@ fn name(site: &str) -> String {
     format!("sites/{}", site.strip_prefix("sites/").unwrap_or(site))
 }
 
-fn unwrapped<T>(
-    answer: Result<Response<T>, Status>,
-) -> Result<T, Failure> {
+fn unwrapped<T>(answer: Result<Response<T>, Status>) -> Result<T, Failure> {
     answer.map(Response::into_inner).map_err(|status| refused(&status))
 }
 

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    BlindSubmission, CommentId, ContentPrint, Degraded, Fingerprint, Missing, Reason, Score, Signal, SiteId,
-    State, Verdict,
+    BlindSubmission, CommentId, ContentPrint, Degraded, Fingerprint, Missing, Reason, Score,
+    Signal, SiteId, State, Verdict,
 };
 
 /// The form of a comment that may be published: no address is in it.

@@ -308,9 +308,11 @@ pub struct BlindSubmission {
     pub url: Option<String>,
     /// What remains of the IP address.
     pub ip: Option<IpFingerprints>,
-    /// The browser's name for itself.
+    /// The browser's name for itself. Used for the check and not kept.
+    #[serde(skip)]
     pub user_agent: Option<String>,
-    /// Where the visitor came from, masked.
+    /// Where the visitor came from, masked. Used for the check and not kept.
+    #[serde(skip)]
     pub referrer: Option<String>,
     /// Where the comment stands, masked.
     pub page_uri: Option<String>,

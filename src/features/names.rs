@@ -86,7 +86,8 @@ impl Names {
         let hash = xxh3_64_with_seed(self.values[value.clone()].as_bytes(), seed);
         let next = self.origins.len() as u32;
         let known = *self.known.entry(hash).or_insert(next);
-        let same = known != next && self.name(known as usize) == (kind, &self.values[value.clone()]);
+        let same =
+            known != next && self.name(known as usize) == (kind, &self.values[value.clone()]);
         if same {
             self.values.truncate(start);
             self.current = known;

@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 pub use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+pub use prost_types::FieldMask;
+use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::Request;
-pub use prost_types::FieldMask;
 pub use tonic::{Code, Response, Status};
 
 use super::policy;
@@ -80,8 +80,7 @@ pub fn to_json(name: &str, message: &impl Message) -> serde_json::Value {
     let pool = DescriptorPool::decode(proto::DESCRIPTORS).expect("the descriptors are our own");
     let descriptor = pool.get_message_by_name(name).expect("a message of the contract");
     let bytes = message.encode_to_vec();
-    let dynamic =
-        DynamicMessage::decode(descriptor, bytes.as_slice()).expect("bytes just encoded");
+    let dynamic = DynamicMessage::decode(descriptor, bytes.as_slice()).expect("bytes just encoded");
     let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(false);
     dynamic
         .serialize_with_options(serde_json::value::Serializer, &options)

@@ -68,11 +68,7 @@ impl Comments {
             Ok(answer) => BatchResult::Comment(convert::checked_comment(answer.comment)),
             Err(error) => BatchResult::Error(status::check_error(error)),
         };
-        proto::BatchCheckCommentsResponse {
-            correlation_id,
-            repeated_request,
-            result: Some(result),
-        }
+        proto::BatchCheckCommentsResponse { correlation_id, repeated_request, result: Some(result) }
     }
 
     /// The comment's site and id, once the caller may know of them.

@@ -99,9 +99,7 @@ fn rule_to_wire(rule: LimitRule) -> proto::LimitRule {
 ///
 /// # Errors
 /// `Invalid` with all negative counts.
-pub(super) fn from_wire(
-    policy: Option<proto::SitePolicy>,
-) -> Result<SitePolicy, ModerationError> {
+pub(super) fn from_wire(policy: Option<proto::SitePolicy>) -> Result<SitePolicy, ModerationError> {
     let Some(policy) = policy else { return Ok(SitePolicy::default()) };
     let default = SitePolicy::default();
     let mut negative = Vec::new();
@@ -125,7 +123,8 @@ pub(super) fn from_wire(
     };
     let hold_link_count = policy.hold_link_count.map(|n| count("policy.hold_link_count", n));
     let close_after_days = policy.close_after_days.map(|n| count("policy.close_after_days", n));
-    let limits = policy.limits.map_or(default.limits, |limits| limits_from_wire(limits, &mut count));
+    let limits =
+        policy.limits.map_or(default.limits, |limits| limits_from_wire(limits, &mut count));
     if !negative.is_empty() {
         return Err(ModerationError::Invalid(negative));
     }
@@ -261,7 +260,11 @@ mod tests {
             .collect();
         assert!(fields.len() >= 19, "{fields:?}");
         for field in fields {
-            let copied = copy_field(&mut proto::SitePolicy::default(), &to_wire(SitePolicy::default()), field);
+            let copied = copy_field(
+                &mut proto::SitePolicy::default(),
+                &to_wire(SitePolicy::default()),
+                field,
+            );
             assert!(copied.is_ok(), "{field}");
         }
     }

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::Stream;
 use super::connection::Connection;
+use futures_util::Stream;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::http;

@@ -45,7 +45,8 @@ impl Sites {
             .map_err(|error| super::comments::bad_name("site_id", &error))?;
         let site = request.site.unwrap_or_default();
         let policy = policy::from_wire(site.policy)?;
-        let site = self.moderation.create_site(&caller.actor(), id, site.display_name, policy).await?;
+        let site =
+            self.moderation.create_site(&caller.actor(), id, site.display_name, policy).await?;
         Ok(proto::CreateSiteResponse { site: Some(policy::site(site)) })
     }
 
@@ -110,8 +111,7 @@ impl Sites {
         let site = site_id("parent", &request.parent)?;
         let scopes = policy::scopes(&request.scopes)?;
         let actor = caller.actor();
-        let key =
-            self.moderation.create_key(&actor, &site, request.display_name, scopes).await?;
+        let key = self.moderation.create_key(&actor, &site, request.display_name, scopes).await?;
         Ok(proto::CreateKeyResponse { key: Some(policy::key(key.record)), secret: key.secret })
     }
 
@@ -164,9 +164,9 @@ fn bad_token() -> ModerationError {
 }
 
 fn key_name(name: &str) -> Result<(SiteId, Uuid), ModerationError> {
-    let parsed = name.split_once("/keys/").and_then(|(site, id)| {
-        Some((SiteId::from_name(site).ok()?, Uuid::parse_str(id).ok()?))
-    });
+    let parsed = name
+        .split_once("/keys/")
+        .and_then(|(site, id)| Some((SiteId::from_name(site).ok()?, Uuid::parse_str(id).ok()?)));
     let text = "A key name is `sites/{site}/keys/{uuid}`.";
     parsed.ok_or_else(|| ModerationError::field("name", "invalid-name", text))
 }

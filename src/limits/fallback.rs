@@ -184,7 +184,7 @@ mod tests {
     use crate::domain::{Fingerprint, LimitRule};
     use crate::limits::MemoryLimits;
     use crate::moderation::ports::LimitKind;
-    use std::sync::atomic::{AtomicU32, AtomicU8, Ordering};
+    use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
     const ANSWER: u8 = 0;
     const FAIL: u8 = 1;

@@ -86,9 +86,12 @@ impl MemoryLimiter {
                 (pace.wait(arrival_us, now_us), key.kind)
             })
             // The first of the longest, as in Redis.
-            .fold((0, None), |worst, (wait, kind)| {
-                if wait > worst.0 { (wait, Some(kind)) } else { worst }
-            });
+            .fold(
+                (0, None),
+                |worst, (wait, kind)| {
+                    if wait > worst.0 { (wait, Some(kind)) } else { worst }
+                },
+            );
         if let (wait_us, Some(kind)) = over {
             let retry_after = Duration::from_micros(wait_us.unsigned_abs());
             return LimitOutcome::Limited { kind, retry_after };

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use super::ports::KeyRecord;
 use super::{Moderation, ModerationError};
 use crate::domain::{KeyScope, SiteId};
+use sha2::{Digest, Sha256};
 
 /// What every key begins with, so that scanners for leaked secrets can know it.
 const KEY_PREFIX: &str = "rgk_";

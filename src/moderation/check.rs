@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::ports::{
-    LimitKey, LimitKind, LimitOutcome, RecordedCheck, RequestMark, StoreError,
-};
+use super::ports::{LimitKey, LimitKind, LimitOutcome, RecordedCheck, RequestMark, StoreError};
 use super::{Judgement, Moderation, ModerationError};
 use crate::checks::Facts;
 use crate::domain::{
-    BlindSubmission, CheckedComment, CommentId, ContentPrint, Degraded, Fingerprint,
-    RawSubmission, RequestId, Site, State, Submission,
+    BlindSubmission, CheckedComment, CommentId, ContentPrint, Degraded, Fingerprint, RawSubmission,
+    RequestId, Site, State, Submission,
 };
 use crate::text::{self, Analysis};
 
@@ -58,8 +56,8 @@ impl Moderation {
         raw: RawSubmission,
         mark: Option<RequestMark>,
     ) -> Result<Answer, ModerationError> {
-        let submission = Submission::parse(raw, &site.policy.required)
-            .map_err(ModerationError::Invalid)?;
+        let submission =
+            Submission::parse(raw, &site.policy.required).map_err(ModerationError::Invalid)?;
         let submission = text::hide(submission, &site.secret);
         let now = self.clock.now();
         let mut degraded = Vec::new();

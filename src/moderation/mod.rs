@@ -21,8 +21,8 @@ pub use scoring::{Judgement, Scorer};
 pub use sites::NewKey;
 
 use in_flight::InFlight;
-use rules::RulesCache;
 use ports::{Clock, Limiter, Random, RecentContent, Store};
+use rules::RulesCache;
 
 /// The use cases of one process, over its ports.
 pub struct Moderation {

@@ -63,8 +63,7 @@ impl Scorer {
             }
         };
         let policy = rules.policy();
-        let evidence =
-            Evidence { score: score.as_ref(), signals: &signals, degraded: &degraded };
+        let evidence = Evidence { score: score.as_ref(), signals: &signals, degraded: &degraded };
         let decision = policy::decide(policy, &self.thresholds(policy), &evidence);
         Judgement { signals, score, decision, degraded }
     }

@@ -81,7 +81,8 @@ impl Moderation {
     ) -> Result<Site, ModerationError> {
         validate(&display_name, &policy)?;
         let now = self.clock.now();
-        let updated = self.store.update_site(id, revision, display_name, policy, actor.as_str(), now).await;
+        let updated =
+            self.store.update_site(id, revision, display_name, policy, actor.as_str(), now).await;
         updated.map_err(ModerationError::store("site"))
     }
 

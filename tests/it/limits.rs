@@ -22,7 +22,8 @@ fn memory() -> MemoryLimiter {
 /// than in production: the suite is about counting, and machines are slow at times.
 fn shared(redis: &RedisServer) -> FallbackLimiter<RedisLimiter> {
     let limiter = RedisLimiter::connect(&redis.url(), RedisTime::Caller).unwrap();
-    let patient = FallbackOptions { deadline: Duration::from_secs(5), ..FallbackOptions::default() };
+    let patient =
+        FallbackOptions { deadline: Duration::from_secs(5), ..FallbackOptions::default() };
     FallbackLimiter::new(limiter, memory(), patient)
 }
 
@@ -90,13 +91,17 @@ async fn over_one_limit_counts_against_none() {
     let (_redis, limiters) = implementations().await;
     for (name, limiter) in limiters {
         let site = site("blog");
-        let (tight, wide) = (key(LimitKind::Author, 2, 1, 10_000), key(LimitKind::Page, 3, 2, 60_000));
+        let (tight, wide) =
+            (key(LimitKind::Author, 2, 1, 10_000), key(LimitKind::Page, 3, 2, 60_000));
         assert!(allowed(limiter.take(&site, &[tight, wide], at(0)).await), "{name}");
         for _ in 0..5 {
             let answer = limiter.take(&site, &[tight, wide], at(1)).await;
             assert!(!allowed(answer), "{name}");
         }
-        assert!(allowed(limiter.take(&site, &[wide], at(2)).await), "{name}: refused ones cost nothing");
+        assert!(
+            allowed(limiter.take(&site, &[wide], at(2)).await),
+            "{name}: refused ones cost nothing"
+        );
         let both = limiter.take(&site, &[tight, wide], at(3)).await.outcome;
         let LimitOutcome::Limited { kind, retry_after } = both else { panic!("{name}") };
         assert_eq!(kind, LimitKind::Page, "{name}: the longest wait is told");
@@ -119,7 +124,10 @@ async fn sites_kinds_and_values_are_apart() {
             assert!(allowed(limiter.take(&site(other), &[key], at(0)).await), "{name} {other}");
         }
         assert!(!allowed(limiter.take(&site("blog"), &[one], at(0)).await), "{name}");
-        assert!(allowed(limiter.take(&site("blog"), &[], at(0)).await), "{name}: no keys, no limit");
+        assert!(
+            allowed(limiter.take(&site("blog"), &[], at(0)).await),
+            "{name}: no keys, no limit"
+        );
     }
 }
 

@@ -34,9 +34,8 @@ impl SqliteStore {
         let connection = open::open_reader(path).map_err(sqlite)?;
         open::check_owner(&connection, path)?;
         let version = version(&connection).map_err(sqlite)?;
-        let whole: String = connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(sqlite)?;
+        let whole: String =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sqlite)?;
         if whole != "ok" {
             return Err(OpenError::Damaged { path: path.to_owned(), found: whole });
         }
