@@ -198,8 +198,11 @@ fn corrupt(what: impl Into<String>) -> ArtifactError {
     ArtifactError::Corrupt(what.into())
 }
 
-/// Checks the frame and gives header, sections and checksum.
-fn open(bytes: &[u8]) -> Result<(&[u8], &[u8], &[u8]), ArtifactError> {
+/// Header, sections and checksum.
+type Frame<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
+/// Checks the frame and gives its parts.
+fn open(bytes: &[u8]) -> Result<Frame<'_>, ArtifactError> {
     if !bytes.starts_with(&MAGIC[..bytes.len().min(MAGIC.len())]) || bytes.is_empty() {
         return Err(ArtifactError::Foreign);
     }

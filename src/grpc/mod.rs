@@ -28,7 +28,7 @@ macro_rules! answer {
 pub(crate) use answer;
 
 /// The contract as compiled from `proto/replyguard/v1`.
-#[allow(missing_docs, clippy::doc_lazy_continuation, clippy::too_many_lines)]
+#[allow(missing_docs, clippy::all, reason = "generated")]
 pub mod proto {
     tonic::include_proto!("replyguard.v1");
 

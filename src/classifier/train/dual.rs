@@ -99,7 +99,7 @@ fn start<R: Records + Borrow<Csr>>(
         let square = 1.0 + values.iter().map(|value| f64::from(value * value)).sum::<f64>();
         let sign = if dataset.targets[index] { 1.0 } else { -1.0 };
         let dual = (0.001 * cost).min(1e-8);
-        (cost > 0.0).then(|| Row { index, sign, cost, square, duals: [dual, cost - dual] })
+        (cost > 0.0).then_some(Row { index, sign, cost, square, duals: [dual, cost - dual] })
     };
     (0..table.row_count()).filter_map(part).collect()
 }

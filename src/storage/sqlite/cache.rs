@@ -233,10 +233,12 @@ impl Filter {
                 filter.insert_hash(hash(&key));
             }
         });
-        self.write(|parts| match (&scanned, parts.next.take()) {
-            (Ok(()), Some(filter)) => parts.current = Some(filter),
-            // A partial filter would deny rows that are there: keep the one before.
-            _ => {}
+        self.write(|parts| {
+            let next = parts.next.take();
+            // A partial filter would deny rows that are there: then keep the one before.
+            if let (Ok(()), Some(filter)) = (&scanned, next) {
+                parts.current = Some(filter);
+            }
         });
         self.filling.store(false, Ordering::Release);
         scanned
