@@ -248,7 +248,7 @@ impl BudgetTable {
     /// The score that at most one in `one_in` good comments reaches.
     ///
     /// Between points the higher one counts. Beyond the last the tail is continued at the slope
-    /// of the last two decades or [`TAIL_SLOPE_MIN`], whichever is steeper, so a budget that the
+    /// of the last two decades or `TAIL_SLOPE_MIN`, whichever is steeper, so a budget that the
     /// sample cannot show is met by asking for more, never for less.
     pub fn threshold(&self, one_in: u32) -> LogOdds {
         if let Some((_, score)) = self.0.iter().find(|(level, _)| *level >= one_in) {

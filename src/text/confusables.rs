@@ -4,7 +4,7 @@
 //! any font, for identifiers. For prose it is wrong in places (capital iota becomes a small L)
 //! and silent in others (Cyrillic в stands for B in spam, though no font draws them alike), so
 //! a short table of our own goes first. Nothing here folds a word by itself: whether a letter
-//! is a disguise depends on its neighbours, which [`super::normalize`] looks at.
+//! is a disguise depends on its neighbours, which [`super::normalize()`] looks at.
 
 use std::sync::LazyLock;
 
