@@ -1,66 +1,76 @@
-//! What it costs to look at a comment and score it, at three lengths.
-//!
-//! `cargo bench --bench scoring`. `analyse` is all reading of the text, `score` is the whole way
-//! of a comment from there without explanation, `judge` is what a live check does: checks,
-//! features with their names, contributions, policy.
+//! Scoring: what one comment costs on one core, from the hidden submission to the score.
 
-#![allow(missing_docs, reason = "criterion's macro makes a function that cannot be documented")]
-
+use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use replyguard::checks::{Facts, SiteRules};
 use replyguard::classifier::base_model;
 use replyguard::domain::{
     BlindSubmission, RawSubmission, RequiredFields, SitePolicy, SiteSecret, Submission,
 };
-use replyguard::features::FeatureBuilder;
+use replyguard::features::{FeatureBuilder, Names};
 use replyguard::moderation::{Scorer, examples};
 use replyguard::text::{Analysis, hide};
 
-/// Ordinary prose, cut to the length that is measured.
-const PROSE: &str = "I followed your guide last weekend and it mostly went well, but the second \
-    coat of varnish never dried in our cellar. Could the humidity be the reason? We measured about \
-    70 percent down there. A friend suggested a small heater, which I would rather avoid with \
-    small children around. Thanks again for writing all this up so clearly! ";
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn submission(length: usize) -> BlindSubmission {
-    let text: String = PROSE.chars().cycle().take(length).collect();
+const PROSE: &str = "Thanks for writing this up, it saved my weekend. I had the same trouble with \
+    the second oven: the crust was fine but the middle stayed wet, whatever I tried. Turning it \
+    down to 210 degrees and waiting ten minutes more did the trick. Do you cover the dough while \
+    it rests? My kitchen is rather dry in winter, and I keep seeing https://example.org/proofing \
+    recommended, but it never says for how long. ";
+
+fn submission(characters: usize) -> BlindSubmission {
     let raw = RawSubmission {
-        text,
-        author: "Marta Lindqvist".into(),
-        email: "marta.lindqvist@mail.example.org".into(),
-        url: "https://woodwork.example.org/about".into(),
+        text: PROSE.chars().cycle().take(characters).collect(),
+        author: "Jane Doe".into(),
+        email: "jane@example.org".into(),
+        url: "https://blog.example.org/".into(),
         ..RawSubmission::default()
     };
-    let parsed = Submission::parse(raw, &RequiredFields::default());
-    let Ok(parsed) = parsed else { panic!("the submission is valid") };
-    hide(parsed, &SiteSecret::from_bytes([1; 32]))
+    match Submission::parse(raw, &RequiredFields::default()) {
+        Ok(submission) => hide(submission, &SiteSecret::from_bytes([1; 32])),
+        Err(violations) => panic!("{violations:?}"),
+    }
 }
 
 fn scoring(criterion: &mut Criterion) {
     let model = Arc::new(base_model());
-    let scorer = Scorer::new(model.clone());
+    let scorer = Scorer::new(Arc::clone(&model));
     let rules = SiteRules::new(SitePolicy::default());
     let facts = Facts::unknown(examples::OFFLINE_TIME);
     let mut builder = FeatureBuilder::default();
-    for length in [60, 300, 3_000] {
-        let submission = submission(length);
-        let mut group = criterion.benchmark_group("comment");
-        group.bench_function(BenchmarkId::new("analyse", length), |bencher| {
-            bencher.iter(|| Analysis::new(&submission));
+    let mut names = Names::default();
+    let mut group = criterion.benchmark_group("scoring");
+    for characters in [60, 300, 3_000] {
+        let submission = submission(characters);
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::new("analysis", characters), |bencher| {
+            bencher.iter(|| Analysis::new(black_box(&submission)).links.len());
         });
-        group.bench_function(BenchmarkId::new("score", length), |bencher| {
-            bencher.iter(|| examples::raw_score(&model, &submission, &rules, &mut builder));
-        });
-        group.bench_function(BenchmarkId::new("judge", length), |bencher| {
+        group.bench_function(BenchmarkId::new("score", characters), |bencher| {
             bencher.iter(|| {
-                let analysis = Analysis::new(&submission);
+                let analysis = Analysis::new(black_box(&submission));
+                model.spam().raw_score(builder.build(&analysis, [].iter()))
+            });
+        });
+        group.bench_function(BenchmarkId::new("explained", characters), |bencher| {
+            bencher.iter(|| {
+                let analysis = Analysis::new(black_box(&submission));
+                let vector = builder.build_named(&analysis, [].iter(), &mut names);
+                model.score(vector, &names, &[])
+            });
+        });
+        group.bench_function(BenchmarkId::new("judged", characters), |bencher| {
+            bencher.iter(|| {
+                let analysis = Analysis::new(black_box(&submission));
                 scorer.judge(&analysis, &rules, &facts, Vec::new())
             });
         });
-        group.finish();
     }
+    group.finish();
 }
 
 criterion_group!(benches, scoring);
