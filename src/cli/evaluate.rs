@@ -76,17 +76,13 @@ impl EvaluateArgs {
         bar.finish_and_clear();
         let bar = progress::bar(1, "training", "{msg:>12} {wide_bar} {pos}/{len} folds {elapsed}");
         let recipe = Recipe { seed: self.seed, ..Recipe::default() };
-        let mut scores = recipe
-            .leave_one_source_out(&set, &|stage| {
-                if let Stage::Folds { done, total } = stage {
-                    bar.set_length(total as u64);
-                    bar.set_position(done as u64);
-                }
-            })
-            .map_err(|error| Failure::data(error.to_string()))?;
+        let (scores, _, budget) = recipe.judge(&set, &|stage| {
+            if let Stage::Folds { done, total } = stage {
+                bar.set_length(total as u64);
+                bar.set_position(done as u64);
+            }
+        })?;
         bar.finish_and_clear();
-        let (_, budget) =
-            recipe.calibrate(&mut scores).map_err(|error| Failure::data(error.to_string()))?;
         let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
         for score in &scores {
             let raw_score = LogOdds::from_f64(score.raw_score);
