@@ -12,6 +12,7 @@ mod model;
 mod recipe;
 mod report;
 mod train;
+mod training_set;
 
 pub use artifact::{ArtifactError, FORMAT_VERSION};
 pub use base::base_model;
@@ -19,9 +20,10 @@ pub use calibrate::{Calibration, CalibrationError};
 pub use csr::Csr;
 pub use evaluate::{Confusion, Evaluation, Measures, Outcome};
 pub use model::{BudgetTable, Head, Model, SourceCount, TrainingSummary};
-pub use recipe::{FoldScore, Recipe, RecipeError, Stage, Trained, TrainingSet, View};
+pub use recipe::{FoldScore, Recipe, RecipeError, Stage, Trained};
 pub use report::html_report;
 pub use train::{
     Dataset, LogisticRegression, LogisticRegressionParams, LogisticRegressionValidParams, Progress,
     TrainError,
 };
+pub use training_set::{TrainingSet, View};

@@ -5,20 +5,16 @@
 use std::collections::BTreeMap;
 
 use linfa::ParamGuard;
-use ndarray::Array1;
 use rayon::prelude::*;
 
 use super::artifact::storable;
+use super::training_set::Row;
 use super::{
     BudgetTable, Calibration, CalibrationError, Csr, Dataset, Head, LogisticRegression,
-    LogisticRegressionParams, Model, Progress, SourceCount, TrainError, TrainingSummary,
+    LogisticRegressionParams, Model, Progress, TrainError, TrainingSet, TrainingSummary,
 };
-use crate::domain::{Label, LogOdds};
-use crate::features::{BUCKET_COUNT, FEATURE_DEFINITION, FeatureVector};
-
-/// Fewest examples of a label in a source for that cell to weigh by its size; smaller cells
-/// weigh as if each example were one of so many, so that ten odd comments cannot shout.
-const CELL_SIZE_MIN: f64 = 100.0;
+use crate::domain::LogOdds;
+use crate::features::{BUCKET_COUNT, FEATURE_DEFINITION};
 
 /// How a model is trained. The defaults make the bundled model.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,121 +50,6 @@ pub enum RecipeError {
     /// The scores allow no calibration.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
-}
-
-/// Labelled rows with what is known of them. Its size is that of the feature table; no text is
-/// in it.
-#[derive(Debug, Clone)]
-pub struct TrainingSet {
-    table: Csr,
-    rows: Vec<Row>,
-    sources: Vec<String>,
-    example_count: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Row {
-    source: u16,
-    spam: bool,
-    /// Near duplicates share it; examples without a group have one of their own.
-    group: u64,
-    /// Share of the example's weight.
-    share: f32,
-    /// Whether this is the example as it came, by which models are judged.
-    whole: bool,
-}
-
-/// One way an example enters the table.
-#[derive(Debug, Clone)]
-pub struct View {
-    /// Its features.
-    pub vector: FeatureVector,
-    /// Share of the example's weight.
-    pub share: f32,
-    /// Whether this is the example as it came, by which models are judged.
-    pub whole: bool,
-}
-
-impl Default for TrainingSet {
-    fn default() -> Self {
-        Self {
-            table: Csr::new(BUCKET_COUNT as usize),
-            rows: Vec::new(),
-            sources: Vec::new(),
-            example_count: 0,
-        }
-    }
-}
-
-impl TrainingSet {
-    /// Adds an example with its views.
-    pub fn push(&mut self, source: &str, label: Label, group: Option<i64>, views: &[View]) {
-        let source = self.source_index(source);
-        let example = self.example_count as u32;
-        // Groups without a number get one from the upper half of the range.
-        let group = group.map_or(u64::MAX - u64::from(example), |group| group as u64);
-        for view in views {
-            self.table.push_row(view.vector.entries());
-            let (spam, share, whole) = (label == Label::Spam, view.share, view.whole);
-            self.rows.push(Row { source, spam, group, share, whole });
-        }
-        self.example_count += 1;
-    }
-
-    fn source_index(&mut self, source: &str) -> u16 {
-        let known = self.sources.iter().position(|name| name == source);
-        known.unwrap_or_else(|| {
-            self.sources.push(source.to_owned());
-            self.sources.len() - 1
-        }) as u16
-    }
-
-    /// The sources, in order of their first example.
-    pub fn sources(&self) -> &[String] {
-        &self.sources
-    }
-
-    /// How many examples there are.
-    pub fn example_count(&self) -> usize {
-        self.example_count
-    }
-
-    /// The table of features.
-    pub fn table(&self) -> &Csr {
-        &self.table
-    }
-
-    /// Whether the example of a row is spam.
-    pub fn is_spam(&self, row: usize) -> bool {
-        self.rows[row].spam
-    }
-
-    /// Counts by source.
-    pub fn source_counts(&self) -> BTreeMap<String, SourceCount> {
-        let mut counts: BTreeMap<String, SourceCount> = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| row.whole) {
-            let count = counts.entry(self.sources[usize::from(row.source)].clone()).or_default();
-            *(if row.spam { &mut count.spam_count } else { &mut count.ham_count }) += 1;
-        }
-        counts
-    }
-
-    /// The weight of each row: a cell (source and label) weighs as its size to `power`, then all
-    /// are scaled so that the mean example weighs one.
-    pub fn weights(&self, power: f64) -> Array1<f32> {
-        let mut cells: BTreeMap<(u16, bool), f64> = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| row.whole) {
-            *cells.entry((row.source, row.spam)).or_default() += 1.0;
-        }
-        let weigh = |size: f64| size.max(CELL_SIZE_MIN).powf(power - 1.0);
-        let total: f64 = cells.values().map(|size| size * weigh(*size)).sum();
-        let scale = self.example_count as f64 / total;
-        let weight = |row: &Row| {
-            let size = cells.get(&(row.source, row.spam)).copied().unwrap_or(1.0);
-            (f64::from(row.share) * weigh(size) * scale) as f32
-        };
-        self.rows.iter().map(weight).collect()
-    }
 }
 
 /// A score of an example by a model that was trained without it.
@@ -411,4 +292,102 @@ fn budget(scores: &[FoldScore]) -> BudgetTable {
     let weighed =
         ham.map(|fold| (LogOdds::from_f64(fold.raw_score), sizes[&fold.source].powf(-0.5)));
     BudgetTable::measure(weighed.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::View;
+    use crate::domain::{
+        BlindSubmission, Label, RawSubmission, RequiredFields, SiteSecret, Submission,
+    };
+    use crate::features::FeatureBuilder;
+    use crate::text::{Analysis, hide};
+
+    fn blind(text: &str) -> BlindSubmission {
+        let raw = RawSubmission { text: text.into(), ..RawSubmission::default() };
+        let optional = RequiredFields { author: false, email: false };
+        match Submission::parse(raw, &optional) {
+            Ok(submission) => hide(submission, &SiteSecret::from_bytes([1; 32])),
+            Err(violations) => panic!("{violations:?}"),
+        }
+    }
+
+    /// Six sources whose spam has the word `casino`, among words that say nothing.
+    fn set() -> TrainingSet {
+        let mut set = TrainingSet::default();
+        let mut builder = FeatureBuilder::default();
+        for number in 0..240 {
+            let spam = number % 3 == 0;
+            let word = if spam { "casino" } else { "bread" };
+            let text = format!("{word} number {} is {}", number * 7 % 31, number * 11 % 17);
+            let submission = blind(&text);
+            let vector = builder.build(&Analysis::new(&submission), [].iter()).clone();
+            let label = if spam { Label::Spam } else { Label::Ham };
+            let views = [View { vector, share: 1.0, whole: true }];
+            set.push(&format!("source {}", number / 40), label, Some(number / 4), &views);
+        }
+        set
+    }
+
+    #[test]
+    fn training_twice_gives_the_same_bytes_and_another_seed_others() {
+        let set = set();
+        let train = |seed| {
+            let recipe = Recipe { seed, ..Recipe::default() };
+            recipe.train("test", &set, &|_| ()).unwrap().model
+        };
+        let model = train(1);
+        assert_eq!(model.to_bytes(), train(1).to_bytes());
+        assert_ne!(model.to_bytes(), train(2).to_bytes());
+        assert_eq!(Model::from_bytes(&model.to_bytes()).unwrap(), model);
+        assert_eq!(model.summary().sources.len(), 6);
+    }
+
+    #[test]
+    fn the_model_learns_what_there_is_to_learn_and_explains_it_exactly() {
+        let model = Recipe::default().train("test", &set(), &|_| ()).unwrap().model;
+        let mut builder = FeatureBuilder::default();
+        let mut names = crate::features::Names::default();
+        let mut score = |text: &str| {
+            let submission = blind(text);
+            let analysis = Analysis::new(&submission);
+            let fast = model.spam().raw_score(builder.build(&analysis, [].iter()));
+            let vector = builder.build_named(&analysis, [].iter(), &mut names);
+            let score = model.score(vector, &names, &[]);
+            assert_eq!(score.raw_score, fast);
+            assert_eq!(score.contributions.iter().map(|part| part.weight).sum::<LogOdds>(), fast);
+            score
+        };
+        let spam = score("The casino number is 5");
+        let ham = score("The bread number is 5");
+        assert!(spam.probability > 0.5 && ham.probability < 0.5, "{spam:?} {ham:?}");
+        assert_eq!(spam.contributions[0].name, "word:casino");
+    }
+
+    #[test]
+    fn folds_score_every_example_once_and_keep_groups_together() {
+        let set = set();
+        let recipe = Recipe::default();
+        let by_source = recipe.leave_one_source_out(&set, &|_| ()).unwrap();
+        assert_eq!(by_source.len(), set.example_count());
+        let by_group = recipe.leave_groups_out(&set, 3, &|_| ()).unwrap();
+        assert_eq!(by_group.len(), set.example_count());
+        for fold in by_source.iter().chain(&by_group) {
+            assert_eq!(fold.raw_score > 0.0, fold.spam, "the word is in every source");
+        }
+    }
+
+    #[test]
+    fn examples_that_allow_no_model_are_refused() {
+        let mut one = TrainingSet::default();
+        let view = View { vector: Default::default(), share: 1.0, whole: true };
+        one.push("a", Label::Ham, None, std::slice::from_ref(&view));
+        let error = |set: &TrainingSet| {
+            Recipe::default().train("test", set, &|_| ()).unwrap_err().to_string()
+        };
+        assert_eq!(error(&one), "there is no spam to learn from");
+        one.push("a", Label::Spam, None, &[view]);
+        assert!(!error(&one).is_empty());
+    }
 }

@@ -148,3 +148,135 @@ fn band(count: u32) -> &'static str {
         _ => "3000",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{
+        BlindSubmission, LogOdds, RawSubmission, RequiredFields, SignalName, SiteSecret, Submission,
+    };
+    use crate::text::hide;
+
+    fn blind(text: &str, author: &str, email: &str, url: &str) -> Option<BlindSubmission> {
+        let raw = RawSubmission {
+            text: text.into(),
+            author: author.into(),
+            email: email.into(),
+            url: url.into(),
+            page_title: "Baking bread at home".into(),
+            ..RawSubmission::default()
+        };
+        let optional = RequiredFields { author: false, email: false };
+        let submission = Submission::parse(raw, &optional).ok()?;
+        Some(hide(submission, &SiteSecret::from_bytes([1; 32])))
+    }
+
+    fn signal(name: &'static str) -> Signal {
+        let name = SignalName::new(name);
+        Signal { name, weight: LogOdds::ZERO, detail: String::new() }
+    }
+
+    /// Comments that touch every family and every way of writing.
+    fn golden() -> Vec<BlindSubmission> {
+        let sea = "Buy now!!! <a href=\"http://shop.example.com/pills?x=1\">cheap pills</a> $500";
+        [
+            ("Does this bread keep for two days?", "Jane Doe", "jane.doe1@example.org", ""),
+            (sea, "BEST pills 24", "sales@example.net", "http://pills.example.com/buy"),
+            ("加微信abc123 看片, 很好!", "", "", ""),
+            ("𝐁𝐮𝐲 ca\u{200B}sino Привет 👍👍 @somebody", "Ўжо", "", "https://example.com"),
+            ("[url=http://a.example.org]x[/url] http://b.example.net.", "", "", ""),
+        ]
+        .iter()
+        .map(|(text, author, email, url)| blind(text, author, email, url).expect("valid"))
+        .collect()
+    }
+
+    /// The definition is what it says: whoever changes what a comment's features are must give
+    /// it a new name here, and train the bundled model again.
+    #[test]
+    fn a_definition_means_the_same_features_for_ever() {
+        let mut builder = FeatureBuilder::default();
+        let mut hash = blake3::Hasher::new();
+        let learnt = [signal("shouting")];
+        for submission in golden() {
+            for (bucket, value) in
+                builder.build(&Analysis::new(&submission), learnt.iter()).entries()
+            {
+                hash.update(&bucket.to_le_bytes());
+                hash.update(&value.to_le_bytes());
+            }
+        }
+        let pinned = (FEATURE_DEFINITION, hash.finalize().to_hex()[..16].to_owned());
+        assert_eq!(pinned, ("2026-11-2", "6e930932a4ef894f".to_owned()));
+    }
+
+    #[test]
+    fn every_family_has_unit_length_and_no_bucket_twice() {
+        let mut builder = FeatureBuilder::default();
+        let submission = &golden()[1];
+        let vector = builder.build(&Analysis::new(submission), [signal("shouting")].iter());
+        assert_eq!(vector.families().count(), 6);
+        for (family, value, buckets) in vector.families() {
+            let length = buckets.len() as f32 * value * value;
+            assert!((length - family.weight().powi(2)).abs() < 1e-5, "{family:?}");
+        }
+        let mut buckets: Vec<u32> = vector.entries().map(|(bucket, _)| bucket).collect();
+        let count = buckets.len();
+        buckets.sort_unstable();
+        buckets.dedup();
+        assert_eq!((buckets.len(), vector.bucket_count()), (count, count));
+    }
+
+    #[test]
+    fn names_say_where_a_feature_comes_from() {
+        let mut builder = FeatureBuilder::default();
+        let mut names = Names::default();
+        let submission = &golden()[1];
+        let analysis = Analysis::new(submission);
+        let count =
+            builder.build_named(&analysis, [signal("shouting")].iter(), &mut names).bucket_count();
+        let found: Vec<String> = (0..count)
+            .map(|position| names.name(names.index_of(position)))
+            .map(|(kind, value)| format!("{kind}:{value}"))
+            .collect();
+        for name in [
+            "word:pills",
+            "words:cheap pills",
+            "host:shop.example.com",
+            "path:pills",
+            "anchor:cheap",
+            "name:best",
+            "email-domain:example.net",
+            "website-host:pills.example.com",
+            "signal:shouting",
+            "title-words:0",
+            "amounts-of-money:1",
+        ] {
+            assert!(found.iter().any(|found| found == name), "{name} in {found:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_comment_gives_features_and_the_buffers_leave_no_trace(
+            text in "\\PC{1,200}", author in "\\PC{0,40}", url in "(https?://[a-z]{1,9}\\.(com|ru)/\\PC{0,20})?"
+        ) {
+            let Some(submission) = blind(&text, &author, "", &url) else { return Ok(()) };
+            let analysis = Analysis::new(&submission);
+            let none: [Signal; 0] = [];
+            let mut used = FeatureBuilder::default();
+            for other in golden() {
+                used.build(&Analysis::new(&other), none.iter());
+            }
+            let mut names = Names::default();
+            let fresh = FeatureBuilder::default().build(&analysis, none.iter()).clone();
+            prop_assert_eq!(used.build(&analysis, none.iter()), &fresh);
+            prop_assert_eq!(used.build_named(&analysis, none.iter(), &mut names), &fresh);
+            for position in 0..fresh.bucket_count() {
+                prop_assert!(!names.name(names.index_of(position)).0.is_empty());
+            }
+        }
+    }
+}

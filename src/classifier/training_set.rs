@@ -1,0 +1,185 @@
+//! The training table with what is known of its rows.
+
+use std::collections::BTreeMap;
+
+use ndarray::Array1;
+
+use super::{Csr, SourceCount};
+use crate::domain::Label;
+use crate::features::{BUCKET_COUNT, FeatureVector};
+
+/// Fewest examples of a label in a source for that cell to weigh by its size; smaller cells
+/// weigh as if each example were one of so many, so that ten odd comments cannot shout.
+const CELL_SIZE_MIN: f64 = 100.0;
+
+/// Labelled rows with what is known of them. Its size is that of the feature table; no text is
+/// in it.
+#[derive(Debug, Clone)]
+pub struct TrainingSet {
+    pub(super) table: Csr,
+    pub(super) rows: Vec<Row>,
+    pub(super) sources: Vec<String>,
+    example_count: usize,
+}
+
+/// What is known of a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub(super) source: u16,
+    pub(super) spam: bool,
+    /// Near duplicates share it; examples without a group have one of their own.
+    pub(super) group: u64,
+    /// Share of the example's weight.
+    share: f32,
+    /// Whether this is the example as it came, by which models are judged.
+    pub(super) whole: bool,
+}
+
+/// One way an example enters the table.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its features.
+    pub vector: FeatureVector,
+    /// Share of the example's weight.
+    pub share: f32,
+    /// Whether this is the example as it came, by which models are judged.
+    pub whole: bool,
+}
+
+impl Default for TrainingSet {
+    fn default() -> Self {
+        Self {
+            table: Csr::new(BUCKET_COUNT as usize),
+            rows: Vec::new(),
+            sources: Vec::new(),
+            example_count: 0,
+        }
+    }
+}
+
+impl TrainingSet {
+    /// Adds an example with its views.
+    pub fn push(&mut self, source: &str, label: Label, group: Option<i64>, views: &[View]) {
+        let source = self.source_index(source);
+        let example = self.example_count as u32;
+        // Groups without a number get one from the upper half of the range.
+        let group = group.map_or(u64::MAX - u64::from(example), |group| group as u64);
+        for view in views {
+            self.table.push_row(view.vector.entries());
+            let (spam, share, whole) = (label == Label::Spam, view.share, view.whole);
+            self.rows.push(Row { source, spam, group, share, whole });
+        }
+        self.example_count += 1;
+    }
+
+    fn source_index(&mut self, source: &str) -> u16 {
+        let known = self.sources.iter().position(|name| name == source);
+        known.unwrap_or_else(|| {
+            self.sources.push(source.to_owned());
+            self.sources.len() - 1
+        }) as u16
+    }
+
+    /// The sources, in order of their first example.
+    pub fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// How many examples there are.
+    pub fn example_count(&self) -> usize {
+        self.example_count
+    }
+
+    /// The table of features.
+    pub fn table(&self) -> &Csr {
+        &self.table
+    }
+
+    /// Whether the example of a row is spam.
+    pub fn is_spam(&self, row: usize) -> bool {
+        self.rows[row].spam
+    }
+
+    /// Counts by source.
+    pub fn source_counts(&self) -> BTreeMap<String, SourceCount> {
+        let mut counts: BTreeMap<String, SourceCount> = BTreeMap::new();
+        for row in self.rows.iter().filter(|row| row.whole) {
+            let count = counts.entry(self.sources[usize::from(row.source)].clone()).or_default();
+            *(if row.spam { &mut count.spam_count } else { &mut count.ham_count }) += 1;
+        }
+        counts
+    }
+
+    /// The weight of each row: a cell (source and label) weighs as its size to `power`, then all
+    /// are scaled so that the mean example weighs one.
+    pub fn weights(&self, power: f64) -> Array1<f32> {
+        let mut cells: BTreeMap<(u16, bool), f64> = BTreeMap::new();
+        for row in self.rows.iter().filter(|row| row.whole) {
+            *cells.entry((row.source, row.spam)).or_default() += 1.0;
+        }
+        let weigh = |size: f64| size.max(CELL_SIZE_MIN).powf(power - 1.0);
+        let total: f64 = cells.values().map(|size| size * weigh(*size)).sum();
+        let scale = self.example_count as f64 / total;
+        let weight = |row: &Row| {
+            let size = cells.get(&(row.source, row.spam)).copied().unwrap_or(1.0);
+            (f64::from(row.share) * weigh(size) * scale) as f32
+        };
+        self.rows.iter().map(weight).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(set: &mut TrainingSet, source: &str, label: Label, shares: &[f32]) {
+        let view = |(at, share): (usize, &f32)| View {
+            vector: FeatureVector::default(),
+            share: *share,
+            whole: at == 0,
+        };
+        let views: Vec<View> = shares.iter().enumerate().map(view).collect();
+        set.push(source, label, None, &views);
+    }
+
+    #[test]
+    fn at_power_zero_sources_weigh_alike_however_large() {
+        let mut set = TrainingSet::default();
+        for _ in 0..300 {
+            push(&mut set, "large", Label::Ham, &[0.5, 0.5]);
+        }
+        for _ in 0..100 {
+            push(&mut set, "small", Label::Spam, &[1.0]);
+        }
+        let total = |weights: &Array1<f32>, spam: bool| -> f32 {
+            let of_label = |row: &usize| set.is_spam(*row) == spam;
+            (0..weights.len()).filter(of_label).map(|row| weights[row]).sum()
+        };
+        let even = set.weights(0.0);
+        assert!((total(&even, false) - total(&even, true)).abs() < 1e-2);
+        assert!((even.sum() - 400.0).abs() < 1e-2, "the mean example weighs one");
+        let by_size = set.weights(1.0);
+        assert!((total(&by_size, false) - 300.0).abs() < 1e-2);
+    }
+
+    #[test]
+    fn a_handful_of_comments_cannot_shout() {
+        let mut set = TrainingSet::default();
+        push(&mut set, "odd", Label::Spam, &[1.0]);
+        for _ in 0..100 {
+            push(&mut set, "usual", Label::Ham, &[1.0]);
+        }
+        let weights = set.weights(0.0);
+        assert_eq!(weights[0], weights[1]);
+    }
+
+    #[test]
+    fn examples_are_counted_once_whatever_their_views() {
+        let mut set = TrainingSet::default();
+        push(&mut set, "a", Label::Ham, &[0.5, 0.5]);
+        push(&mut set, "a", Label::Spam, &[1.0]);
+        assert_eq!((set.example_count(), set.table().row_count()), (2, 3));
+        let count = SourceCount { ham_count: 1, spam_count: 1 };
+        assert_eq!(set.source_counts(), BTreeMap::from([("a".to_owned(), count)]));
+    }
+}
