@@ -1,85 +1,114 @@
-"""scikit-learn's logistic regression on the same rows, to compare the classifier with.
+#!/usr/bin/env python3
+"""scikit-learn's logistic regression on the same rows, for the tables of docs/model-card.md.
 
-    python benches/compare_sklearn.py [--loso]
+Character 2-5-grams within words and word 1-2-grams, hashed into 2^20 buckets each, each part of
+unit length; liblinear, C = 1. Only the text is used. Needs scikit-learn and numpy.
 
-Character 2- to 5-grams and word 1- and 2-grams of the text, TF-IDF, liblinear. Needs scikit-learn;
-the corpora are looked for in REPLYGUARD_CORPORA (default ../shared/data). Abuse rows count as ham.
-With --loso each source is scored by a model trained on all others; the vocabulary and its document
-frequencies, but no labels, are taken from all rows.
+    python3 benches/compare_sklearn.py --train FILE... --evaluate FILE...
+    python3 benches/compare_sklearn.py --train FILE... --leave-one-source-out
+    python3 benches/compare_sklearn.py --train FILE... --fit-only
+    python3 benches/compare_sklearn.py --svmlight FILE    # written by train --export-features
 """
 
 import argparse
 import json
-import os
-import pathlib
+import resource
 import time
 
 import numpy as np
 from scipy.sparse import hstack
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.datasets import load_svmlight_file
+from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-CORPORA = pathlib.Path(os.environ.get("REPLYGUARD_CORPORA", "../shared/data"))
+
+def read(paths):
+    texts, spam, sources = [], [], []
+    for path in paths:
+        with open(path, encoding="utf-8") as lines:
+            for line in lines:
+                row = json.loads(line)
+                texts.append(row["text"])
+                spam.append(row["label"] == "spam")
+                sources.append(row.get("source", path))
+    return texts, np.array(spam), np.array(sources)
 
 
-def read(*names):
-    rows = [json.loads(line) for name in names for line in open(CORPORA / name, encoding="utf-8")]
-    texts = [row["text"] for row in rows]
-    spam = np.array([row["label"] == "spam" for row in rows])
-    return texts, spam, np.array([row["source"] for row in rows])
+def features(texts):
+    words = HashingVectorizer(ngram_range=(1, 2), n_features=2**20, alternate_sign=False)
+    runs = HashingVectorizer(
+        analyzer="char_wb", ngram_range=(2, 5), n_features=2**20, alternate_sign=False
+    )
+    return hstack([words.transform(texts), runs.transform(texts)]).tocsr().astype(np.float32)
 
 
-def recall_at(scores, spam, false_positive_rate):
+def fit(rows, spam, weights=None):
+    model = LogisticRegression(solver="liblinear", dual=True, C=1.0, max_iter=200)
+    return model.fit(rows, spam, sample_weight=weights)
+
+
+def recall_at(scores, spam, rate):
     ham = np.sort(scores[~spam])[::-1]
-    allowed = int(len(ham) * false_positive_rate)
-    threshold = ham[allowed] if allowed < len(ham) else -np.inf
+    if len(ham) == 0 or not spam.any():
+        return float("nan")
+    threshold = ham[int(len(ham) * rate)]
     return float((scores[spam] > threshold).mean())
 
 
-def figures(scores, spam):
-    if spam.all() or not spam.any():
-        return None
-    return {
-        "auc": float(roc_auc_score(spam, scores)),
-        "recall_at_1_percent": recall_at(scores, spam, 0.01),
-        "recall_at_0_1_percent": recall_at(scores, spam, 0.001),
-    }
+def figures(name, scores, spam):
+    both = spam.any() and not spam.all()
+    auc = roc_auc_score(spam, scores) if both else float("nan")
+    recalls = [recall_at(scores, spam, rate) for rate in (0.01, 0.001)]
+    print(f"{name:24} {(~spam).sum():7} {spam.sum():7} {auc:.3f} {recalls[0]:.4f} {recalls[1]:.4f}")
+    return auc, recalls[0]
 
 
-def report(title, scores, spam, source):
-    print(title, json.dumps({"pooled": figures(scores, spam)}))
-    for name in sorted(set(source)):
-        of = source == name
-        print(" ", name, json.dumps(figures(scores[of], spam[of])))
+def table(scores, spam, sources):
+    means = []
+    for source in sorted(set(sources)):
+        part = sources == source
+        means.append(figures(source, scores[part], spam[part]))
+    figures("all together", scores, spam)
+    auc, recall = np.nanmean(np.array(means), axis=0)
+    print(f"{'mean of sources':40} {auc:.3f} {recall:.4f}")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--loso", action="store_true")
-    arguments = parser.parse_args()
-    texts, spam, source = read("train_spam.jsonl", "train_tox.jsonl")
-    begin = time.monotonic()
-    characters = TfidfVectorizer(analyzer="char", ngram_range=(2, 5), min_df=2, sublinear_tf=True, dtype=np.float32)
-    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, dtype=np.float32)
-    table = hstack([characters.fit_transform(texts), words.fit_transform(texts)]).tocsr()
-    built = time.monotonic()
-    model = LogisticRegression(solver="liblinear", C=1.0).fit(table, spam)
-    fitted = time.monotonic()
-    print(f"{len(texts)} rows: features {built - begin:.1f} s, fit {fitted - built:.1f} s")
-    dev_texts, dev_spam, dev_source = read("dev_spam.jsonl", "dev_tox.jsonl")
-    dev = hstack([characters.transform(dev_texts), words.transform(dev_texts)]).tocsr()
-    report("development", model.decision_function(dev), dev_spam, dev_source)
-    if not arguments.loso:
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    arguments.add_argument("--train", nargs="+", default=[])
+    arguments.add_argument("--evaluate", nargs="+", default=[])
+    arguments.add_argument("--leave-one-source-out", action="store_true")
+    arguments.add_argument("--fit-only", action="store_true")
+    arguments.add_argument("--svmlight")
+    options = arguments.parse_args()
+    if options.svmlight:
+        rows, labels = load_svmlight_file(options.svmlight, n_features=2**20, dtype=np.float32)
+        start = time.perf_counter()
+        fit(rows, labels > 0)
+        print(f"liblinear on {rows.shape[0]} rows, {rows.nnz} entries: "
+              f"{time.perf_counter() - start:.1f} s")
         return
-    scores = np.zeros(len(texts))
-    for name in sorted(set(source)):
-        out = source == name
-        model = LogisticRegression(solver="liblinear", C=1.0).fit(table[~out], spam[~out])
-        scores[out] = model.decision_function(table[out])
-        print("left out", name, flush=True)
-    report("leave one source out", scores, spam, source)
+    texts, spam, sources = read(options.train)
+    start = time.perf_counter()
+    rows = features(texts)
+    built = time.perf_counter()
+    model = fit(rows, spam)
+    end = time.perf_counter()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{len(texts)} comments: features {built - start:.1f} s, fit {end - built:.1f} s, "
+          f"{memory:.0f} MiB")
+    if options.evaluate:
+        texts, dev_spam, dev_sources = read(options.evaluate)
+        table(model.decision_function(features(texts)), dev_spam, dev_sources)
+    if options.leave_one_source_out:
+        scores = np.zeros(len(spam))
+        for source in sorted(set(sources)):
+            left_out = sources == source
+            scores[left_out] = fit(rows[~left_out], spam[~left_out]).decision_function(
+                rows[left_out]
+            )
+        table(scores, spam, sources)
 
 
-if __name__ == "__main__":
-    main()
+main()
