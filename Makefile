@@ -2,11 +2,11 @@
 # alone; what else is needed is installed by `make deps` or kept inside `target/`.
 
 CARGO ?= cargo
-# Files of labelled comments for `make base-model`, besides the seed corpus.
-DATA ?=
+# The folder of the external corpora for `make base-model` and `make evaluate`.
+REPLYGUARD_CORPORA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help run check fmt clippy rustdoc proto-lint test deps bench base-model
+.PHONY: help run check fmt clippy rustdoc proto-lint test deps bench base-model evaluate
 
 help: ## List these commands.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; \
@@ -39,6 +39,10 @@ deps: ## Install what the tests start: redis-server.
 bench: ## Benchmarks. The report of a measured run is in docs/.
 	$(CARGO) bench --locked
 
-base-model: ## Rebuild the bundled model: make base-model DATA="one.jsonl two.jsonl".
-	@test -n "$(DATA)" || { echo 'DATA is empty: name the files of training-data/README.md, as in make base-model DATA="one.jsonl two.jsonl"' >&2; exit 64; }
-	$(CARGO) run --locked --release -- train --data training-data/seed/*.jsonl $(DATA) --out model/base.rgmodel
+base-model: ## Rebuild the bundled model from the corpora in REPLYGUARD_CORPORA: the same bytes.
+	$(CARGO) run --locked --release -- train --out model/base.rgmodel \
+		--data training-data/seed/*.jsonl $(REPLYGUARD_CORPORA)/train_spam.jsonl $(REPLYGUARD_CORPORA)/train_tox.jsonl
+
+evaluate: ## The model card's figures on development data, with curves in target/report.
+	$(CARGO) run --locked --release -- evaluate --report target/report \
+		--data $(REPLYGUARD_CORPORA)/dev_spam.jsonl $(REPLYGUARD_CORPORA)/dev_tox.jsonl

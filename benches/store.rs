@@ -1,8 +1,9 @@
 //! What recording a check costs: durable acknowledgements a second and CPU for each, by number of
 //! callers, as a ratio to bare `fdatasync` calls and to a store without grouped commits.
 //!
-//! `cargo bench --bench store [-- SECONDS [FOLDER]]`: seconds for each line (2), and where the
-//! files are made (the folder for temporary files; name one on the disk that counts).
+//! `cargo bench --bench store [-- SECONDS [FOLDER [CALLERS…]]]`: seconds for each line (2), where
+//! the files are made (the folder for temporary files; name one on the disk that counts), and
+//! how many callers (1 16 64 256).
 
 use std::fs::File;
 use std::io::Write;
@@ -16,6 +17,10 @@ use replyguard::moderation::ports::{RecordedCheck, Store};
 use replyguard::storage::{SqliteOptions, SqliteStore};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
+
+/// The server's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[path = "../tests/it/support/records.rs"]
 #[allow(dead_code, missing_docs)]
@@ -45,7 +50,13 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
-    for (callers, batch_count_max) in [(16, 1), (1, 512), (16, 512), (64, 512), (256, 512)] {
+    let mut callers: Vec<u64> = arguments.filter_map(|text| text.parse().ok()).collect();
+    if callers.is_empty() {
+        callers = vec![1, 16, 64, 256];
+    }
+    let last = callers[callers.len() - 1];
+    let grouped = callers.into_iter().map(|callers| (callers, 512));
+    for (callers, batch_count_max) in std::iter::once((16, 1)).chain(grouped) {
         let path = folder.path().join(format!("{callers}-{batch_count_max}.db"));
         let options = SqliteOptions { batch_count_max, ..SqliteOptions::default() };
         let run = runtime.block_on(measure(&path, options, callers, duration));
@@ -59,7 +70,7 @@ fn main() {
             run.p99_ms
         );
     }
-    runtime.block_on(measure_reads(&folder.path().join("64-512.db")));
+    runtime.block_on(measure_reads(&folder.path().join(format!("{last}-512.db"))));
 }
 
 /// How often a second a small append reaches the disk.

@@ -2,9 +2,32 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+
+/// Makes the folder of an output and sees whether it can be written, before long work that would
+/// be lost if it could not.
+///
+/// # Errors
+/// What the file system said.
+pub fn check_writable(path: &Path) -> anyhow::Result<()> {
+    let partial = partial(path)?;
+    let check = || -> std::io::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        File::create(&partial)?;
+        std::fs::remove_file(&partial)
+    };
+    check().with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Where a file stands until it is whole.
+fn partial(path: &Path) -> anyhow::Result<PathBuf> {
+    let name = path.file_name().context("the output needs a file name")?.to_string_lossy();
+    Ok(path.with_file_name(format!(".{name}.partial")))
+}
 
 /// Writes a file beside its place and moves it there when it is on disk, so that nobody ever
 /// sees half of it.
@@ -12,8 +35,7 @@ use anyhow::Context;
 /// # Errors
 /// What the file system said.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let name = path.file_name().context("the output needs a file name")?.to_string_lossy();
-    let partial = path.with_file_name(format!(".{name}.partial"));
+    let partial = partial(path)?;
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&partial)?;
         file.write_all(bytes)?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::corpus::{CorpusError, read_training_set};
-use super::files::write_whole;
+use super::files::{check_writable, write_whole};
 use super::{Failure, progress};
 use crate::classifier::{Recipe, RecipeError, Stage, TrainingSet};
 use crate::domain::{Budget, probability};
@@ -41,6 +41,7 @@ impl TrainArgs {
     /// Exit code 65 for a bad file or examples that allow no model; nothing is written then.
     pub fn run(self) -> Result<(), Failure> {
         let name = model_name(&self.out)?;
+        check_writable(&self.out)?;
         let bar = progress::bytes_bar(&self.data, "reading");
         let skip = |source: &str| self.leave_out.iter().any(|left_out| left_out == source);
         let set = read_training_set(&self.data, skip, &|bytes| bar.inc(bytes))?;
