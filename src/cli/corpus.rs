@@ -186,3 +186,60 @@ fn file_name(path: &Path) -> String {
     path.file_stem()
         .map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("blog.jsonl");
+        std::fs::write(&path, text).unwrap();
+        (folder, path)
+    }
+
+    fn problem(text: &str) -> String {
+        let (_folder, path) = written(text);
+        let error = read_training_set(&[path], |_| false, &|_| ()).unwrap_err().to_string();
+        error.split_once("blog.jsonl:").unwrap().1.to_owned()
+    }
+
+    const HAM: &str = "{\"text\":\"Thanks, that helped.\",\"label\":\"ham\",\"author\":\"Jane\"}\n";
+
+    #[test]
+    fn a_bad_line_is_named_with_its_number() {
+        for (line, expected) in [
+            ("{\"text\":\"x\"}", "2: `label` is missing"),
+            ("{\"text\":\"x\",\"label\":\"good\"}", "2: `label`: `good` is no label"),
+            ("{\"text\":\"\",\"label\":\"ham\"}", "2: `text`: This field is required."),
+            ("{\"text\":", "2: EOF"),
+            ("[1]", "2: "),
+        ] {
+            let problem = problem(&format!("{HAM}{line}\n{HAM}"));
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+    }
+
+    #[test]
+    fn sources_are_named_or_the_file_and_can_be_left_out() {
+        let toxic = "{\"text\":\"Rude.\",\"label\":\"toxic\",\"source\":\"other\",\"group\":4}\n";
+        let (_folder, path) = written(&format!("{HAM}\n{toxic}"));
+        let read = |skip: fn(&str) -> bool| {
+            read_training_set(std::slice::from_ref(&path), skip, &|_| ()).unwrap()
+        };
+        let set = read(|_| false);
+        assert_eq!(set.sources(), ["blog", "other"]);
+        assert_eq!(set.source_counts()["other"].ham_count, 1, "rude is not spam");
+        // With a name, the first one stands there with and without it.
+        assert_eq!((set.example_count(), set.table().row_count()), (2, 3));
+        assert_eq!(read(|source| source == "blog").sources(), ["other"]);
+        let outcomes = read_outcomes(&[path], &crate::classifier::base_model(), &|_| ()).unwrap();
+        assert_eq!(outcomes.len(), 2);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = read_training_set(&["missing.jsonl".into()], |_| false, &|_| ()).unwrap_err();
+        assert!(error.to_string().starts_with("missing.jsonl: "));
+    }
+}

@@ -171,3 +171,59 @@ fn load_policy(path: Option<&Path>) -> Result<SitePolicy, Failure> {
     };
     parsed.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::classifier::base_model;
+
+    /// The output lines and the number of failed ones.
+    fn scored(input: &[u8]) -> (Vec<Value>, usize) {
+        let scorer = Scorer::new(Arc::new(base_model()));
+        let rules = SiteRules::new(SitePolicy::default());
+        let mut output = Vec::new();
+        let failed = score_lines(input, &mut output, &scorer, &rules).unwrap();
+        let lines = output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        (lines.map(|line| serde_json::from_slice(line).unwrap()).collect(), failed)
+    }
+
+    #[test]
+    fn each_line_is_answered_in_its_place() {
+        let input = b"{\"text\":\"Does the dough rest overnight?\",\"author\":\"Jane\"}\r\n\
+            nonsense\n\
+            {\"author\":\"nobody\"}\n\
+            {\"text\":\"\xff\"}\n\
+            {\"text\":\"a\\u0000b\"}\n\
+            {\"text\":\"Best online casino, visit http://win.example.com\",\"email\":\"none\"}";
+        let (lines, failed) = scored(input);
+        assert_eq!((lines.len(), failed), (6, 4));
+        for (line, answer) in lines.iter().enumerate() {
+            assert_eq!(answer.get("error").is_some(), (1..5).contains(&line), "{answer}");
+        }
+        let probability = |line: usize| lines[line]["score"].as_f64().unwrap();
+        assert!(probability(0) < 0.3 && probability(5) > 0.7, "{lines:?}");
+        assert_eq!(lines[0]["verdict"], "approve");
+    }
+
+    #[test]
+    fn contributions_add_up_to_the_score() {
+        let (lines, _) = scored(b"{\"text\":\"Cheap pills! Buy at http://pills.example.com\"}\n");
+        let weights = lines[0]["contributions"].as_array().unwrap().iter();
+        let sum: f64 = weights.map(|part| part["weight"].as_f64().unwrap()).sum();
+        let probability = 1.0 / (1.0 + (-sum).exp());
+        assert_eq!(lines[0]["score"].as_f64().unwrap(), probability);
+    }
+
+    #[test]
+    fn an_endless_line_is_refused_and_the_next_one_read() {
+        let mut input = b"{\"text\":\"".to_vec();
+        input.resize(LINE_BYTES_MAX + 100, b'x');
+        input.extend_from_slice(b"\"}\n{\"text\":\"Thank you.\"}\n");
+        let (lines, failed) = scored(&input);
+        assert_eq!((lines.len(), failed), (2, 1));
+        assert!(lines[0]["error"].as_str().unwrap().contains("more than"));
+        assert!(lines[1]["score"].is_number());
+    }
+}

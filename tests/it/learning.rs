@@ -1,0 +1,78 @@
+//! `train` and `evaluate` as an operator runs them, on the seed corpus.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn replyguard(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_replyguard")).args(arguments).output().expect("it starts")
+}
+
+fn seed(language: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join(format!("training-data/seed/{language}.jsonl")).display().to_string()
+}
+
+fn at(folder: &Path, name: &str) -> (PathBuf, String) {
+    let path = folder.join(name);
+    let text = path.display().to_string();
+    (path, text)
+}
+
+#[test]
+fn a_model_is_trained_to_the_same_bytes_and_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, first_name) = at(folder.path(), "site.rgmodel");
+    let (english, german) = (seed("en"), seed("de"));
+    let train = || {
+        let output = replyguard(&["train", "--data", &english, &german, "--out", &first_name]);
+        assert!(output.status.success(), "{output:?}");
+        std::fs::read(&first).unwrap()
+    };
+    assert_eq!(train(), train());
+    let (_, report) = at(folder.path(), "report");
+    let output = replyguard(&[
+        "evaluate",
+        "--model",
+        &first_name,
+        "--data",
+        &english,
+        "--json",
+        "--report",
+        &report,
+    ]);
+    assert!(output.status.success(), "{output:?}");
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(figures["model_version"].as_str().unwrap().starts_with("site-"));
+    assert!(figures["pooled"]["auc"].as_f64().unwrap() > 0.95, "it was trained on these");
+    assert!(figures["sources"]["seed"]["reject"]["recall"].is_number());
+    let page = std::fs::read_to_string(Path::new(&report).join("report.html")).unwrap();
+    assert!(page.contains("<svg"));
+}
+
+#[test]
+fn bad_labels_end_with_65_and_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, data) = at(folder.path(), "bad.jsonl");
+    std::fs::write(
+        &data,
+        "{\"text\":\"x\",\"label\":\"ham\"}\n{\"text\":\"y\",\"label\":\"so-so\"}\n",
+    )
+    .unwrap();
+    let (out, out_name) = at(folder.path(), "model.rgmodel");
+    let output = replyguard(&["train", "--data", &data, "--out", &out_name]);
+    assert_eq!(output.status.code(), Some(65));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("bad.jsonl:2: `label`: `so-so` is no label"), "{message}");
+    assert!(!out.exists());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the data alone");
+}
+
+#[test]
+fn a_file_that_is_no_model_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, model) = at(folder.path(), "x.rgmodel");
+    std::fs::write(&model, "PK").unwrap();
+    let output = replyguard(&["evaluate", "--model", &model, "--data", &seed("en")]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not a replyguard model"));
+}
