@@ -21,7 +21,7 @@ use servers::{Echo, Redis, Service};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Calls of one measurement: some seconds at full speed.
-const CALL_COUNT: u64 = 100_000;
+const CALL_COUNT: u64 = 30_000;
 /// Rounds; the middle one counts, since the machine is noisy.
 const ROUND_COUNT: usize = 3;
 /// Calls of the memory measurement.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use prost::Message;
 use replyguard::grpc::proto;
 use replyguard::grpc::proto::comment_service_server::{CommentService, CommentServiceServer};
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 struct Echo {
@@ -57,9 +57,11 @@ pub fn serve() {
     runtime.expect("a runtime").block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         println!("{}", listener.local_addr().expect("an address"));
-        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+        // The server's own setting does not reach streams that come from outside.
+        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener).map(|stream| {
+            stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+        });
         tonic::transport::Server::builder()
-            .tcp_nodelay(true)
             .add_service(CommentServiceServer::new(Echo { response }))
             .serve_with_incoming(incoming)
             .await
