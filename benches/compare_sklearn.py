@@ -84,6 +84,8 @@ def main():
     options = arguments.parse_args()
     if options.svmlight:
         rows, labels = load_svmlight_file(options.svmlight, n_features=2**20, dtype=np.float32)
+        # liblinear takes 32-bit indices only.
+        rows.indices, rows.indptr = rows.indices.astype(np.int32), rows.indptr.astype(np.int32)
         start = time.perf_counter()
         fit(rows, labels > 0)
         print(f"liblinear on {rows.shape[0]} rows, {rows.nnz} entries: "
