@@ -58,9 +58,8 @@ pub fn serve() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         println!("{}", listener.local_addr().expect("an address"));
         // The server's own setting does not reach streams that come from outside.
-        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener).map(|stream| {
-            stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-        });
+        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener)
+            .map(|stream| stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)));
         tonic::transport::Server::builder()
             .add_service(CommentServiceServer::new(Echo { response }))
             .serve_with_incoming(incoming)
