@@ -191,7 +191,7 @@ pub struct Trained {
 const GROUP_FOLD_COUNT: usize = 5;
 /// Fewest sources to leave one out.
 const SOURCE_COUNT_MIN: usize = 4;
-/// Folds judge and don't serve: a tenth of the precision moves no figure by half a point and
+/// Folds judge and don't serve: a tenth of the precision is enough for thresholds and
 /// takes half the time.
 const FOLD_TOLERANCE_FACTOR: f64 = 10.0;
 
