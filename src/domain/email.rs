@@ -39,6 +39,8 @@ pub enum EmailError {
 pub struct EmailAddress {
     local: String,
     domain: String,
+    /// As it was written, to find it again where the domain is not in punycode.
+    written: String,
 }
 
 impl EmailAddress {
@@ -57,7 +59,7 @@ impl EmailAddress {
         };
         Syntax::parse_with_options(&format!("{local}@{domain}"), options)
             .map_err(|_| EmailError::Syntax)?;
-        Ok(Self { local: local.to_owned(), domain })
+        Ok(Self { local: local.to_owned(), domain, written: text.to_owned() })
     }
 
     /// The fingerprint of the address: domain in lower case and punycode, local part as it is.
@@ -87,6 +89,28 @@ impl EmailAddress {
         let first = |text: &str| text.chars().next().map(String::from).unwrap_or_default();
         let last_label = self.domain.rsplit('.').next().unwrap_or_default();
         format!("{}{MASK}@{}{MASK}.{last_label}", first(&self.local), first(&self.domain))
+    }
+
+    /// The text with this very address masked, whatever the case and also with `%40`, and how
+    /// often it stood there; nothing if it does not.
+    pub fn mask_in(&self, text: &str) -> Option<(String, u32)> {
+        if !text.contains('@') && !text.contains("%40") {
+            return None;
+        }
+        let (mut text, mut count) = (text.to_owned(), 0);
+        let canonical = format!("{}@{}", self.local, self.domain);
+        for form in [&self.written, &canonical] {
+            for form in [form.to_ascii_lowercase(), form.to_ascii_lowercase().replace('@', "%40")] {
+                // Lower-casing ASCII moves no byte.
+                let lower = text.to_ascii_lowercase();
+                let places: Vec<usize> = lower.match_indices(&form).map(|(at, _)| at).collect();
+                for at in places.iter().rev() {
+                    text.replace_range(*at..at + form.len(), &self.masked());
+                }
+                count += places.len() as u32;
+            }
+        }
+        (count > 0).then_some((text, count))
     }
 
     /// Counts that describe the local part without giving it away.

@@ -71,7 +71,7 @@ impl Moderation {
     }
 }
 
-/// The value without addresses; nothing if it is blank.
+/// The value in one line without e-mail and IP addresses; nothing if it is blank.
 fn masked(
     value: String,
     field: &'static str,
@@ -86,5 +86,6 @@ fn masked(
     if value.trim().is_empty() {
         return Ok(None);
     }
-    Ok(Some(text::mask_addresses(&value).0.into_owned()))
+    let one_line = value.replace(char::is_control, " ");
+    Ok(Some(text::mask_every_ip(&text::mask_addresses(&one_line).0)))
 }

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::access::{Actor, key_hash, key_secret};
 use super::ports::KeyRecord;
 use super::{Moderation, ModerationError};
-use crate::domain::{FieldViolation, KeyScope, Site, SiteId, SitePolicy, SiteSecret};
+use crate::domain::{EmailAddress, FieldViolation, KeyScope, Site, SiteId, SitePolicy, SiteSecret};
+use crate::text;
 
 /// Bytes of a display name.
 pub const DISPLAY_NAME_BYTES_MAX: usize = 245;
@@ -144,6 +145,21 @@ impl Moderation {
     }
 }
 
+/// Whether an e-mail or IP address stands in a text that would be stored as it is.
+fn has_address(text: &str) -> bool {
+    !text::find_addresses(text).is_empty()
+        || EmailAddress::parse(text.trim()).is_ok()
+        || text::mask_every_ip(text) != text
+}
+
+fn address_violation(field: &'static str) -> FieldViolation {
+    FieldViolation {
+        field,
+        reason: "contains-address",
+        description: "E-mail and IP addresses are not stored, so they cannot stand here.".into(),
+    }
+}
+
 /// All that is wrong with a name and a policy.
 fn validate(display_name: &str, policy: &SitePolicy) -> Result<(), ModerationError> {
     let mut violations = policy.violations();
@@ -153,6 +169,20 @@ fn validate(display_name: &str, policy: &SitePolicy) -> Result<(), ModerationErr
             reason: "too-long",
             description: format!("At most {DISPLAY_NAME_BYTES_MAX} bytes are taken."),
         });
+    }
+    if has_address(display_name) {
+        violations.push(address_violation("display_name"));
+    }
+    let lists = [
+        ("policy.hold_words", policy.words.hold.iter().collect::<Vec<_>>()),
+        ("policy.reject_words", policy.words.reject.iter().collect()),
+        ("policy.blocklist_hosts", policy.host_blocklist.iter().collect()),
+        ("policy.allowlist_hosts", policy.host_allowlist.iter().collect()),
+    ];
+    for (field, entries) in lists {
+        if entries.into_iter().any(|entry| has_address(entry)) {
+            violations.push(address_violation(field));
+        }
     }
     if display_name.contains(char::is_control) {
         violations.push(FieldViolation {

@@ -9,8 +9,9 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use super::address::mask_addresses;
+use super::ip::mask_ip;
 use crate::domain::{
-    BlindSubmission, EmailTraits, Fingerprint, IpFingerprints, MASK, SiteSecret, Submission,
+    BlindSubmission, EmailAddress, EmailTraits, Fingerprint, IpFingerprints, SiteSecret, Submission,
 };
 
 /// Local parts that name a function (sales, webmaster) and not a person.
@@ -22,10 +23,11 @@ static ROLE_NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 /// all fields. What remains of both are keyed fingerprints, the address's domain and its shape.
 pub fn hide(submission: Submission, secret: &SiteSecret) -> BlindSubmission {
     let ip = submission.ip.map(|ip| ip.to_canonical());
-    let blind = |value: Option<String>| value.map(|value| blind_text(value, ip).0);
-    let (text, masked_address_count) = blind_text(submission.text, ip);
+    let own = submission.email.as_ref();
+    let blind = |value: Option<String>| value.map(|value| blind_text(value, ip, own).0);
+    let (text, masked_address_count) = blind_text(submission.text, ip, own);
     let author = blind(submission.author);
-    let email = submission.email.map(|email| {
+    let email = own.map(|email| {
         let role = |local: &str| ROLE_NAMES.contains(local);
         email.traits(secret, author.as_deref(), role, disposable)
     });
@@ -34,7 +36,7 @@ pub fn hide(submission: Submission, secret: &SiteSecret) -> BlindSubmission {
         avatar_seed: avatar_seed(secret, email.as_ref(), author.as_deref()),
         author,
         email,
-        url: submission.url.map(|url| blind_text(url.into(), ip).0),
+        url: submission.url.map(|url| blind_text(url.into(), ip, own).0),
         ip: ip.map(|ip| IpFingerprints::new(ip, secret)),
         user_agent: blind(submission.user_agent),
         referrer: blind(submission.referrer),
@@ -73,88 +75,27 @@ fn avatar_seed(
 }
 
 /// A field without addresses, and how many e-mail addresses it had.
-fn blind_text(mut text: String, ip: Option<IpAddr>) -> (String, u32) {
-    if let Some(ip) = ip
-        && let Cow::Owned(masked) = mask_ip(&text, ip)
-    {
+///
+/// The author's own address is known, so it is taken out letter by letter before addresses are
+/// looked for: the form accepts local parts that in a text are no address to any reader.
+fn blind_text(mut text: String, ip: Option<IpAddr>, own: Option<&EmailAddress>) -> (String, u32) {
+    if let Some(masked) = ip.and_then(|ip| mask_ip(&text, ip)) {
         text = masked;
     }
+    let mut own_count = 0;
+    if let Some((masked, count)) = own.and_then(|own| own.mask_in(&text)) {
+        (text, own_count) = (masked, count);
+    }
     match mask_addresses(&text) {
-        (Cow::Owned(masked), count) => (masked, count),
-        (Cow::Borrowed(_), count) => (text, count),
+        (Cow::Owned(masked), count) => (masked, own_count + count),
+        (Cow::Borrowed(_), count) => (text, own_count + count),
     }
-}
-
-/// Bytes of the longest IPv6 address as text (`INET6_ADDRSTRLEN` without its final zero).
-const IP_BYTES_MAX: usize = 45;
-
-/// The text without the literal forms of `ip`: any spelling of an IPv6 address, also with
-/// percent-encoded colons, and the dotted form of an IPv4 one.
-fn mask_ip(text: &str, ip: IpAddr) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
-    let mut out = String::new();
-    let mut copied = 0;
-    let mut at = 0;
-    while at < bytes.len() {
-        let start = at;
-        let mut run = String::new();
-        while let Some((c, width)) = ip_char(&bytes[at..], ip) {
-            if run.len() <= IP_BYTES_MAX {
-                run.push(c);
-            }
-            at += width;
-        }
-        if at == start {
-            at += 1;
-        } else if let Some((from, to)) = matching(&run, ip)
-            .map(|(skip, length)| (start + encoded(&bytes[start..], skip), length))
-            .map(|(from, length)| (from, from + encoded(&bytes[from..], length)))
-        {
-            out.push_str(&text[copied..from]);
-            out.push_str(MASK);
-            copied = to;
-            at = to;
-        }
-    }
-    if copied == 0 {
-        return Cow::Borrowed(text);
-    }
-    out.push_str(&text[copied..]);
-    Cow::Owned(out)
-}
-
-/// The character of an IP address at the start of `bytes`, and how many bytes write it.
-fn ip_char(bytes: &[u8], ip: IpAddr) -> Option<(char, usize)> {
-    match (ip, bytes) {
-        (_, [digit @ (b'0'..=b'9' | b'.'), ..]) => Some((*digit as char, 1)),
-        (IpAddr::V6(_), [b'%', b'3', b'a' | b'A', ..]) => Some((':', 3)),
-        (IpAddr::V6(_), [c @ (b':' | b'a'..=b'f' | b'A'..=b'F'), ..]) => Some((*c as char, 1)),
-        _ => None,
-    }
-}
-
-/// Where in a run of its characters the address stands: characters to skip, characters it takes.
-fn matching(run: &str, ip: IpAddr) -> Option<(usize, usize)> {
-    // A colon or full stop at either end may belong to the sentence.
-    let loose = |edge: Option<char>| matches!(edge, Some('.' | ':'));
-    let skips = 0..=usize::from(loose(run.chars().next()));
-    let cuts = usize::from(loose(run.chars().next_back()));
-    skips.flat_map(|skip| (0..=cuts).map(move |cut| (skip, cut))).find_map(|(skip, cut)| {
-        let candidate = run.get(skip..run.len().checked_sub(cut)?)?;
-        let same = candidate.parse::<IpAddr>().is_ok_and(|found| found.to_canonical() == ip);
-        same.then_some((skip, candidate.len()))
-    })
-}
-
-/// The bytes that write the first `count` characters of an address.
-fn encoded(bytes: &[u8], count: usize) -> usize {
-    (0..count).fold(0, |at, _| at + if bytes.get(at) == Some(&b'%') { 3 } else { 1 })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{RawSubmission, RequiredFields};
+    use crate::domain::{MASK, RawSubmission, RequiredFields};
 
     fn secret() -> SiteSecret {
         SiteSecret::from_bytes([5; 32])
@@ -195,7 +136,9 @@ mod tests {
 
     #[test]
     fn own_ip_is_found_in_every_spelling() {
-        let masked = |text: &str, ip: &str| mask_ip(text, ip.parse().unwrap()).into_owned();
+        let masked = |text: &str, ip: &str| {
+            mask_ip(text, ip.parse().unwrap()).unwrap_or_else(|| text.to_owned())
+        };
         for text in [
             "2001:db8::1",
             "[2001:DB8:0:0:0:0:0:1]:80",

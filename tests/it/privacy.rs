@@ -7,7 +7,7 @@ use crate::support::redis::RedisServer;
 use crate::support::service::{Service, check, comment};
 
 /// What must not be found again, in any of the forms in which it was sent.
-const MARKS: [&str; 8] = [
+const MARKS: [&str; 10] = [
     "xanthippe.marked",
     "quokka-mailbox",
     "zebra.hidden",
@@ -16,6 +16,8 @@ const MARKS: [&str; 8] = [
     "203.0.113.77",
     "2001:db8:77:77::77",
     "narwhal+tag",
+    "pangolin#odd",
+    "203.0.113.99",
 ];
 
 /// A comment with marked addresses in every field and disguise.
@@ -23,7 +25,7 @@ fn marked() -> proto::Comment {
     proto::Comment {
         text: "Write to quokka-mailbox@example.org or zebra.hidden [at] example [dot] com, or \
                ocelot77(at)example.net, ocelot77&#64;example.net, ocelot77＠example.net; my \
-               address is 203.0.113.77 by the way."
+               address is 203.0.113.77... source:203.0.113.77: by the way."
             .into(),
         author: "axolotl-name@example.org".into(),
         email: "xanthippe.marked@example.org".into(),
@@ -72,18 +74,41 @@ async fn marked_addresses_are_found_nowhere() {
     let v6 = proto::Comment {
         ip: "2001:db8:77:77::77".into(),
         email: "narwhal+tag@example.org".into(),
-        text: "My router says 2001:db8:77:77::77 and narwhal+tag@example.org".into(),
+        text: "My router says 2001:db8:77:77::77..., source:2001:db8:77:77::77. Write to \
+               narwhal+tag@example.org"
+            .into(),
         author: "Jo".into(),
         ..proto::Comment::default()
     };
     let v6 = client.comments.check_comment(check(v6)).await.unwrap().into_inner();
     assert_clean("the second answer", format!("{v6:?}").as_bytes());
+    let odd = proto::Comment {
+        email: "pangolin#odd@example.org".into(),
+        text: "I am pangolin#odd@example.org, or Pangolin#Odd@Example.ORG.".into(),
+        author: "Pangolin#odd@example.org".into(),
+        url: "https://example.org/?me=pangolin#odd@example.org".into(),
+        ..proto::Comment::default()
+    };
+    let odd = client.comments.check_comment(check(odd)).await.unwrap().into_inner();
+    assert_clean("the third answer", format!("{odd:?}").as_bytes());
+    for entry in ["spammer@evil.example.org", "203.0.113.99"] {
+        let policy =
+            proto::SitePolicy { reject_words: vec![entry.into()], ..proto::SitePolicy::default() };
+        let site = proto::Site {
+            name: "sites/default".into(),
+            policy: Some(policy),
+            ..proto::Site::default()
+        };
+        let request = proto::UpdateSiteRequest { site: Some(site), update_mask: None };
+        let refused = client.sites.update_site(request).await.unwrap_err();
+        assert!(refused.message().contains("contains-address"), "{refused:?}");
+    }
     let feedback = proto::SubmitFeedbackRequest {
         name,
         label: proto::Label::Spam.into(),
         reporter: proto::Reporter::Reader.into(),
         reporter_name: "xanthippe.marked@example.org".into(),
-        note: "seen from quokka-mailbox@example.org".into(),
+        note: "seen from quokka-mailbox@example.org at 203.0.113.99".into(),
     };
     let feedback = client.comments.submit_feedback(feedback).await.unwrap();
     assert_clean("the feedback's answer", format!("{feedback:?}").as_bytes());

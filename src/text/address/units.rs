@@ -82,24 +82,26 @@ impl Decoder {
     }
 
     /// Replaces `%40` at the end by what it stands for. `%2540` falls in two steps.
+    ///
+    /// A loop and no recursion: a text can nest as many steps as it is long.
     fn decode_percent(&mut self) {
-        let &[.., percent, high, low] = self.units.as_slice() else { return };
-        if percent.c != '%' {
-            return;
+        while let &[.., percent, high, low] = self.units.as_slice() {
+            if percent.c != '%' {
+                return;
+            }
+            let (Some(high), Some(low_digit)) = (high.c.to_digit(16), low.c.to_digit(16)) else {
+                return;
+            };
+            let byte = (high * 16 + low_digit) as u8;
+            if !(0x21..0x7F).contains(&byte) {
+                return;
+            }
+            self.units.truncate(self.units.len() - 3);
+            self.units.push(Unit { c: byte as char, start: percent.start, end: low.end });
+            if byte == b'&' {
+                self.entity = Some(self.units.len() - 1);
+            }
         }
-        let (Some(high), Some(low_digit)) = (high.c.to_digit(16), low.c.to_digit(16)) else {
-            return;
-        };
-        let byte = (high * 16 + low_digit) as u8;
-        if !(0x21..0x7F).contains(&byte) {
-            return;
-        }
-        self.units.truncate(self.units.len() - 3);
-        self.units.push(Unit { c: byte as char, start: percent.start, end: low.end });
-        if byte == b'&' {
-            self.entity = Some(self.units.len() - 1);
-        }
-        self.decode_percent();
     }
 
     /// Decodes the entity that began at `from`, if `next` ends one; whether `next` was its
