@@ -34,6 +34,8 @@ use workers::Workers;
 
 /// How often the store is asked whether it can write, for readiness.
 const READINESS_PERIOD: Duration = Duration::from_secs(1);
+/// How long the store may take to answer that. An fsync on a busy disk takes some milliseconds.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Comments of a site that are put into the index of recent content at the start.
 const RECENT_COUNT_MAX: usize = 10_000;
 
@@ -158,7 +160,9 @@ impl App {
         let _ = tokio::time::timeout(drain, ops).await;
         let _ = watcher.await;
         let _ = upkeep.await;
-        self.store.close().await;
+        if tokio::time::timeout(drain, self.store.close()).await.is_err() {
+            tracing::error!("the store did not close in time; what was acknowledged is on disk");
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -248,9 +252,10 @@ async fn watch_store(
     draining: CancellationToken,
 ) {
     loop {
-        let state = match store.ping().await {
-            Ok(()) => Readiness::Ready,
-            Err(error) => Readiness::NotReady(error.to_string()),
+        let state = match tokio::time::timeout(PING_TIMEOUT, store.ping()).await {
+            Ok(Ok(())) => Readiness::Ready,
+            Ok(Err(error)) => Readiness::NotReady(error.to_string()),
+            Err(_) => Readiness::NotReady("the store does not answer".into()),
         };
         service.report(state == Readiness::Ready).await;
         readiness.send_if_modified(|current| {

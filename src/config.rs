@@ -168,8 +168,7 @@ impl Config {
             return Err("server.http_address: gRPC listens there already".into());
         }
         if let Some(url) = &self.limits.redis_url {
-            let known =
-                ["redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "unix://"];
+            let known = ["redis://", "redis+cluster://"];
             if !known.iter().any(|scheme| url.starts_with(scheme)) {
                 return Err(format!("limits.redis_url: one of {} is expected", known.join(" ")));
             }

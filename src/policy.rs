@@ -118,7 +118,8 @@ const REJECTING: [(SignalName, &str); 3] = [
 ];
 
 /// Signals that hold by themselves, because the owner asked for it or nobody can judge.
-const HOLDING: [(SignalName, &str); 3] = [
+const HOLDING: [(SignalName, &str); 4] = [
+    (signals::HOST_BLOCKLISTED, "It links to a host that the site does not want."),
     (signals::WORD_LIST_HOLD, "It has words that the site wants to see first."),
     (signals::PARENT_HELD, "The comment it replies to is not published."),
     (signals::UNEXPECTED_LANGUAGE, "It is in a script that the site does not expect."),

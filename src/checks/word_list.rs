@@ -40,18 +40,24 @@ pub(super) struct WordMatcher {
 }
 
 impl WordMatcher {
-    /// Compiles a list. Blank entries are left out, as WordPress does.
+    /// Compiles a list. Blank entries are left out, as WordPress does, and so are those that only
+    /// have invisible characters, such as the byte order mark of a pasted file.
     pub(super) fn new(words: &[String], whole_words: bool) -> Self {
         let entries: Vec<String> = words
             .iter()
             .map(|word| word.trim().to_lowercase())
-            .filter(|word| !word.is_empty())
+            .filter(|word| !normalize(word).text().trim().is_empty())
             .collect();
         // An entry without a normalised form matches what cannot occur there.
         let normalized = entries.iter().map(|entry| {
             let normalized = normalize(entry);
+            // An empty pattern would match everywhere.
             let plain = normalized.disguise == Disguise::default();
-            if plain { normalized.text().to_owned() } else { String::from("\n") }
+            if plain && !normalized.text().trim().is_empty() {
+                normalized.text().to_owned()
+            } else {
+                String::from("\n")
+            }
         });
         Self {
             normalized: automaton(normalized.collect()),

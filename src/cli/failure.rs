@@ -35,9 +35,7 @@ impl Failure {
     /// What clap says: help and versions succeed, a bad value is one line.
     pub fn from_clap(error: clap::Error) -> Self {
         match error.kind() {
-            ErrorKind::DisplayHelp
-            | ErrorKind::DisplayVersion
-            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 Self { code: 0, message: error.to_string() }
             }
             ErrorKind::ValueValidation | ErrorKind::InvalidValue => {

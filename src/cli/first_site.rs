@@ -14,11 +14,14 @@ pub(super) async fn connect(args: &ServiceArgs) -> Result<(Client, Option<String
         .clone()
         .or_else(|| first.as_ref().map(|first| first.grpc.clone()))
         .unwrap_or_else(|| "127.0.0.1:50051".to_owned());
-    let key = args.key.clone().or_else(|| first.as_ref().map(|first| first.key.clone()));
+    // The file's key opens everything, and the connection is not encrypted: it goes to the
+    // service that wrote it and to nobody else.
+    let own = first.as_ref().filter(|first| first.grpc == address);
+    let key = args.key.clone().or_else(|| own.map(|first| first.key.clone()));
     if key.is_none() {
         return Err(Failure::usage(format!(
-            "no key: give --key, or --data-dir with the folder of a service that was started \
-             ({} is not there)",
+            "no key for {address}: give --key, or --data-dir with the folder of the service there \
+             (looked at {})",
             args.data_dir.join("first-site.json").display()
         )));
     }

@@ -263,9 +263,11 @@ impl SitePolicy {
             ("policy.allowlist_hosts", hosts(&self.host_allowlist)),
             ("policy.languages", hosts(&self.languages)),
         ];
-        let blank = self.words.hold.iter().chain(&self.words.reject).any(|w| w.trim().is_empty());
-        let blank = blank.then(|| {
-            ("policy.hold_words", "blank", "A word must not be blank: it would match all.".into())
+        let blank =
+            [("policy.hold_words", &self.words.hold), ("policy.reject_words", &self.words.reject)];
+        let blank = blank.into_iter().filter(|(_, list)| list.iter().any(|w| w.trim().is_empty()));
+        let blank = blank.map(|(field, _)| {
+            (field, "blank", "A word must not be blank: it would match all.".into())
         });
         lists
             .into_iter()

@@ -1,6 +1,7 @@
 //! A client of the service, for the command line and for tests.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 pub use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
@@ -17,6 +18,11 @@ use super::proto;
 use super::proto::comment_service_client::CommentServiceClient;
 use super::proto::site_service_client::SiteServiceClient;
 use crate::domain::SitePolicy;
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call may take; longer than the service's own limit.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Adds the key to each call.
 #[derive(Clone)]
@@ -49,6 +55,7 @@ impl Client {
     pub async fn connect(address: &str, key: Option<&str>) -> Result<Self, String> {
         let endpoint = Endpoint::from_str(&format!("http://{address}"))
             .map_err(|error| format!("`{address}` is no address: {error}"))?;
+        let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
         let key = key
             .map(MetadataValue::from_str)
             .transpose()

@@ -140,15 +140,17 @@ impl CommentService for Comments {
         request: Request<Streaming<proto::BatchCheckCommentsRequest>>,
     ) -> Result<Response<Self::BatchCheckCommentsStream>, Status> {
         let caller = auth::caller(&self.moderation, request.metadata()).await;
-        let caller = caller.map_err(status::status)?;
+        caller.map_err(status::status)?;
         let comments = self.clone();
+        // A stream may live for days, so the key is looked up for each item: a revoked one ends it.
+        let metadata = Arc::new(request.metadata().clone());
         let checks = request.into_inner().map(move |item| {
-            let (comments, caller) = (comments.clone(), caller.clone());
+            let (comments, metadata) = (comments.clone(), metadata.clone());
             async move {
-                match item {
-                    Ok(request) => Ok(comments.check_one(&caller, request).await),
-                    Err(status) => Err(super::server::as_bad_input(status)),
-                }
+                let request = item.map_err(super::server::as_bad_input)?;
+                let caller = auth::caller(&comments.moderation, &metadata).await;
+                let caller = caller.map_err(status::status)?;
+                Ok(comments.check_one(&caller, request).await)
             }
         });
         Ok(Response::new(Box::pin(checks.buffer_unordered(BATCH_IN_FLIGHT_MAX))))

@@ -3,22 +3,31 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// How long a connection may say nothing at first. Every client sends its preface or request line
+/// at once; after that the keepalive watches over it.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A TCP connection with its permit, which is given back when the connection is dropped.
 pub struct Connection {
     stream: TcpStream,
     _permit: OwnedSemaphorePermit,
+    /// Until the first bytes came.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl Connection {
-    /// The connection, holding `permit`.
+    /// The connection, holding `permit`. Inside a tokio runtime.
     pub fn new(stream: TcpStream, permit: OwnedSemaphorePermit) -> Self {
-        Self { stream, _permit: permit }
+        let silence = Some(Box::pin(tokio::time::sleep(FIRST_BYTES_TIMEOUT)));
+        Self { stream, _permit: permit, silence }
     }
 }
 
@@ -36,7 +45,18 @@ impl AsyncRead for Connection {
         ctx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(ctx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(ctx, buffer);
+        if buffer.filled().len() > before {
+            self.silence = None;
+        }
+        let waits = read.is_pending();
+        if let Some(silence) = self.silence.as_mut().filter(|_| waits)
+            && silence.as_mut().poll(ctx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 

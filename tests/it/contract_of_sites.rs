@@ -66,9 +66,23 @@ async fn keys_open_their_own_site_alone() {
     let status = other.sites.list_sites(proto::ListSitesRequest::default()).await.unwrap_err();
     assert_eq!((status.code(), reason(&status)), (Code::PermissionDenied, "scope-missing".into()));
 
+    let (more, requests) = tokio::sync::mpsc::channel(4);
+    let item = || proto::BatchCheckCommentsRequest {
+        parent: "sites/other".into(),
+        comment: Some(comment("One of a long stream.")),
+        ..proto::BatchCheckCommentsRequest::default()
+    };
+    more.send(item()).await.unwrap();
+    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let mut answers = other.comments.batch_check_comments(requests).await.unwrap().into_inner();
+    assert!(answers.message().await.unwrap().is_some());
+
     let revoked =
         default.sites.revoke_key(proto::RevokeKeyRequest { name: key_name }).await.unwrap();
     assert!(revoked.into_inner().key.unwrap().revoke_time.is_some());
+    more.send(item()).await.unwrap();
+    let status = answers.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated, "an open stream ends with its key");
     let status = other.comments.check_comment(own).await.unwrap_err();
     assert_eq!((status.code(), reason(&status)), (Code::Unauthenticated, "api-key-invalid".into()));
 }

@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
-use crate::support::service::{Service, check, comment};
+use crate::support::service::{Service, check, comment, wait_for};
 
 async fn channel(service: &Service) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{}", service.first.grpc)).unwrap();
@@ -136,6 +136,24 @@ async fn truncated_frames_are_refused_and_the_service_lives() {
     assert_ne!(code, "0");
     let (_, code, _) = post_web(&service, &service.first.key, whole).await;
     assert_eq!(code, "0");
+}
+
+#[tokio::test]
+async fn silent_connections_lock_nobody_out() {
+    let service = Service::start_with(&["--connection-count-max", "2"]).await;
+    let silent = [
+        tokio::net::TcpStream::connect(&service.first.grpc).await.unwrap(),
+        tokio::net::TcpStream::connect(&service.first.grpc).await.unwrap(),
+    ];
+    let answer = wait_for("a place beside silent connections", || async {
+        let key = Some(service.first.key.as_str());
+        let mut client =
+            replyguard::grpc::client::Client::connect(&service.first.grpc, key).await.ok()?;
+        client.comments.check_comment(check(comment("Is anybody there? It seems so."))).await.ok()
+    })
+    .await;
+    assert!(answer.into_inner().comment.is_some());
+    drop(silent);
 }
 
 /// The contract's request, with bytes where it has texts, and more than it has.

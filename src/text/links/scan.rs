@@ -202,8 +202,10 @@ impl<'a> Scan<'a> {
             if label_end == at || name.is_empty() {
                 return;
             }
-            if name.len() > HOST_BYTES_MAX {
-                self.done = at;
+            if name.len() + (label_end - at) > HOST_BYTES_MAX {
+                // Too long for a host; what was read is not read again for the next sign, so that
+                // the work stays linear.
+                self.done = self.done.max(label_end);
                 return;
             }
             name.push('.');
