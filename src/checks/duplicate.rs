@@ -30,7 +30,18 @@ pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {
     }
     match neighbours.label {
         Some(Label::Spam) => findings.add(&NEAR_REJECTED, "a person called its like spam"),
-        Some(Label::Ham) => findings.add(&NEAR_APPROVED, "a person called its like ham"),
-        None => {}
+        Some(Label::Ham) if lends_trust(input) => {
+            findings.add(&NEAR_APPROVED, "a person called its like ham");
+        }
+        Some(Label::Ham) | None => {}
     }
+}
+
+/// Whether an approval of a like text may speak for this one. An approved text with a link added
+/// is the oldest trick, so a link must have been part of what was approved; who approved a text
+/// did not approve every website that is signed under it.
+fn lends_trust(input: &CheckInput<'_>) -> bool {
+    let linked = !input.analysis.links.is_empty();
+    let signed = input.submission().url.is_some();
+    !signed && (!linked || input.facts.neighbours.label_exact)
 }

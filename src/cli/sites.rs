@@ -101,6 +101,7 @@ pub(super) fn read_policy(path: &Path) -> Result<SitePolicy, Failure> {
         let message = error.message().replace('\n', " ");
         Failure::usage(format!("{}: {message}", path.display()))
     })?;
+    let policy = policy.canonical();
     match policy.violations().first() {
         None => Ok(policy),
         Some(problem) => Err(Failure::usage(format!(

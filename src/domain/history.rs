@@ -41,4 +41,6 @@ pub struct Neighbours {
     pub near_count: u32,
     /// What a person called the nearest labelled one, the newest if several are as near.
     pub label: Option<Label>,
+    /// Whether that one has exactly the same text.
+    pub label_exact: bool,
 }

@@ -14,6 +14,7 @@ mod score;
 mod signal;
 pub mod signals;
 mod site;
+mod site_lists;
 mod submission;
 mod verdict;
 
@@ -29,6 +30,7 @@ pub use signal::{Signal, SignalName};
 pub use site::{
     Budget, KeyScope, LimitPolicy, LimitRule, RequiredFields, Site, SitePolicy, WordLists,
 };
+pub use site_lists::{LIST_ENTRIES_MAX, LIST_ENTRY_BYTES_MAX};
 pub use submission::{
     AUTHOR_BYTES_MAX, BlindSubmission, COMMENT_BYTES_MAX, EMAIL_BYTES_MAX, FieldViolation,
     Honeypot, OTHER_BYTES_MAX, RawSubmission, Submission, URL_BYTES_MAX,

@@ -2,15 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 
 use super::{FieldViolation, SiteId, SiteSecret};
-
-/// Entries of one list of a policy.
-pub const LIST_ENTRIES_MAX: usize = 1_000;
-/// Bytes of one entry of a list.
-pub const LIST_ENTRY_BYTES_MAX: usize = 200;
 
 /// A place that publishes comments, and the unit of isolation.
 #[derive(Clone)]
@@ -121,21 +116,28 @@ pub struct LimitRule {
     pub period_ms: u32,
 }
 
-/// How fast comments may come, by what they share. `None` sets no limit.
+/// How fast comments may come, by what they share. `None` sets no limit; in a policy file,
+/// `"off"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitPolicy {
     /// From one IP address.
+    #[serde(deserialize_with = "rule_or_off")]
     pub ip: Option<LimitRule>,
     /// From one network.
+    #[serde(deserialize_with = "rule_or_off")]
     pub ip_prefix: Option<LimitRule>,
     /// By one author (the mailbox behind the address).
+    #[serde(deserialize_with = "rule_or_off")]
     pub author: Option<LimitRule>,
     /// On one page.
+    #[serde(deserialize_with = "rule_or_off")]
     pub page: Option<LimitRule>,
     /// On the whole site.
+    #[serde(deserialize_with = "rule_or_off")]
     pub site: Option<LimitRule>,
     /// With the same text.
+    #[serde(deserialize_with = "rule_or_off")]
     pub identical_text: Option<LimitRule>,
 }
 
@@ -252,36 +254,26 @@ impl SitePolicy {
         }
         violations
     }
+}
 
-    fn list_problems(&self) -> impl Iterator<Item = (&'static str, &'static str, String)> {
-        let words = |list: &[String]| (list.len(), list.iter().map(String::len).max());
-        let hosts = |list: &BTreeSet<String>| (list.len(), list.iter().map(String::len).max());
-        let lists = [
-            ("policy.hold_words", words(&self.words.hold)),
-            ("policy.reject_words", words(&self.words.reject)),
-            ("policy.blocklist_hosts", hosts(&self.host_blocklist)),
-            ("policy.allowlist_hosts", hosts(&self.host_allowlist)),
-            ("policy.languages", hosts(&self.languages)),
-        ];
-        let blank =
-            [("policy.hold_words", &self.words.hold), ("policy.reject_words", &self.words.reject)];
-        let blank = blank.into_iter().filter(|(_, list)| list.iter().any(|w| w.trim().is_empty()));
-        let blank = blank.map(|(field, _)| {
-            (field, "blank", "A word must not be blank: it would match all.".into())
-        });
-        lists
-            .into_iter()
-            .filter(|(_, (count, longest))| {
-                *count > LIST_ENTRIES_MAX || longest.unwrap_or(0) > LIST_ENTRY_BYTES_MAX
-            })
-            .map(|(field, _)| {
-                let text = format!(
-                    "At most {LIST_ENTRIES_MAX} entries of {LIST_ENTRY_BYTES_MAX} bytes are taken."
-                );
-                (field, "too-long", text)
-            })
-            .chain(blank)
+/// A rule; `"off"` in a file that has no null, such as TOML.
+fn rule_or_off<'de, D: Deserializer<'de>>(from: D) -> Result<Option<LimitRule>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Word {
+        Off,
     }
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`{ burst, period_ms }` or \"off\" is expected")]
+    enum Setting {
+        Rule(LimitRule),
+        Word(Word),
+        Null(()),
+    }
+    Ok(match Setting::deserialize(from)? {
+        Setting::Rule(rule) => Some(rule),
+        Setting::Word(Word::Off) | Setting::Null(()) => None,
+    })
 }
 
 impl LimitPolicy {
@@ -317,7 +309,7 @@ mod tests {
             discard_threshold: f64::NAN,
             elapsed_ms_min: -1,
             words: WordLists { hold: vec![" ".into()], ..WordLists::default() },
-            languages: BTreeSet::from(["x".repeat(LIST_ENTRY_BYTES_MAX + 1)]),
+            host_blocklist: BTreeSet::from(["x".repeat(crate::domain::LIST_ENTRY_BYTES_MAX + 1)]),
             limits: LimitPolicy {
                 ip: Some(LimitRule { burst: 0, period_ms: 1 }),
                 ..LimitPolicy::default()
@@ -332,10 +324,41 @@ mod tests {
                 ("policy.discard_threshold", "out-of-range"),
                 ("policy.hold_threshold", "out-of-order"),
                 ("policy.elapsed_ms_min", "negative"),
-                ("policy.languages", "too-long"),
+                ("policy.blocklist_hosts", "too-long"),
                 ("policy.hold_words", "blank"),
+                ("policy.blocklist_hosts", "invalid-host"),
                 ("policy.limits.ip", "out-of-range"),
             ]
         );
+    }
+
+    #[test]
+    fn the_sample_file_has_every_setting_with_its_default() {
+        let sample = include_str!("../../docs/policy.toml");
+        assert_eq!(toml::from_str::<SitePolicy>(sample).unwrap(), SitePolicy::default());
+        let complete: String = sample
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(setting) if setting.contains(" = ") => format!("{setting}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let all: SitePolicy = toml::from_str(&complete).unwrap();
+        let json = serde_json::to_value(&all).unwrap();
+        for (name, value) in json.as_object().unwrap() {
+            assert!(!value.is_null(), "docs/policy.toml lacks {name}");
+            assert!(sample.contains(name), "docs/policy.toml lacks {name}");
+        }
+    }
+
+    #[test]
+    fn a_file_can_switch_a_limit_off() {
+        let read = |text: &str| toml::from_str::<SitePolicy>(text);
+        let policy = read("[limits]\nip = \"off\"").unwrap();
+        assert_eq!(policy.limits, LimitPolicy { ip: None, ..LimitPolicy::default() });
+        let error = read("[limits]\nip = \"never\"").unwrap_err();
+        assert!(error.message().contains("\"off\" is expected"), "{error}");
+        let stored = serde_json::to_string(&policy).unwrap();
+        assert_eq!(serde_json::from_str::<SitePolicy>(&stored).unwrap(), policy);
     }
 }

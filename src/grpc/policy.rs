@@ -147,15 +147,11 @@ pub(super) fn from_wire(policy: Option<proto::SitePolicy>) -> Result<SitePolicy,
             reject: policy.reject_words,
             whole_words: policy.whole_words.unwrap_or(default.words.whole_words),
         },
-        host_blocklist: lower_case(policy.blocklist_hosts),
-        host_allowlist: lower_case(policy.allowlist_hosts),
-        languages: lower_case(policy.languages),
+        host_blocklist: policy.blocklist_hosts.into_iter().collect(),
+        host_allowlist: policy.allowlist_hosts.into_iter().collect(),
+        languages: policy.languages.into_iter().collect(),
         limits,
     })
-}
-
-fn lower_case(list: Vec<String>) -> std::collections::BTreeSet<String> {
-    list.into_iter().map(|entry| entry.trim().to_lowercase()).collect()
 }
 
 fn limits_from_wire(

@@ -210,6 +210,7 @@ impl SiteTexts {
             if better {
                 nearest = Some((distance, text.labelled_at));
                 neighbours.label = text.label;
+                neighbours.label_exact = text.print.content_hash == print.content_hash;
             }
         });
         neighbours

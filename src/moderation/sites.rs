@@ -33,6 +33,7 @@ impl Moderation {
         display_name: String,
         policy: SitePolicy,
     ) -> Result<Site, ModerationError> {
+        let policy = policy.canonical();
         validate(&display_name, &policy)?;
         let site = Site {
             id,
@@ -80,6 +81,7 @@ impl Moderation {
         display_name: String,
         policy: SitePolicy,
     ) -> Result<Site, ModerationError> {
+        let policy = policy.canonical();
         validate(&display_name, &policy)?;
         let now = self.clock.now();
         let updated =

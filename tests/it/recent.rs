@@ -52,7 +52,11 @@ async fn same_and_near_texts_are_counted() {
         index.insert(&blog, variant(1, 9), None).await.unwrap();
         index.insert(&blog, print(2), None).await.unwrap();
         let found = index.find(&blog, &print(1)).await.unwrap();
-        assert_eq!(found, Neighbours { exact_count: 3, near_count: 4, label: None }, "{name}");
+        assert_eq!(
+            found,
+            Neighbours { exact_count: 3, near_count: 4, ..Neighbours::default() },
+            "{name}"
+        );
         let found = index.find(&blog, &variant(1, 60)).await.unwrap();
         assert_eq!(found, Neighbours::default(), "{name}: far is not near");
         let found = index.find(&site("other"), &print(1)).await.unwrap();
@@ -103,7 +107,8 @@ async fn the_oldest_falls_out_and_labels_stay_longer() {
             index.insert(&blog, print(number), None).await.unwrap();
         }
         let found = index.find(&blog, &print(1)).await.unwrap();
-        let expected = Neighbours { exact_count: 0, near_count: 0, label: Some(Label::Spam) };
+        let expected =
+            Neighbours { label: Some(Label::Spam), label_exact: true, ..Neighbours::default() };
         assert_eq!(found, expected, "{name}");
         assert_eq!(index.find(&blog, &print(2)).await.unwrap().exact_count, 1, "{name}");
         for number in 200..210 {
