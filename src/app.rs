@@ -15,18 +15,17 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use first_start::{FirstSite, FirstStart};
+pub use first_start::{FirstSite, FirstStart, recover_key};
 
 use crate::classifier::Model;
 use crate::config::Config;
-use crate::domain::SiteId;
 use crate::grpc::{GrpcLimits, GrpcService};
 use crate::http::{self, Readiness};
 use crate::limits::{
     FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions,
-    RedisLimiter, RedisTime,
+    RedisLimiter, RedisTime, RefilledRecent,
 };
-use crate::moderation::ports::{Limiter, RecentContent, Store, StoreError};
+use crate::moderation::ports::{Limiter, Store};
 use crate::moderation::{Moderation, Ports, Scorer};
 use crate::storage::{SqliteOptions, SqliteStore};
 use system::{SystemClock, SystemRandom};
@@ -36,8 +35,6 @@ use workers::Workers;
 const READINESS_PERIOD: Duration = Duration::from_secs(1);
 /// How long the store may take to answer that. An fsync on a busy disk takes some milliseconds.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Comments of a site that are put into the index of recent content at the start.
-const RECENT_COUNT_MAX: usize = 10_000;
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
@@ -72,27 +69,17 @@ pub struct App {
 
 impl App {
     /// Opens the ports and the store, makes the first site if there is none, and loads the
-    /// model and recent content.
+    /// model.
     ///
     /// # Errors
     /// [`BindError`]: one line that says what to change.
     pub async fn bind(config: Config, metrics: PrometheusHandle) -> Result<Self, BindError> {
         config.validate().map_err(BindError::Config)?;
-        let model = Arc::new(load_model(&config)?);
         let grpc = listen(config.server.grpc_address)?;
         let http = listen(config.server.http_address)?;
         let store = open_store(&config).await?;
-        let recent = Arc::new(MemoryRecent::new(RecentOptions::default()));
-        refill(&*store, &*recent).await?;
-        let model_version = model.version().to_owned();
-        let ports = Ports {
-            store: store.clone(),
-            limiter: limiter(&config)?,
-            recent,
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
-        };
-        let moderation = Arc::new(Moderation::new(ports, Scorer::new(model)));
+        let moderation = Arc::new(moderation(&config, store.clone())?);
+        let model_version = moderation.model_version().to_owned();
         let mut app = Self {
             service: GrpcService::new(moderation.clone(), grpc_limits(&config)),
             config,
@@ -168,6 +155,20 @@ impl App {
     }
 }
 
+/// The use cases over these records.
+fn moderation(config: &Config, store: Arc<dyn Store>) -> Result<Moderation, BindError> {
+    let model = Arc::new(load_model(config)?);
+    let recent = MemoryRecent::new(RecentOptions::default());
+    let ports = Ports {
+        store: store.clone(),
+        limiter: limiter(config)?,
+        recent: Arc::new(RefilledRecent::new(recent, store)),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+    };
+    Ok(Moderation::new(ports, Scorer::new(model)))
+}
+
 fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
     let listener = TcpListener::bind(address)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
@@ -191,7 +192,8 @@ async fn open_store(config: &Config) -> Result<Arc<dyn Store>, BindError> {
     let path = config.storage.database();
     let store = SqliteStore::open(&path, SqliteOptions::default())
         .await
-        .map_err(|error| BindError::Storage(format!("{}: {error}", path.display())))?;
+        // It names the file.
+        .map_err(|error| BindError::Storage(error.to_string()))?;
     Ok(Arc::new(store))
 }
 
@@ -210,38 +212,6 @@ fn grpc_limits(config: &Config) -> GrpcLimits {
         compress_answers: config.server.compress_answers,
         ..GrpcLimits::default()
     }
-}
-
-/// Puts the last and the labelled comments of every site back into the index of recent content.
-async fn refill(store: &dyn Store, recent: &dyn RecentContent) -> Result<(), BindError> {
-    let failed =
-        |error: StoreError| BindError::Storage(format!("the database cannot be read: {error}"));
-    let mut after = None;
-    loop {
-        let sites = store.list_sites(after.as_ref(), 100).await.map_err(failed)?;
-        let Some(last) = sites.last() else { return Ok(()) };
-        after = Some(last.id.clone());
-        for site in &sites {
-            refill_site(store, recent, &site.id).await.map_err(failed)?;
-        }
-    }
-}
-
-async fn refill_site(
-    store: &dyn Store,
-    recent: &dyn RecentContent,
-    site: &SiteId,
-) -> Result<(), StoreError> {
-    // Both come newest first, and the newest is to be put in last.
-    for comment in store.recent_comments(site, RECENT_COUNT_MAX).await?.into_iter().rev() {
-        recent.insert(site, comment.print, comment.label).await?;
-    }
-    for comment in store.labelled_comments(site, RECENT_COUNT_MAX).await?.into_iter().rev() {
-        if let Some(label) = comment.label {
-            recent.set_label(site, comment.print, label).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Reports readiness for as long as the process serves.

@@ -9,7 +9,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::BindError;
-use crate::domain::{KeyScope, SitePolicy};
+use crate::config::Config;
+use crate::domain::{KeyScope, SiteId, SitePolicy};
 use crate::moderation::{Actor, Moderation, ModerationError};
 
 /// The id of the first site.
@@ -37,39 +38,77 @@ pub enum FirstStart {
     No,
 }
 
-/// Makes the first site if there is none; else brings the addresses in the file up to date.
+/// Makes the first site and its key if there is none; else brings the addresses in the file up to
+/// date.
+///
+/// The key is written to the file before it opens anything, and a first site that has no key yet
+/// gets one: whenever a start is cut short, the next one mends it.
 pub(super) async fn ensure(
     moderation: &Moderation,
     file: &Path,
     grpc: SocketAddr,
     http: SocketAddr,
 ) -> Result<FirstStart, BindError> {
-    let unwritable = |error: io::Error| BindError::Storage(format!("{}: {error}", file.display()));
     let failed = |error: ModerationError| BindError::Storage(format!("the first site: {error}"));
-    if !moderation.sites(None, 1).await.map_err(failed)?.is_empty() {
-        if let Some(mut known) = read(file) {
-            known.grpc = grpc.to_string();
-            known.http = http.to_string();
-            write(file, &known).map_err(unwritable)?;
-        }
-        return Ok(FirstStart::No);
-    }
-    let id = FIRST_SITE.parse().expect("a DNS label");
-    let policy = SitePolicy::default();
+    let id: SiteId = FIRST_SITE.parse().expect("a DNS label");
     let actor = Actor::first_start();
-    let site = moderation.create_site(&actor, id, "First site".into(), policy).await;
-    let site = site.map_err(failed)?;
+    if moderation.sites(None, 1).await.map_err(failed)?.is_empty() {
+        let policy = SitePolicy::default();
+        let created = moderation.create_site(&actor, id.clone(), "First site".into(), policy).await;
+        created.map_err(failed)?;
+    }
+    let unopened = match moderation.keys(&id).await {
+        Ok(keys) => keys.is_empty(),
+        Err(ModerationError::NotFound(_)) => false,
+        Err(error) => return Err(failed(error)),
+    };
+    if unopened {
+        return mint(moderation, &actor, file, &id, (grpc, http)).await.map(FirstStart::Yes);
+    }
+    if let Some(mut known) = read(file) {
+        known.grpc = grpc.to_string();
+        known.http = http.to_string();
+        write(file, &known)?;
+    }
+    Ok(FirstStart::No)
+}
+
+/// Creates a key with every scope and writes it to the file.
+async fn mint(
+    moderation: &Moderation,
+    actor: &Actor,
+    file: &Path,
+    site: &SiteId,
+    (grpc, http): (SocketAddr, SocketAddr),
+) -> Result<FirstSite, BindError> {
+    let failed = |error: ModerationError| BindError::Storage(format!("a key: {error}"));
+    moderation.site(site).await.map_err(failed)?;
     let scopes = KeyScope::ALL.to_vec();
-    let key = moderation.create_key(&actor, &site.id, "first key".into(), scopes).await;
-    let key = key.map_err(failed)?;
+    let key = moderation.draft_key(site, "first key".into(), scopes).map_err(failed)?;
     let first = FirstSite {
-        site: site.id.to_string(),
-        key: key.secret,
+        site: site.to_string(),
+        key: key.secret.clone(),
         grpc: grpc.to_string(),
         http: http.to_string(),
     };
-    write(file, &first).map_err(unwritable)?;
-    Ok(FirstStart::Yes(first))
+    write(file, &first)?;
+    moderation.store_key(actor, &key).await.map_err(failed)?;
+    Ok(first)
+}
+
+/// Creates a key with every scope for an owner who lost theirs, and writes it to the file. The
+/// service must not run: it holds the database.
+///
+/// # Errors
+/// [`BindError`]: one line that says what to change.
+pub async fn recover_key(config: &Config, site: &SiteId) -> Result<FirstSite, BindError> {
+    let store = super::open_store(config).await?;
+    let moderation = super::moderation(config, store.clone())?;
+    let file = config.storage.first_site();
+    let addresses = (config.server.grpc_address, config.server.http_address);
+    let minted = mint(&moderation, &Actor::owner(), &file, site, addresses).await;
+    store.close().await;
+    minted
 }
 
 fn read(file: &Path) -> Option<FirstSite> {
@@ -77,7 +116,12 @@ fn read(file: &Path) -> Option<FirstSite> {
 }
 
 /// Writes the file whole or not at all, readable by its owner alone from the first byte on.
-fn write(file: &Path, first: &FirstSite) -> io::Result<()> {
+fn write(file: &Path, first: &FirstSite) -> Result<(), BindError> {
+    try_write(file, first)
+        .map_err(|error| BindError::Storage(format!("{}: {error}", file.display())))
+}
+
+fn try_write(file: &Path, first: &FirstSite) -> io::Result<()> {
     let temporary = file.with_extension("json.new");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);

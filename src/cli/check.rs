@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use super::first_site::{connect, refused};
+use super::output::{print, say};
 use super::{Failure, ServiceArgs, block_on};
 use crate::grpc::client::to_json;
 use crate::grpc::proto;
@@ -96,9 +97,9 @@ impl CheckArgs {
         let answer = answer.map_err(|status| refused(&status))?.into_inner();
         let comment = answer.comment.unwrap_or_default();
         if self.service.json {
-            println!("{}", to_json("replyguard.v1.CheckedComment", &comment));
+            say!("{}", to_json("replyguard.v1.CheckedComment", &comment))?;
         } else {
-            print!("{}", for_people(&comment));
+            print(format_args!("{}", for_people(&comment)))?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::Failure;
 use super::config_args::ConfigArgs;
+use super::output::{print, say};
 use crate::app::diagnosis::{self, Finding};
 use crate::config::Config;
 use crate::http::client;
@@ -31,7 +32,7 @@ impl DoctorArgs {
             return super::block_on(probe(&url));
         }
         let config = self.config.read()?;
-        println!("ok       configuration");
+        say!("ok       configuration")?;
         let mut findings = vec![key_file(&config)];
         super::block_on(async {
             findings.extend(diagnosis::examine(&config).await);
@@ -40,10 +41,10 @@ impl DoctorArgs {
         let mut trouble_count = 0;
         for finding in findings {
             match finding {
-                Finding::Good(text) => println!("ok       {text}"),
+                Finding::Good(text) => say!("ok       {text}")?,
                 Finding::Bad { what, advice } => {
                     trouble_count += 1;
-                    println!("TROUBLE  {what}\n         {advice}");
+                    say!("TROUBLE  {what}\n         {advice}")?;
                 }
             }
         }
@@ -61,7 +62,7 @@ async fn probe(url: &str) -> Result<(), Failure> {
         Err(_) => Err(Failure::unavailable(format!("{url}: no answer in {PROBE_TIMEOUT:?}"))),
         Ok(Err(error)) => Err(Failure::unavailable(format!("{url}: {error}"))),
         Ok(Ok((200, body))) => {
-            print!("{body}");
+            print(format_args!("{body}"))?;
             Ok(())
         }
         Ok(Ok((status, body))) => {

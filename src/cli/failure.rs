@@ -32,6 +32,11 @@ impl Failure {
         Self { code: 70, message: message.into() }
     }
 
+    /// Nothing to say and exit code 0: the reader of the output has seen enough.
+    pub fn quiet() -> Self {
+        Self { code: 0, message: String::new() }
+    }
+
     /// What clap says: help and versions succeed, a bad value is one line.
     pub fn from_clap(error: clap::Error) -> Self {
         match error.kind() {
@@ -53,7 +58,8 @@ impl Failure {
     /// Prints the message and gives the exit code.
     pub fn report(self) -> ExitCode {
         if self.code == 0 {
-            print!("{}", self.message);
+            // Help that nobody reads is no failure.
+            let _ = super::output::print(format_args!("{}", self.message));
         } else {
             eprintln!("replyguard: {}", self.message);
         }
@@ -63,6 +69,10 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
+        let system = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+        if system.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+            return Self::quiet();
+        }
         Self { code: 1, message: format!("{error:#}") }
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::Failure;
 use super::config_args::ConfigArgs;
+use super::output::say;
 use crate::storage::SqliteStore;
 
 /// Arguments of `migrate`.
@@ -22,12 +23,12 @@ impl MigrateArgs {
         std::fs::create_dir_all(data_dir)
             .map_err(|error| Failure::unavailable(format!("{}: {error}", data_dir.display())))?;
         let path = config.storage.database();
-        let (before, after) = SqliteStore::migrate(&path)
-            .map_err(|error| Failure::unavailable(format!("{}: {error}", path.display())))?;
+        let (before, after) =
+            SqliteStore::migrate(&path).map_err(|error| Failure::unavailable(error.to_string()))?;
         if before == after {
-            println!("{}: schema {after}, nothing to do", path.display());
+            say!("{}: schema {after}, nothing to do", path.display())?;
         } else {
-            println!("{}: schema {before} -> {after}", path.display());
+            say!("{}: schema {before} -> {after}", path.display())?;
         }
         Ok(())
     }

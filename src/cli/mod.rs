@@ -9,7 +9,9 @@ mod failure;
 mod files;
 mod first_site;
 mod migrate;
+mod output;
 mod progress;
+mod recover_key;
 mod score;
 mod serve;
 mod sites;
@@ -45,6 +47,8 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Create sites and keys, show and set policies, in the running service.
     Sites(sites::SitesArgs),
+    /// Make a key with every scope while the service is stopped, for an owner who lost theirs.
+    RecoverKey(recover_key::RecoverKeyArgs),
     /// Bring the database to this version's schema.
     Migrate(migrate::MigrateArgs),
     /// Look for trouble in a deployment, or probe a running one.
@@ -65,6 +69,7 @@ impl Cli {
             Some(Command::Train(args)) => args.run(),
             Some(Command::Evaluate(args)) => args.run(),
             Some(Command::Sites(args)) => args.run(),
+            Some(Command::RecoverKey(args)) => args.run(),
             Some(Command::Migrate(args)) => args.run(),
             Some(Command::Doctor(args)) => args.run(),
         }

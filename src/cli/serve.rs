@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::Failure;
 use super::config_args::ConfigArgs;
+use super::output::say;
 use crate::app::{App, BindError, FirstStart};
 use crate::config::Config;
 use crate::telemetry;
@@ -25,7 +26,8 @@ impl ServeArgs {
         let runtime = runtime.map_err(|error| Failure::software(error.to_string()))?;
         runtime.block_on(async {
             let app = App::bind(config.clone(), metrics).await.map_err(failure)?;
-            greet(&app, &config);
+            // A service whose greeting nobody reads serves all the same.
+            let _ = greet(&app, &config);
             let stop = stop_signal().map_err(|error| Failure::software(error.to_string()))?;
             app.run(stop).await.map_err(|error| Failure::software(error.to_string()))
         })
@@ -40,22 +42,23 @@ fn failure(error: BindError) -> Failure {
 }
 
 /// What a person at the terminal needs to know. Printed, not logged: it holds the first key.
-fn greet(app: &App, config: &Config) {
-    println!("replyguard {}", env!("CARGO_PKG_VERSION"));
-    println!("  gRPC   {}", app.grpc_address());
-    println!("  HTTP   http://{}   /healthz /readyz /metrics", app.http_address());
-    println!("  data   {}", config.storage.data_dir.display());
-    println!("  model  {}", app.model_version());
+fn greet(app: &App, config: &Config) -> Result<(), Failure> {
+    say!("replyguard {}", env!("CARGO_PKG_VERSION"))?;
+    say!("  gRPC   {}", app.grpc_address())?;
+    say!("  HTTP   http://{}   /healthz /readyz /metrics", app.http_address())?;
+    say!("  data   {}", config.storage.data_dir.display())?;
+    say!("  model  {}", app.model_version())?;
     if let FirstStart::Yes(first) = app.first_start() {
         let file = config.storage.first_site();
-        println!(
+        say!(
             "\nThis is the first start. Your first site is `{}`. Its key, shown once:",
             first.site
-        );
-        println!("\n  {}\n", first.key);
-        println!("It is also in {}, readable by you alone.", file.display());
-        println!("Try, in a second shell:  replyguard check \"Thanks, that helped me a lot.\"");
+        )?;
+        say!("\n  {}\n", first.key)?;
+        say!("It is also in {}, readable by you alone.", file.display())?;
+        say!("Try, in a second shell:  replyguard check \"Thanks, that helped me a lot.\"")?;
     }
+    Ok(())
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::first_site::{connect, refused};
+use super::output::{print, say};
 use super::{Failure, ServiceArgs, block_on};
 use crate::domain::SitePolicy;
 use crate::grpc::client::{Client, FieldMask, Message, Response, Status, policy_to_wire, to_json};
@@ -119,8 +120,7 @@ impl SitesArgs {
         block_on(async {
             let (client, _) = connect(&self.service).await?;
             let shown = self.action.run(client).await?;
-            print(&shown, self.service.json);
-            Ok(())
+            show(&shown, self.service.json)
         })
     }
 }
@@ -235,14 +235,15 @@ fn shown(message_name: &str, message: &impl Message) -> Value {
 }
 
 /// Objects as JSON lines, or as indented `field: value` lines.
-fn print(objects: &[Value], json: bool) {
+fn show(objects: &[Value], json: bool) -> Result<(), Failure> {
     for object in objects {
         if json {
-            println!("{object}");
+            say!("{object}")?;
         } else {
-            print!("{}", lines(object, 0));
+            print(format_args!("{}", lines(object, 0)))?;
         }
     }
+    Ok(())
 }
 
 fn lines(value: &Value, depth: usize) -> String {

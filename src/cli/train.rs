@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::corpus::{CorpusError, read_training_set};
 use super::files::{check_writable, write_whole};
+use super::output::say;
 use super::{Failure, progress};
 use crate::classifier::{Recipe, RecipeError, Stage, TrainingSet};
 use crate::domain::{Budget, probability};
@@ -63,10 +64,10 @@ impl TrainArgs {
         write_whole(&self.out, &trained.model.to_bytes())?;
         let head = trained.model.spam();
         let budget = Budget::default();
-        println!("{} from {} examples", trained.model.version(), set.example_count());
+        say!("{} from {} examples", trained.model.version(), set.example_count())?;
         for (what, one_in) in [("hold", budget.hold_one_in), ("reject", budget.reject_one_in)] {
             let threshold = probability(head.threshold(one_in));
-            println!("{what} from {threshold:.5} on: at most 1 in {one_in} good comments");
+            say!("{what} from {threshold:.5} on: at most 1 in {one_in} good comments")?;
         }
         Ok(())
     }

@@ -10,8 +10,10 @@ mod gcra;
 pub mod memory;
 pub mod recent;
 pub mod redis;
+pub mod refill;
 
 pub use fallback::{FallbackLimiter, FallbackOptions, SharedLimiter};
 pub use memory::{MemoryLimiter, MemoryLimits};
 pub use recent::{MemoryRecent, RecentOptions};
 pub use redis::{RedisLimiter, RedisTime};
+pub use refill::RefilledRecent;

@@ -190,6 +190,21 @@ impl SiteTexts {
         }
     }
 
+    fn insert(&mut self, print: ContentPrint, label: Option<Label>) {
+        self.all.add(print, label);
+        if label.is_some() {
+            self.labelled.add(print, label);
+        }
+    }
+
+    fn set_label(&mut self, print: ContentPrint, label: Label) {
+        for window in [&mut self.all, &mut self.labelled] {
+            if !window.set_label(print.content_hash, label) {
+                window.add(print, Some(label));
+            }
+        }
+    }
+
     fn neighbours(&self, print: &ContentPrint) -> Neighbours {
         let mut neighbours = Neighbours::default();
         self.all.each_near(print, |text, _| {
@@ -224,6 +239,29 @@ impl MemoryRecent {
         Self { options, sites: Mutex::new(LruCache::new(sites)) }
     }
 
+    /// Whether anything of the site is in memory.
+    pub(super) fn knows(&self, site: &SiteId) -> bool {
+        self.sites().contains(site)
+    }
+
+    /// Puts a site into memory as a whole, in place of what was there: its texts and its labelled
+    /// texts, each oldest first.
+    pub(super) fn refill(
+        &self,
+        site: &SiteId,
+        recent: impl Iterator<Item = (ContentPrint, Option<Label>)>,
+        labelled: impl Iterator<Item = (ContentPrint, Option<Label>)>,
+    ) {
+        let mut texts = SiteTexts::new(&self.options);
+        recent.for_each(|(print, label)| texts.insert(print, label));
+        for (print, label) in labelled {
+            if let Some(label) = label {
+                texts.set_label(print, label);
+            }
+        }
+        self.sites().put(site.clone(), texts);
+    }
+
     fn sites(&self) -> MutexGuard<'_, LruCache<SiteId, SiteTexts>> {
         self.sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -253,12 +291,7 @@ impl RecentContent for MemoryRecent {
         print: ContentPrint,
         label: Option<Label>,
     ) -> Result<(), StoreError> {
-        self.with_site(site, |texts| {
-            texts.all.add(print, label);
-            if let Some(label) = label {
-                texts.labelled.add(print, Some(label));
-            }
-        });
+        self.with_site(site, |texts| texts.insert(print, label));
         Ok(())
     }
 
@@ -268,14 +301,7 @@ impl RecentContent for MemoryRecent {
         print: ContentPrint,
         label: Label,
     ) -> Result<(), StoreError> {
-        self.with_site(site, |texts| {
-            if !texts.all.set_label(print.content_hash, label) {
-                texts.all.add(print, Some(label));
-            }
-            if !texts.labelled.set_label(print.content_hash, label) {
-                texts.labelled.add(print, Some(label));
-            }
-        });
+        self.with_site(site, |texts| texts.set_label(print, label));
         Ok(())
     }
 }

@@ -31,6 +31,11 @@ impl Actor {
         Self("first-start".into())
     }
 
+    /// The owner of the data folder, at the command line while no service runs.
+    pub fn owner() -> Self {
+        Self("owner".into())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -19,27 +19,35 @@ pub(super) struct InFlight {
 
 /// The right to answer a request; the next twin has its turn when this is dropped.
 pub(super) struct Turn {
+    // Fields are dropped in this order: the place is given up after the right.
+    _guard: OwnedMutexGuard<()>,
+    _place: Place,
+}
+
+/// A place in the map, of one who waits or has the right; also given up by one who stops waiting.
+struct Place {
     key: Key,
     locks: Arc<Mutex<Locks>>,
-    guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl InFlight {
     /// Waits until no other request with this id is being answered.
     pub(super) async fn enter(&self, site: &SiteId, request: RequestId) -> Turn {
         let key = (site.clone(), request);
+        let place = Place { key: key.clone(), locks: self.locks.clone() };
         let lock = {
             let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            locks.entry(key.clone()).or_default().clone()
+            locks.entry(key).or_default().clone()
         };
-        Turn { key, locks: self.locks.clone(), guard: Some(lock.lock_owned().await) }
+        // Made after the place, so that it is dropped before it if the caller stops waiting.
+        let waiting = lock.lock_owned();
+        Turn { _guard: waiting.await, _place: place }
     }
 }
 
-impl Drop for Turn {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        self.guard = None;
         // Only the map's own handle is left: nobody waits.
         if locks.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             locks.remove(&self.key);
@@ -61,6 +69,19 @@ mod tests {
         assert!(futures_poll(&mut twin).await.is_none());
         drop(turn);
         drop(twin.await);
+        assert!(in_flight.locks.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_who_stops_waiting_leaves_nothing() {
+        let in_flight = InFlight::default();
+        let site: SiteId = "blog".parse().unwrap();
+        let request: RequestId = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+        let turn = in_flight.enter(&site, request).await;
+        let mut twin = Box::pin(in_flight.enter(&site, request));
+        assert!(futures_poll(&mut twin).await.is_none());
+        drop(turn);
+        drop(twin);
         assert!(in_flight.locks.lock().unwrap().is_empty());
     }
 

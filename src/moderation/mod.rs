@@ -64,4 +64,9 @@ impl Moderation {
             rules: RulesCache::default(),
         }
     }
+
+    /// The version of the model that scores.
+    pub fn model_version(&self) -> &str {
+        self.scorer.model_version()
+    }
 }

@@ -42,6 +42,11 @@ impl Scorer {
         Self { model }
     }
 
+    /// The version of the model.
+    pub fn model_version(&self) -> &str {
+        self.model.version()
+    }
+
     /// Judges a comment. A panic in a check or in the scoring is a bug of ours; it is logged, the
     /// comment is held and `model` is degraded.
     pub fn judge(

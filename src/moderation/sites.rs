@@ -98,10 +98,24 @@ impl Moderation {
         actor: &Actor,
         site: &SiteId,
         display_name: String,
+        scopes: Vec<KeyScope>,
+    ) -> Result<NewKey, ModerationError> {
+        let key = self.draft_key(site, display_name, scopes)?;
+        self.store_key(actor, &key).await?;
+        Ok(key)
+    }
+
+    /// A key that does not open anything yet, for those who must write it down first.
+    ///
+    /// # Errors
+    /// Invalid fields.
+    pub fn draft_key(
+        &self,
+        site: &SiteId,
+        display_name: String,
         mut scopes: Vec<KeyScope>,
     ) -> Result<NewKey, ModerationError> {
         validate(&display_name, &SitePolicy::default())?;
-        self.site(site).await?;
         if scopes.is_empty() {
             scopes.push(KeyScope::Check);
         }
@@ -117,9 +131,17 @@ impl Moderation {
             create_time: self.clock.now(),
             revoke_time: None,
         };
-        let created = self.store.create_key(record.clone(), actor.as_str()).await;
-        created.map_err(ModerationError::store("key"))?;
         Ok(NewKey { record, secret })
+    }
+
+    /// Makes a drafted key open what it is for.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn store_key(&self, actor: &Actor, key: &NewKey) -> Result<(), ModerationError> {
+        self.site(&key.record.site).await?;
+        let created = self.store.create_key(key.record.clone(), actor.as_str()).await;
+        created.map(drop).map_err(ModerationError::store("key"))
     }
 
     /// The keys of a site, oldest first.

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use replyguard::grpc::proto;
+use replyguard::moderation::ports::Store;
+use replyguard::storage::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
+use crate::support::records;
 use crate::support::service::{Service, check, command, comment, wait_for};
 
 /// Checks comments until told to stop and gives the names of the acknowledged ones.
@@ -156,6 +159,55 @@ async fn the_first_key_is_its_owners_alone_and_shown_once() {
     service.kill_and_restart().await;
     assert_eq!(service.first.key, key);
     assert_eq!(service.printed().matches(&key).count(), 1, "not printed again");
+}
+
+#[tokio::test]
+async fn a_first_start_that_was_cut_short_is_mended() {
+    let folder = TempDir::new().unwrap();
+    let database = folder.path().join("data/replyguard.sqlite3");
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    let store = SqliteStore::open(&database, SqliteOptions::default()).await.unwrap();
+    store.create_site(records::site("default"), "first-start").await.unwrap();
+    store.close().await;
+    drop(store);
+    let service = Service::start_in(folder, &[]).await;
+    let mut client = service.client().await;
+    client.comments.check_comment(check(comment("The key opens the site."))).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_owner_who_lost_the_keys_gets_one_while_the_service_is_stopped() {
+    let mut service = Service::start().await;
+    let lost = service.first.key.clone();
+    let running = service.command(&["recover-key"]);
+    assert_eq!(running.status.code(), Some(69), "{running:?}");
+    assert_eq!(service.first.key, lost);
+    service.stop().await;
+    assert_eq!(service.command(&["recover-key", "nowhere"]).status.code(), Some(69));
+    let output = service.command(&["recover-key"]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}");
+    service.kill_and_restart().await;
+    assert_ne!(service.first.key, lost);
+    assert!(printed.contains(&service.first.key));
+    let mut client = service.client().await;
+    client.comments.check_comment(check(comment("Let in again."))).await.unwrap();
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_a_command_quietly() {
+    use std::io::Write;
+    use std::process::Stdio;
+    let mut child = command(&["score"]);
+    let mut child =
+        child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    // Writing fails when the command has ended, which is what is waited for.
+    while stdin.write_all(b"{\"text\": \"Hello there\"}\n").is_ok() {}
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[tokio::test]

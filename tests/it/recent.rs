@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use replyguard::domain::{ContentPrint, Label, Neighbours, SiteId};
-use replyguard::limits::{MemoryRecent, RecentOptions};
-use replyguard::moderation::ports::RecentContent;
+use replyguard::domain::{ContentPrint, Label, Neighbours, SiteId, State};
+use replyguard::limits::{MemoryRecent, RecentOptions, RefilledRecent};
+use replyguard::moderation::ports::{RecentContent, Store};
+use replyguard::storage::{SqliteOptions, SqliteStore};
+
+use crate::support::records;
 
 /// Every implementation, holding few texts so that forgetting can be seen.
 fn implementations() -> Vec<(&'static str, Arc<dyn RecentContent>)> {
@@ -122,6 +125,44 @@ async fn the_oldest_falls_out_and_labels_stay_longer() {
         let found = index.find(&blog, &print(101)).await.unwrap();
         assert_eq!(found, Neighbours::default(), "{name}: sites are bounded");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forgotten_site_is_read_back_with_its_decisions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("records.sqlite");
+    let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+    let names = ["one", "two", "three", "four", "five"];
+    for (number, name) in (0u64..).zip(names) {
+        store.create_site(records::site(name), "test").await.unwrap();
+        let comment = records::comment(name, number, None, State::Approved);
+        store.record_check(&comment, None).await.unwrap();
+        store.append_label(records::label(name, number, Label::Spam)).await.unwrap();
+    }
+    let options = RecentOptions { site_count_max: 2, ..RecentOptions::default() };
+    let index = RefilledRecent::new(MemoryRecent::new(options), Arc::new(store));
+    let of = |number: u64| ContentPrint {
+        content_hash: u64::MAX - number,
+        simhash: 1 << 127 | u128::from(number),
+        comparable: true,
+    };
+    for _ in 0..2 {
+        for (number, name) in (0u64..).zip(names) {
+            let found = index.find(&site(name), &of(number)).await.unwrap();
+            let expected = Neighbours {
+                exact_count: 1,
+                near_count: 1,
+                label: Some(Label::Spam),
+                label_exact: true,
+            };
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+    // Asked at once, it is read once: nothing is counted twice.
+    let (one, print) = (site("one"), of(0));
+    let ask = |_| index.find(&one, &print);
+    let found = futures_util::future::join_all((0..8).map(ask)).await;
+    assert!(found.into_iter().all(|found| found.unwrap().exact_count == 1));
 }
 
 proptest! {

@@ -210,6 +210,11 @@ impl Filter {
             && !self.filling.swap(true, Ordering::AcqRel)
     }
 
+    /// Lets a later batch try again, when a claimed scan could not even begin.
+    pub fn give_up(&self) {
+        self.filling.store(false, Ordering::Release);
+    }
+
     /// Replaces the filter: `row_count` is how many keys to expect, `scan` passes on every key
     /// of a snapshot that is taken after it is called.
     ///
@@ -289,6 +294,8 @@ mod tests {
         assert!(filter.may_contain(&key(1)), "nothing is known before the first scan");
         assert!(filter.claim_fill());
         assert!(!filter.claim_fill(), "one scan at a time");
+        filter.give_up();
+        assert!(filter.claim_fill(), "another try");
         let scan = |found: &mut dyn FnMut(SiteKey)| {
             (0..1_000).for_each(|n| found(key(n)));
             // What the writer commits during the scan:

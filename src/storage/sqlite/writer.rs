@@ -268,9 +268,17 @@ fn filter(caches: &Caches, table: KeyTable) -> &Filter {
 }
 
 fn fill_filter(path: &Path, filter: &Filter, table: KeyTable) -> Result<(), StoreError> {
-    let db = open_reader(path).map_err(from_sqlite)?;
-    let row_count = queries::count_keys(&db, table)?;
-    filter.fill(row_count, |found| queries::scan_keys(&db, table, found))
+    let opened = open_reader(path).map_err(from_sqlite);
+    let counted = opened.and_then(|db| Ok((queries::count_keys(&db, table)?, db)));
+    match counted {
+        Ok((row_count, db)) => {
+            filter.fill(row_count, |found| queries::scan_keys(&db, table, found))
+        }
+        Err(error) => {
+            filter.give_up();
+            Err(error)
+        }
+    }
 }
 
 /// Runs a job, in a savepoint if it asks for one.

@@ -45,7 +45,11 @@ impl Service {
 
     /// Starts one with more flags.
     pub async fn start_with(arguments: &[&str]) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
+        Self::start_in(TempDir::new().expect("a temporary folder"), arguments).await
+    }
+
+    /// Starts one whose data are in `folder`/data.
+    pub async fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
         let child = spawn(&folder, &arguments);
         let placeholder = FirstSite {
@@ -131,9 +135,10 @@ impl Service {
         self.child.kill().expect("a running service");
         self.child.wait().expect("an ended service");
         // The ports of the run before are gone; wait for those of the next.
-        let mut stale = self.first.clone();
-        stale.http = "127.0.0.1:1".into();
         let file = self.data().join("first-site.json");
+        let text = fs::read_to_string(&file).expect("the file of the first site");
+        let mut stale: FirstSite = serde_json::from_str(&text).expect("it is whole");
+        stale.http = "127.0.0.1:1".into();
         fs::write(file, serde_json::to_string(&stale).unwrap()).unwrap();
         self.child = spawn(&self.folder, &self.arguments);
         self.await_ready().await;
