@@ -1,9 +1,11 @@
 //! `CommentService` over the use cases.
 
+use std::future::ready;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::proto::batch_check_comments_response::Result as BatchResult;
@@ -41,6 +43,18 @@ impl Comments {
         let raw = convert::raw_submission(request.comment)?;
         let site = self.moderation.site(&site_id).await?;
         self.moderation.check(&site, raw, request_id).await
+    }
+
+    /// Passes an item of a batch. A stream may live for days, so its key is looked up each time: a
+    /// revoked one ends it.
+    async fn admit(
+        self,
+        metadata: Arc<MetadataMap>,
+        item: Result<proto::BatchCheckCommentsRequest, Status>,
+    ) -> Result<(Caller, proto::BatchCheckCommentsRequest), Status> {
+        let request = item.map_err(super::server::as_bad_input)?;
+        let caller = auth::caller(&self.moderation, &metadata).await.map_err(status::status)?;
+        Ok((caller, request))
     }
 
     async fn check_one(
@@ -141,19 +155,24 @@ impl CommentService for Comments {
     ) -> Result<Response<Self::BatchCheckCommentsStream>, Status> {
         let caller = auth::caller(&self.moderation, request.metadata()).await;
         caller.map_err(status::status)?;
+        let (comments, metadata) = (self.clone(), Arc::new(request.metadata().clone()));
+        // What ends the stream is told after everything before it is answered.
+        let end = Arc::new(OnceLock::new());
+        let told = end.clone();
+        let admitted = request
+            .into_inner()
+            .then(move |item| comments.clone().admit(metadata.clone(), item))
+            .map(move |item| item.map_err(|status| end.set(status)).ok())
+            .take_while(|item| ready(item.is_some()))
+            .filter_map(ready);
         let comments = self.clone();
-        // A stream may live for days, so the key is looked up for each item: a revoked one ends it.
-        let metadata = Arc::new(request.metadata().clone());
-        let checks = request.into_inner().map(move |item| {
-            let (comments, metadata) = (comments.clone(), metadata.clone());
-            async move {
-                let request = item.map_err(super::server::as_bad_input)?;
-                let caller = auth::caller(&comments.moderation, &metadata).await;
-                let caller = caller.map_err(status::status)?;
-                Ok(comments.check_one(&caller, request).await)
-            }
+        let checks = admitted.map(move |(caller, request)| {
+            let comments = comments.clone();
+            async move { Ok(comments.check_one(&caller, request).await) }
         });
-        Ok(Response::new(Box::pin(checks.buffer_unordered(BATCH_IN_FLIGHT_MAX))))
+        let answers = checks.buffer_unordered(BATCH_IN_FLIGHT_MAX);
+        let end = stream::iter([told]).filter_map(|told| ready(told.get().cloned().map(Err)));
+        Ok(Response::new(Box::pin(answers.chain(end))))
     }
 
     async fn get_comment(

@@ -224,3 +224,47 @@ async fn unknown_fields_are_skipped_by_the_hundred_thousand() {
     let status = send_loose(&service, million).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
 }
+
+/// The contract's item of a batch, with bytes where it has a text.
+#[derive(Clone, PartialEq, Message)]
+struct LooseItem {
+    #[prost(string, tag = "1")]
+    correlation_id: String,
+    #[prost(string, tag = "2")]
+    parent: String,
+    #[prost(message, optional, tag = "3")]
+    comment: Option<LooseComment>,
+}
+
+#[tokio::test]
+async fn an_undecodable_item_ends_a_batch_after_all_before_it_are_answered() {
+    let service = Service::start().await;
+    let item = |number: usize, text: &[u8]| LooseItem {
+        correlation_id: number.to_string(),
+        parent: "sites/default".into(),
+        comment: Some(LooseComment {
+            text: text.into(),
+            author: b"Jo".to_vec(),
+            email: format!("jo{number}@example.org").into_bytes(),
+        }),
+    };
+    let good = |number| item(number, format!("The {number}. remark of the day.").as_bytes());
+    let items = (0..50).map(good).chain([item(50, b"caf\xe9"), good(51)]);
+    let mut grpc = tonic::client::Grpc::new(channel(&service).await);
+    grpc.ready().await.unwrap();
+    let mut request = tonic::Request::new(tokio_stream::iter(items.collect::<Vec<_>>()));
+    request.metadata_mut().insert("x-api-key", service.first.key.parse().unwrap());
+    let path = PathAndQuery::from_static("/replyguard.v1.CommentService/BatchCheckComments");
+    let codec: ProstCodec<LooseItem, proto::BatchCheckCommentsResponse> = ProstCodec::new();
+    let mut answers = grpc.streaming(request, path, codec).await.unwrap().into_inner();
+    let mut answered = 0;
+    let status = loop {
+        match answers.message().await {
+            Ok(answer) => {
+                answered += usize::from(answer.expect("an end with a reason").result.is_some())
+            }
+            Err(status) => break status,
+        }
+    };
+    assert_eq!((answered, status.code()), (50, Code::InvalidArgument), "{status:?}");
+}
