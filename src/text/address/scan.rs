@@ -195,7 +195,8 @@ fn label(units: &[Unit], at: usize, name: &mut String) -> Option<usize> {
 /// The first unit of the local part before a sign.
 fn local(units: &[Unit], floor: usize, sign: Token) -> Option<usize> {
     let floor = floor.max(sign.start.saturating_sub(LOCAL_UNITS_MAX));
-    let mut start = local_run(units, floor, sign.start)?;
+    let odd = units[floor..sign.start].iter().rev().take_while(|unit| is_odd_mark(unit.c)).count();
+    let mut start = local_run(units, floor, sign.start - odd)?;
     while let Some(dot) = tokens::dot_before(units, start).filter(|dot| *dot > floor) {
         match local_run(units, floor, dot) {
             Some(further) => start = further,
@@ -253,6 +254,13 @@ fn is_local_mark(c: char) -> bool {
     matches!(c, '.' | '_' | '%' | '+' | '-' | '!' | '$' | '*' | '^' | '~' | '\'')
 }
 
+/// Punctuation that a local part may have (RFC 5322 `atext`) but hardly ever has: it only counts
+/// at the end, where nothing else would make an address of it. The rest of `atext` (`/?=&`) also
+/// separates parts of a URI.
+fn is_odd_mark(c: char) -> bool {
+    matches!(c, '#' | '{' | '|' | '}' | '`')
+}
+
 fn is_letter(c: char) -> bool {
     if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() }
 }
@@ -302,6 +310,8 @@ mod tests {
             ("jane@example.org,joe@example.net", "j•••@e•••.org,j•••@e•••.net"),
             ("𝐣𝐚𝐧𝐞@𝐞𝐱𝐚𝐦𝐩𝐥𝐞.𝐜𝐨𝐦", "j•••@e•••.com"),
             ("root@server.local", "r•••@s•••.local"),
+            ("jane#@example.org", "j•••@e•••.org"),
+            ("write `jane.doe{}@example.org`", "write `j•••@e•••.org`"),
         ] {
             assert_eq!(mask_addresses(text).0, masked, "{text}");
         }
