@@ -37,24 +37,28 @@ struct Row {
     /// +1 for spam, -1 for ham.
     sign: f64,
     cost: f64,
-    /// Squared length, the bias's constant entry included.
+    /// What the row scores before anything is learnt.
+    offset: f64,
+    /// Squared length, the bias's constant entry included if there is one.
     square: f64,
     /// The dual variable and what it lacks to `cost`, each to full precision near zero.
     duals: [f64; 2],
 }
 
-/// Solves the problem. Targets and weights have been checked.
+/// Solves the problem. Targets, weights and offsets have been checked.
 pub(super) fn fit<R: Records + Borrow<Csr>>(
     params: &LogisticRegressionValidParams,
     dataset: &Dataset<R>,
+    offsets: Option<&[f64]>,
     progress: &mut dyn FnMut(Progress),
 ) -> LogisticRegression {
     let table: &Csr = dataset.records.borrow();
     let mut weights = vec![0.0f32; table.column_count()];
     let mut bias = 0.0f64;
-    let mut rows = start(params, dataset);
+    let mut rows = start(params, dataset, offsets);
     for row in &rows {
-        add(&mut weights, &mut bias, table.row(row.index), row.sign * row.duals[0]);
+        add(&mut weights, table.row(row.index), row.sign * row.duals[0]);
+        bias += row.sign * row.duals[0];
     }
     let mut chance = Xoshiro256PlusPlus::seed_from_u64(params.seed);
     let mut order: Vec<u32> = (0..rows.len() as u32).collect();
@@ -67,12 +71,14 @@ pub(super) fn fit<R: Records + Borrow<Csr>>(
         for position in &order {
             let row = &mut rows[*position as usize];
             let entries = table.row(row.index);
-            let margin = row.sign * (dot(&weights, entries) + bias);
+            let score = row.offset + dot(&weights, entries);
+            let margin = row.sign * if params.fits_bias { score + bias } else { score };
             let step = solve_row(row, margin, inner_tolerance);
             violation = violation.max(step.violation);
             newton_steps += u64::from(step.newton_steps);
             if step.change != 0.0 {
-                add(&mut weights, &mut bias, entries, row.sign * step.change);
+                add(&mut weights, entries, row.sign * step.change);
+                bias += row.sign * step.change;
             }
         }
         pass += 1;
@@ -84,22 +90,28 @@ pub(super) fn fit<R: Records + Borrow<Csr>>(
             inner_tolerance = (inner_tolerance * 0.1).max(INNER_TOLERANCE.1);
         }
     }
-    LogisticRegression { weights, bias: bias as f32, pass_count: pass }
+    let bias = if params.fits_bias { bias as f32 } else { 0.0 };
+    LogisticRegression { weights, bias, pass_count: pass }
 }
 
 /// The rows that take part, each with its dual variable next to zero.
 fn start<R: Records + Borrow<Csr>>(
     params: &LogisticRegressionValidParams,
     dataset: &Dataset<R>,
+    offsets: Option<&[f64]>,
 ) -> Vec<Row> {
     let table: &Csr = dataset.records.borrow();
     let part = |index: usize| {
         let cost = params.cost * f64::from(dataset.weight_for(index));
         let (_, values) = table.row(index);
-        let square = 1.0 + values.iter().map(|value| f64::from(value * value)).sum::<f64>();
+        let constant = if params.fits_bias { 1.0 } else { 0.0 };
+        let square: f64 = constant + values.iter().map(|value| f64::from(value * value)).sum::<f64>();
         let sign = if dataset.targets[index] { 1.0 } else { -1.0 };
         let dual = (0.001 * cost).min(1e-8);
-        (cost > 0.0).then_some(Row { index, sign, cost, square, duals: [dual, cost - dual] })
+        let offset = offsets.map_or(0.0, |offsets| offsets[index]);
+        let duals = [dual, cost - dual];
+        // A row without entries cannot move anything if there is no bias.
+        (cost > 0.0 && square > 0.0).then_some(Row { index, sign, cost, offset, square, duals })
     };
     (0..table.row_count()).filter_map(part).collect()
 }
@@ -163,10 +175,9 @@ fn dot(weights: &[f32], (columns, values): (&[u32], &[f32])) -> f64 {
     f64::from(sums[0] + sums[1]) + f64::from(sums[2] + sums[3]) + f64::from(rest)
 }
 
-/// Moves weights and bias along a row.
+/// Moves weights along a row.
 #[inline]
-fn add(weights: &mut [f32], bias: &mut f64, (columns, values): (&[u32], &[f32]), factor: f64) {
-    *bias += factor;
+fn add(weights: &mut [f32], (columns, values): (&[u32], &[f32]), factor: f64) {
     let factor = factor as f32;
     for (column, value) in columns.iter().zip(values) {
         weights[*column as usize] += factor * value;

@@ -81,6 +81,7 @@ pub struct LogisticRegressionValidParams {
     pub(super) tolerance: f64,
     pub(super) pass_count_max: u32,
     pub(super) seed: u64,
+    pub(super) fits_bias: bool,
 }
 
 impl Default for LogisticRegressionParams {
@@ -90,6 +91,7 @@ impl Default for LogisticRegressionParams {
             tolerance: 0.1,
             pass_count_max: 100,
             seed: 1,
+            fits_bias: true,
         })
     }
 }
@@ -111,6 +113,12 @@ impl LogisticRegressionParams {
     /// Passes over the rows after which to stop in any case; at least 1.
     pub fn pass_count_max(mut self, count: u32) -> Self {
         self.0.pass_count_max = count;
+        self
+    }
+
+    /// Whether a bias is fitted; without one, what no feature says is left as it is.
+    pub fn fits_bias(mut self, fits: bool) -> Self {
+        self.0.fits_bias = fits;
         self
     }
 
@@ -181,6 +189,34 @@ impl LogisticRegressionValidParams {
         dataset: &Dataset<R>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<LogisticRegression, TrainError> {
+        self.check_dataset(dataset)?;
+        Ok(dual::fit(self, dataset, None, progress))
+    }
+
+    /// Fits what has to be added to a model whose raw scores of the rows are `offsets`: the
+    /// penalty is on the difference, so this is the maximum a posteriori of a Gaussian prior at
+    /// that model's weights (Chelba and Acero, "Adaptation of Maximum Entropy Capitalizer: Little
+    /// Data Can Help a Lot", EMNLP 2004).
+    ///
+    /// # Errors
+    /// As [`Self::fit_with_progress`].
+    pub fn fit_difference<R: Records + Borrow<Csr>>(
+        &self,
+        dataset: &Dataset<R>,
+        offsets: &[f64],
+    ) -> Result<LogisticRegression, TrainError> {
+        self.check_dataset(dataset)?;
+        let rows = dataset.records.borrow().row_count();
+        if offsets.len() != rows {
+            return Err(TrainError::Count { rows, what: "offsets", count: offsets.len() });
+        }
+        Ok(dual::fit(self, dataset, Some(offsets), &mut |_| ()))
+    }
+
+    fn check_dataset<R: Records + Borrow<Csr>>(
+        &self,
+        dataset: &Dataset<R>,
+    ) -> Result<(), TrainError> {
         let rows = dataset.records.borrow().row_count();
         let count = |what, count| {
             if count == rows { Ok(()) } else { Err(TrainError::Count { rows, what, count }) }
@@ -199,7 +235,7 @@ impl LogisticRegressionValidParams {
                 return Err(TrainError::MissingLabel(label));
             }
         }
-        Ok(dual::fit(self, dataset, progress))
+        Ok(())
     }
 }
 
@@ -272,6 +308,28 @@ mod tests {
         let model = params.pass_count_max(2_000).fit(&dataset).unwrap();
         for partial in gradient(&model, &dataset, 0.7) {
             assert!(partial.abs() < 0.02, "{partial}");
+        }
+    }
+
+    #[test]
+    fn a_difference_is_the_optimum_beside_the_prior() {
+        let dataset = noisy(120);
+        let prior = LogisticRegressionParams::default().fit(&noisy(40)).unwrap();
+        let offsets: Vec<f64> =
+            (0..120).map(|row| prior.raw_score(dataset.records.row(row))).collect();
+        let params = LogisticRegressionParams::default().cost(0.7).tolerance(1e-4);
+        let params = params.pass_count_max(2_000).fits_bias(false).check().unwrap();
+        let difference = params.fit_difference(&dataset, &offsets).unwrap();
+        assert_eq!(difference.bias, 0.0);
+        let sum = LogisticRegression {
+            weights: prior.weights.iter().zip(&difference.weights).map(|(a, b)| a + b).collect(),
+            bias: prior.bias,
+            pass_count: 0,
+        };
+        // The penalty's part of the gradient is the difference's and not the sum's.
+        for (column, partial) in gradient(&sum, &dataset, 0.7)[..6].iter().enumerate() {
+            let partial = partial - f64::from(prior.weights[column]);
+            assert!(partial.abs() < 0.02, "{column}: {partial}");
         }
     }
 
