@@ -27,7 +27,8 @@ CREATE TABLE keys (
 
 CREATE INDEX keys_by_site ON keys (site, create_time);
 
--- The columns are what queues and reports filter or sort by; `body` (JSON) has the rest.
+-- The columns are what queues and reports filter or sort by; `body` (protobuf, `src/storage/record.rs`)
+-- has the rest.
 CREATE TABLE comments (
     number        INTEGER PRIMARY KEY,
     site          INTEGER NOT NULL REFERENCES sites (number),
@@ -47,7 +48,7 @@ CREATE TABLE comments (
     simhash       BLOB NOT NULL,
     label         TEXT,             -- the last one; the ledger has them all
     label_time    INTEGER,
-    body          TEXT    NOT NULL
+    body          BLOB    NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX comments_by_id ON comments (site, id);

@@ -132,10 +132,7 @@ impl Head {
     pub fn raw_score(&self, vector: &FeatureVector) -> LogOdds {
         let mut sum = self.bias;
         for (_, value, buckets) in vector.families() {
-            let steps = value_steps(value);
-            let family: i64 =
-                buckets.iter().map(|bucket| rounded(self.weights[*bucket as usize], steps)).sum();
-            sum += LogOdds::from_steps(family);
+            sum += LogOdds::from_steps(self.sum(buckets, value_steps(value)));
         }
         sum
     }
@@ -148,23 +145,22 @@ impl Head {
         names: &Names,
         signals: &[Signal],
     ) -> Vec<Contribution> {
-        let mut sums = vec![0; names.count()];
-        let mut position = 0;
-        for (_, value, buckets) in vector.families() {
-            let steps = value_steps(value);
-            for bucket in buckets {
-                sums[names.index_of(position)] += rounded(self.weights[*bucket as usize], steps);
-                position += 1;
+        let sums = self.sums_by_name(vector, names);
+        let mut parts: Vec<(usize, i64)> = Vec::with_capacity(sums.len() + signals.len());
+        parts.extend(sums.into_iter().enumerate().filter(|(_, sum)| *sum != 0));
+        for (index, signal) in signals.iter().enumerate() {
+            if signal.weight != LogOdds::ZERO {
+                parts.push((names.count() + index, signal.weight.steps()));
             }
         }
-        let named = sums.into_iter().enumerate().map(|(index, sum)| (names.name(index), sum));
-        let mut parts: Vec<((&str, &str), i64)> = named.filter(|(_, sum)| *sum != 0).collect();
-        for signal in signals.iter().filter(|signal| signal.weight != LogOdds::ZERO) {
-            parts.push((("signal", signal.name.as_str()), signal.weight.steps()));
-        }
+        // Only the names that are shown or decide between equal weights are looked at.
+        let name = |index: usize| match index.checked_sub(names.count()) {
+            Some(signal) => ("signal", signals[signal].name.as_str()),
+            None => names.name(index),
+        };
         // Heaviest first; of equal weights the name decides.
-        let heavier = |a: &((&str, &str), i64), b: &((&str, &str), i64)| {
-            b.1.unsigned_abs().cmp(&a.1.unsigned_abs()).then_with(|| a.0.cmp(&b.0))
+        let heavier = |a: &(usize, i64), b: &(usize, i64)| {
+            b.1.unsigned_abs().cmp(&a.1.unsigned_abs()).then_with(|| name(a.0).cmp(&name(b.0)))
         };
         let mut rest = LogOdds::ZERO;
         if parts.len() > CONTRIBUTION_COUNT_MAX {
@@ -173,16 +169,46 @@ impl Head {
             rest = light.map(|(_, sum)| LogOdds::from_steps(sum)).sum();
         }
         parts.sort_unstable_by(heavier);
-        let part = |name: String, weight| Contribution { name, weight };
-        let mut shown: Vec<Contribution> = parts
-            .into_iter()
-            .map(|((kind, value), sum)| part(format!("{kind}:{value}"), LogOdds::from_steps(sum)))
-            .collect();
-        shown.push(part("bias".into(), self.bias));
+        let mut shown = Vec::with_capacity(parts.len() + 2);
+        for (index, sum) in parts {
+            let (kind, value) = name(index);
+            let name = [kind, ":", value].concat();
+            shown.push(Contribution { name, weight: LogOdds::from_steps(sum) });
+        }
+        shown.push(Contribution { name: "bias".into(), weight: self.bias });
         if rest != LogOdds::ZERO {
-            shown.push(part("rest".into(), rest));
+            shown.push(Contribution { name: "rest".into(), weight: rest });
         }
         shown
+    }
+
+    /// What the features of each name weigh together, in steps.
+    fn sums_by_name(&self, vector: &FeatureVector, names: &Names) -> Vec<i64> {
+        let mut sums = vec![0; names.count()];
+        let mut runs = names.runs();
+        let mut current = runs.next();
+        let mut start = 0;
+        for (_, value, buckets) in vector.families() {
+            let steps = value_steps(value);
+            let end = start + buckets.len();
+            while let Some((name, run)) = current.clone().filter(|(_, run)| run.start < end) {
+                // A name may go on from one family into the next.
+                let here = &buckets[run.start.max(start) - start..run.end.min(end) - start];
+                sums[name] += self.sum(here, steps);
+                if run.end > end {
+                    break;
+                }
+                current = runs.next();
+            }
+            start = end;
+        }
+        sums
+    }
+
+    /// What buckets of one value weigh together, in steps.
+    #[inline]
+    fn sum(&self, buckets: &[u32], steps: f64) -> i64 {
+        buckets.iter().map(|bucket| rounded(self.weights[*bucket as usize], steps)).sum()
     }
 }
 

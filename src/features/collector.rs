@@ -59,13 +59,13 @@ impl<'a, N: Naming> Collector<'a, N> {
     /// Names the tokens that follow.
     #[inline]
     pub(super) fn origin(&mut self, kind: &'static str, value: &str) {
-        self.names.origin(kind, value);
+        self.names.origin(kind, value, self.vector.buckets.len());
     }
 
     /// Names the tokens that follow after two neighbouring words.
     #[inline]
     pub(super) fn pair(&mut self, first: &str, second: &str) {
-        self.names.pair(first, second);
+        self.names.pair(first, second, self.vector.buckets.len());
     }
 
     /// Counts a token of the current family. `kind` keeps tokens apart that are spelt alike.
@@ -93,13 +93,13 @@ impl<'a, N: Naming> Collector<'a, N> {
         let bucket = (hash >> 32) as u32 % BUCKET_COUNT;
         if self.seen.insert(bucket) {
             self.vector.buckets.push(bucket);
-            self.names.counted();
         }
     }
 
     /// Ends the last family and makes the marks ready for the next comment.
     pub(super) fn finish(mut self) {
         self.close_family();
+        self.names.finish(self.vector.buckets.len());
         self.seen.clear(&self.vector.buckets);
     }
 

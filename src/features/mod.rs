@@ -237,8 +237,10 @@ mod tests {
         let analysis = Analysis::new(submission);
         let count =
             builder.build_named(&analysis, [signal("shouting")].iter(), &mut names).bucket_count();
-        let found: Vec<String> = (0..count)
-            .map(|position| names.name(names.index_of(position)))
+        assert_eq!(names.runs().map(|(_, run)| run.len()).sum::<usize>(), count);
+        let found: Vec<String> = names
+            .runs()
+            .map(|(name, _)| names.name(name))
             .map(|(kind, value)| format!("{kind}:{value}"))
             .collect();
         for name in [
@@ -274,9 +276,13 @@ mod tests {
             let fresh = FeatureBuilder::default().build(&analysis, none.iter()).clone();
             prop_assert_eq!(used.build(&analysis, none.iter()), &fresh);
             prop_assert_eq!(used.build_named(&analysis, none.iter(), &mut names), &fresh);
-            for position in 0..fresh.bucket_count() {
-                prop_assert!(!names.name(names.index_of(position)).0.is_empty());
+            let mut end = 0;
+            for (name, run) in names.runs() {
+                prop_assert!(run.start == end && run.end > end);
+                prop_assert!(!names.name(name).0.is_empty());
+                end = run.end;
             }
+            prop_assert_eq!(end, fresh.bucket_count());
         }
     }
 }

@@ -3,6 +3,8 @@
 //! SQL stands here and nowhere else. Each backend passes `tests/it/store.rs`; the migrations of
 //! all backends have the same numbers and names.
 
+mod record;
+
 pub mod sqlite;
 
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

@@ -1,17 +1,15 @@
 //! Domain values as rows and back.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{
-    BlindSubmission, CheckedComment, CommentId, Contribution, Degraded, Fingerprint, Label,
-    LogOdds, Missing, Reason, Score, Signal, Site, SiteId, SiteSecret, State, Verdict,
+    CheckedComment, CommentId, Fingerprint, IpFingerprints, Label, Score, Site, SiteId, SiteSecret,
+    State, Verdict,
 };
 use crate::moderation::ports::{
     AuditEntry, AuthorRecord, ContentPrint, KeyRecord, LabelEntry, RecentComment, Reporter,
@@ -19,6 +17,7 @@ use crate::moderation::ports::{
 };
 
 use super::error::from_sqlite;
+use crate::storage::record::{self, SubmissionColumns};
 
 /// A site and the number that stands for it in other tables.
 #[derive(Clone)]
@@ -44,42 +43,14 @@ pub(super) struct CommentRow {
     pub lang: Option<String>,
     pub content_hash: u64,
     pub simhash: u128,
-    pub body: String,
-}
-
-/// What has no column of its own.
-#[derive(Serialize, Deserialize)]
-struct Body<'a> {
-    submission: Cow<'a, BlindSubmission>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    raw_score: Option<LogOdds>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty", default)]
-    contributions: Cow<'a, [Contribution]>,
-    signals: Cow<'a, [Signal]>,
-    reasons: Cow<'a, [Reason]>,
-    missing: Cow<'a, [Missing]>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty", default)]
-    degraded: Cow<'a, [Degraded]>,
+    pub body: Vec<u8>,
 }
 
 impl CommentRow {
     /// Encodes a comment.
-    pub fn encode(comment: &CheckedComment) -> Result<Self, StoreError> {
-        let body = Body {
-            submission: Cow::Borrowed(&comment.submission),
-            raw_score: comment.score.as_ref().map(|score| score.raw_score),
-            contributions: comment
-                .score
-                .as_ref()
-                .map_or(Cow::Borrowed(&[]), |score| Cow::Borrowed(&score.contributions)),
-            signals: Cow::Borrowed(&comment.signals),
-            reasons: Cow::Borrowed(&comment.reasons),
-            missing: Cow::Borrowed(&comment.missing),
-            degraded: Cow::Borrowed(&comment.degraded),
-        };
-        let body = serde_json::to_string(&body).map_err(corrupt)?;
+    pub fn encode(comment: &CheckedComment) -> Self {
         let submission = &comment.submission;
-        Ok(Self {
+        Self {
             id: comment.id,
             check_time: millis(comment.check_time),
             verdict: comment.verdict,
@@ -94,21 +65,21 @@ impl CommentRow {
             lang: submission.lang.clone(),
             content_hash: comment.content_hash,
             simhash: comment.simhash,
-            body,
+            body: record::encode(comment),
             site: comment.site.clone(),
-        })
+        }
     }
 }
 
 /// The columns that [`comment`] reads, in its order.
 pub(super) const COMMENT_COLUMNS: &str = "id, check_time, verdict, state, discard, probability, \
-     model_version, content_hash, simhash, body";
+     model_version, content_hash, simhash, author, ip, ip_prefix, page_uri, lang, body";
 
 /// The comment of a row of [`COMMENT_COLUMNS`].
 pub(super) fn comment(site: &SiteId, row: &Row<'_>) -> Result<CheckedComment, StoreError> {
-    let body: Body<'static> =
-        serde_json::from_slice(row.get_ref(9).map_err(from_sqlite)?.as_bytes().map_err(corrupt)?)
-            .map_err(corrupt)?;
+    let columns = submission_columns(row).map_err(from_sqlite)?;
+    let body = row.get_ref(14).map_err(from_sqlite)?.as_bytes().map_err(corrupt)?;
+    let body = record::decode(body, columns)?;
     let read = || -> rusqlite::Result<CheckedComment> {
         let probability: Option<f64> = row.get(5)?;
         let model_version: Option<String> = row.get(6)?;
@@ -116,7 +87,7 @@ pub(super) fn comment(site: &SiteId, row: &Row<'_>) -> Result<CheckedComment, St
             (Some(probability), Some(raw_score), Some(model_version)) => Some(Score {
                 probability,
                 raw_score,
-                contributions: body.contributions.into_owned(),
+                contributions: body.contributions,
                 model_version,
             }),
             _ => None,
@@ -125,20 +96,37 @@ pub(super) fn comment(site: &SiteId, row: &Row<'_>) -> Result<CheckedComment, St
             id: comment_id(row, 0)?,
             site: site.clone(),
             check_time: time(row, 1)?,
-            submission: body.submission.into_owned(),
+            submission: body.submission,
             verdict: row.get::<_, Word<Verdict>>(2)?.0,
             state: row.get::<_, Word<State>>(3)?.0,
             score,
-            signals: body.signals.into_owned(),
-            reasons: body.reasons.into_owned(),
-            missing: body.missing.into_owned(),
-            degraded: body.degraded.into_owned(),
+            signals: body.signals,
+            reasons: body.reasons,
+            missing: body.missing,
+            degraded: body.degraded,
             discard: row.get(4)?,
             content_hash: row.get::<_, i64>(7)? as u64,
             simhash: u128::from_be_bytes(row.get(8)?),
         })
     };
     read().map_err(from_sqlite)
+}
+
+/// What the columns 9 to 13 of [`COMMENT_COLUMNS`] say.
+fn submission_columns(row: &Row<'_>) -> rusqlite::Result<SubmissionColumns> {
+    let fingerprint = |column| -> rusqlite::Result<Option<Fingerprint>> {
+        Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(Fingerprint::from_bytes))
+    };
+    let ip = match (fingerprint(10)?, fingerprint(11)?) {
+        (Some(address), Some(prefix)) => Some(IpFingerprints { address, prefix }),
+        _ => None,
+    };
+    Ok(SubmissionColumns {
+        author: fingerprint(9)?,
+        ip,
+        page_uri: row.get(12)?,
+        lang: row.get(13)?,
+    })
 }
 
 /// The columns that [`recent_comment`] reads.

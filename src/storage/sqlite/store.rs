@@ -170,7 +170,7 @@ impl Store for SqliteStore {
         request: Option<RequestMark>,
     ) -> Result<RecordedCheck, StoreError> {
         let now = comment.check_time;
-        let row = CommentRow::encode(comment)?;
+        let row = CommentRow::encode(comment);
         let work = move |batch: &mut Batch<'_>| commands::record_check(batch, &row, request, now);
         self.writer.submit(Undo::NotNeeded, work).await
     }

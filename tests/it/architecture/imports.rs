@@ -79,7 +79,8 @@ const PURE: &[&str] = &["domain", "text", "features", "checks", "classifier", "p
 
 /// Crates (with all whose name goes on after `_`) and the only modules that may name them.
 const CONFINED: &[(&[&str], &[&str], &str)] = &[
-    (&["tonic", "prost"], &["grpc"], "tonic and prost only in `grpc`"),
+    (&["tonic"], &["grpc"], "tonic only in `grpc`"),
+    (&["prost"], &["grpc", "storage::record"], "prost only in `grpc` and `storage::record`"),
     (&["axum"], &["http"], "axum only in `http`"),
     (&["rusqlite", "sqlx", "tokio_postgres"], &["storage"], "SQL only in `storage`"),
     (&["redis"], &["limits"], "redis only in `limits`"),
