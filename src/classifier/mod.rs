@@ -11,6 +11,7 @@ mod evaluate;
 mod model;
 mod recipe;
 mod report;
+mod site_layer;
 mod train;
 mod training_set;
 
@@ -22,6 +23,7 @@ pub use evaluate::{Confusion, Evaluation, Measures, Outcome};
 pub use model::{BudgetTable, Head, Model, SourceCount, TrainingSummary};
 pub use recipe::{FoldScore, Recipe, RecipeError, Stage, Trained};
 pub use report::html_report;
+pub use site_layer::{SiteLayer, SiteLayerError};
 pub use train::{
     Dataset, LogisticRegression, LogisticRegressionParams, LogisticRegressionValidParams, Progress,
     TrainError,

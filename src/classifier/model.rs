@@ -44,6 +44,9 @@ pub struct TrainingSummary {
     pub settings: BTreeMap<String, f64>,
     /// The sources, by name.
     pub sources: BTreeMap<String, SourceCount>,
+    /// The model that this one is a site layer over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_version: Option<String>,
 }
 
 /// Examples of one source.
@@ -135,6 +138,15 @@ impl Head {
             sum += LogOdds::from_steps(self.sum(buckets, value_steps(value)));
         }
         sum
+    }
+
+    /// The calibrated log-odds of a row of a training table, to floating point precision.
+    pub(super) fn raw_score_of_row(&self, (columns, values): (&[u32], &[f32])) -> f64 {
+        let products = columns
+            .iter()
+            .zip(values)
+            .map(|(column, value)| f64::from(self.weights[*column as usize]) * f64::from(*value));
+        self.bias.to_f64() + products.sum::<f64>()
     }
 
     /// The parts of a score: bias, signals, and features under their readable names, heaviest

@@ -277,6 +277,7 @@ impl Recipe {
             seed: self.seed,
             settings: settings.map(|(name, value)| (name.to_owned(), value)).into(),
             sources: set.source_counts(),
+            base_version: None,
         }
     }
 }

@@ -100,6 +100,16 @@ impl TrainingSet {
         self.rows[row].spam
     }
 
+    /// The examples, each by the row that has it as it came.
+    pub(super) fn examples(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.whole)
+    }
+
+    /// Label and share of the example's weight, by row.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (bool, f32)> + '_ {
+        self.rows.iter().map(|row| (row.spam, row.share))
+    }
+
     /// Counts by source.
     pub fn source_counts(&self) -> BTreeMap<String, SourceCount> {
         let mut counts: BTreeMap<String, SourceCount> = BTreeMap::new();

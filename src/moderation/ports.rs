@@ -3,6 +3,8 @@
 //! Every implementation of a port passes the port's one test suite (`tests/it/store.rs`,
 //! `tests/it/limits.rs`, `tests/it/recent.rs`).
 
+pub mod models;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -161,6 +161,23 @@ pub(super) fn encode(comment: &CheckedComment) -> Vec<u8> {
     body.encode_to_vec()
 }
 
+/// The record of an example, which is a submission alone.
+pub(super) fn encode_submission(submission: &BlindSubmission) -> Vec<u8> {
+    stored_submission(submission).encode_to_vec()
+}
+
+/// What the record of an example and the columns beside it say.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn decode_submission(
+    bytes: &[u8],
+    columns: SubmissionColumns,
+) -> Result<BlindSubmission, StoreError> {
+    let stored = StoredSubmission::decode(bytes).map_err(|error| corrupt(&error.to_string()))?;
+    submission(stored, columns)
+}
+
 fn stored_submission(submission: &BlindSubmission) -> StoredSubmission {
     StoredSubmission {
         text: submission.text.clone(),

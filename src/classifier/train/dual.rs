@@ -105,7 +105,8 @@ fn start<R: Records + Borrow<Csr>>(
         let cost = params.cost * f64::from(dataset.weight_for(index));
         let (_, values) = table.row(index);
         let constant = if params.fits_bias { 1.0 } else { 0.0 };
-        let square: f64 = constant + values.iter().map(|value| f64::from(value * value)).sum::<f64>();
+        let square: f64 =
+            constant + values.iter().map(|value| f64::from(value * value)).sum::<f64>();
         let sign = if dataset.targets[index] { 1.0 } else { -1.0 };
         let dual = (0.001 * cost).min(1e-8);
         let offset = offsets.map_or(0.0, |offsets| offsets[index]);

@@ -17,7 +17,7 @@ use super::rows::{self, CommentRow, StoredSite, corrupt, millis};
 use super::writer::Batch;
 
 /// The site, from memory or disk.
-fn stored_site(batch: &Batch<'_>, id: &SiteId) -> Result<StoredSite, StoreError> {
+pub(super) fn stored_site(batch: &Batch<'_>, id: &SiteId) -> Result<StoredSite, StoreError> {
     match batch.caches.sites.get(id) {
         Ok(site) => Ok(site),
         Err(_) => queries::site(batch.db, id)?.ok_or(StoreError::NotFound),
@@ -25,19 +25,19 @@ fn stored_site(batch: &Batch<'_>, id: &SiteId) -> Result<StoredSite, StoreError>
 }
 
 /// An entry of the audit log that is about to be written.
-struct Audit<'a> {
-    site_number: i64,
-    time: OffsetDateTime,
-    actor: &'a str,
-    action: &'static str,
-    subject: String,
-    before: Option<String>,
-    after: Option<String>,
-    note: Option<&'a str>,
+pub(super) struct Audit<'a> {
+    pub site_number: i64,
+    pub time: OffsetDateTime,
+    pub actor: &'a str,
+    pub action: &'static str,
+    pub subject: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+    pub note: Option<&'a str>,
 }
 
 impl Audit<'_> {
-    fn write(self, db: &Connection) -> Result<(), StoreError> {
+    pub fn write(self, db: &Connection) -> Result<(), StoreError> {
         let sql = "INSERT INTO audit_entries \
              (site, time, actor, action, subject, before, after, note) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -58,7 +58,11 @@ impl Audit<'_> {
     }
 }
 
-fn execute(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<(), StoreError> {
+pub(super) fn execute(
+    db: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> Result<(), StoreError> {
     let mut statement = db.prepare_cached(sql).map_err(from_sqlite)?;
     statement.execute(params).map(drop).map_err(from_sqlite)
 }

@@ -18,6 +18,7 @@
 mod cache;
 mod error;
 mod maintenance;
+mod models;
 mod open;
 mod readers;
 mod rows;

@@ -20,7 +20,7 @@ use super::rows::{
 pub(super) const REQUEST_LIFE: Duration = Duration::hours(24);
 
 /// The rows of a query, each read by `read`.
-fn all<T>(
+pub(super) fn all<T>(
     db: &Connection,
     sql: &str,
     params: impl Params,
@@ -36,7 +36,7 @@ fn all<T>(
 }
 
 /// The first row of a query, read by `read`.
-fn first<T>(
+pub(super) fn first<T>(
     db: &Connection,
     sql: &str,
     params: impl Params,
@@ -186,6 +186,7 @@ pub(super) fn labels(
 ) -> Result<Vec<(i64, LabelEntry)>, StoreError> {
     let sql = format!(
         "SELECT {LABEL_COLUMNS} FROM labels WHERE site = ?1 AND position > ?2 \
+         AND retracts IS NULL \
          ORDER BY position LIMIT ?3"
     );
     let params = params![site_number, position, count_max as i64];

@@ -16,6 +16,8 @@ use crate::moderation::ports::{
     StoreError,
 };
 
+use crate::moderation::ports::models::ModelState;
+
 use super::error::from_sqlite;
 use crate::storage::record::{self, SubmissionColumns};
 
@@ -260,11 +262,18 @@ pub(super) fn corrupt(error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(error.to_string())
 }
 
-fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<OffsetDateTime> {
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<OffsetDateTime> {
     Ok(row.get::<_, Millis>(column)?.0)
 }
 
-fn comment_id(row: &Row<'_>, column: usize) -> rusqlite::Result<CommentId> {
+pub(super) fn time_or_none(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<OffsetDateTime>> {
+    Ok(row.get::<_, Option<Millis>>(column)?.map(|millis| millis.0))
+}
+
+pub(super) fn comment_id(row: &Row<'_>, column: usize) -> rusqlite::Result<CommentId> {
     Ok(CommentId::from_uuid(Uuid::from_bytes(row.get(column)?)))
 }
 
@@ -281,10 +290,10 @@ impl FromSql for Millis {
 }
 
 /// A value that is stored as its word.
-struct Word<T>(T);
+pub(super) struct Word<T>(pub T);
 
 /// Values that have words.
-trait Worded: Copy + 'static {
+pub(super) trait Worded: Copy + 'static {
     const ALL: &'static [Self];
     fn word(self) -> &'static str;
 }
@@ -312,3 +321,4 @@ worded!(Verdict, [Verdict::Approve, Verdict::Hold, Verdict::Reject]);
 worded!(State, [State::Held, State::Approved, State::Rejected]);
 worded!(Label, [Label::Ham, Label::Spam]);
 worded!(Reporter, Reporter::ALL);
+worded!(ModelState, ModelState::ALL);

@@ -76,8 +76,22 @@ impl SqliteStore {
         Ok(found)
     }
 
+    /// The queue to the writing thread.
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Reads what belongs to no site.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.check_open()?;
+        self.readers.read(read).await
+    }
+
     /// Reads with the site's number; the default if there is no such site.
-    async fn read_site<T: Default + Send + 'static>(
+    pub(super) async fn read_site<T: Default + Send + 'static>(
         &self,
         site: &SiteId,
         read: impl FnOnce(&Connection, i64) -> Result<T, StoreError> + Send + 'static,

@@ -1,0 +1,218 @@
+//! The site layer: what a site's own labels add to the base model.
+//!
+//! A maximum a posteriori fit with a Gaussian prior at the base model's weights, so that a few
+//! labels move a little and many move much. Three things keep the threshold where it is, which the
+//! first labels of a site, nearly always of one kind, would drag along: the bias is the base
+//! model's; both labels pull with the same total weight; and rows of the base model's training
+//! are replayed, so that what every comment has cannot come to mean what the site's few have.
+
+use linfa::ParamGuard;
+use linfa::dataset::DatasetBase;
+
+use super::artifact::storable;
+use super::{Dataset, Head, LogisticRegressionParams, Model, TrainError, TrainingSet};
+
+/// How a site layer is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SiteLayer {
+    /// The price of an error against the distance from the base model.
+    pub cost: f64,
+    /// The price of an error on a replayed row.
+    pub replay_cost: f64,
+    /// Labels of each kind that a layer needs; with fewer, the base model serves.
+    pub label_count_min: usize,
+    /// The seed of all shuffling.
+    pub seed: u64,
+}
+
+impl Default for SiteLayer {
+    fn default() -> Self {
+        Self { cost: 1.0, replay_cost: 1.0, label_count_min: 5, seed: 1 }
+    }
+}
+
+/// How much more a label of the rarer kind may weigh than one of the other.
+const BALANCE_MAX: f64 = 10.0;
+
+/// Why there is no site layer.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteLayerError {
+    /// One kind of label is missing or rare.
+    #[error(
+        "{ham_count} ham and {spam_count} spam labels are too few: at least {needed} of each are \
+         needed"
+    )]
+    TooFewLabels {
+        /// Good comments.
+        ham_count: usize,
+        /// Spam.
+        spam_count: usize,
+        /// Needed of each.
+        needed: usize,
+    },
+    /// The fit failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+}
+
+impl SiteLayer {
+    /// The base model with what the examples of one site, `set`, add to it. `replay` has examples
+    /// of both kinds that the base model was trained on.
+    ///
+    /// # Errors
+    /// [`SiteLayerError::TooFewLabels`]; settings out of range.
+    pub fn train(
+        &self,
+        base: &Model,
+        name: &str,
+        set: &TrainingSet,
+        replay: &TrainingSet,
+    ) -> Result<Model, SiteLayerError> {
+        let difference = self.difference(base.spam(), set, replay)?;
+        let mut heads = base.heads.clone();
+        let weights = heads[0].weights.iter().zip(&difference);
+        // Buckets that the site's labels do not touch keep the base model's bits.
+        let moved = |(weight, change): (&f32, &f32)| match *change {
+            0.0 => *weight,
+            change => storable(f64::from(*weight) + f64::from(change)),
+        };
+        heads[0].weights = weights.map(moved).collect();
+        let mut summary = base.summary.clone();
+        summary.base_version = Some(base.version.clone());
+        summary.seed = self.seed;
+        let settings = [("site_cost", self.cost), ("replay_cost", self.replay_cost)];
+        summary.settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+        summary.sources = set.source_counts();
+        let model = Model {
+            version: String::new(),
+            name: name.to_owned(),
+            feature_definition: base.feature_definition.clone(),
+            bucket_count: base.bucket_count,
+            heads,
+            summary,
+        };
+        Ok(model.versioned())
+    }
+
+    /// What to add to each weight of the head.
+    fn difference(
+        &self,
+        head: &Head,
+        set: &TrainingSet,
+        replay: &TrainingSet,
+    ) -> Result<Vec<f32>, SiteLayerError> {
+        let mut weights = self.weights(set)?;
+        weights.extend(replay.shares().map(|(_, share)| share * self.replay_cost as f32));
+        let mut table = set.table().clone();
+        table.append(replay.table());
+        let offsets: Vec<f64> =
+            (0..table.row_count()).map(|row| head.raw_score_of_row(table.row(row))).collect();
+        let targets = set.shares().chain(replay.shares()).map(|(spam, _)| spam).collect();
+        let dataset: Dataset = DatasetBase::new(table, targets).with_weights(weights.into());
+        let params = LogisticRegressionParams::default()
+            .cost(1.0)
+            .tolerance(1e-3)
+            .pass_count_max(200)
+            .seed(self.seed)
+            .fits_bias(false)
+            .check()?;
+        Ok(params.fit_difference(&dataset, &offsets)?.weights)
+    }
+
+    /// The weight of each row: both labels weigh the same together, up to [`BALANCE_MAX`].
+    fn weights(&self, set: &TrainingSet) -> Result<Vec<f32>, SiteLayerError> {
+        let count = |spam: bool| set.examples().filter(|example| example.spam == spam).count();
+        let (ham_count, spam_count) = (count(false), count(true));
+        if ham_count.min(spam_count) < self.label_count_min {
+            let needed = self.label_count_min;
+            return Err(SiteLayerError::TooFewLabels { ham_count, spam_count, needed });
+        }
+        let (ham, spam) = (ham_count as f64, spam_count as f64);
+        let ratio = (ham.max(spam) / ham.min(spam)).min(BALANCE_MAX);
+        // The rarer label is raised by the root of the ratio, the other lowered by it.
+        let (rare, common) = (ratio.sqrt(), 1.0 / ratio.sqrt());
+        let weigh = |spam_row: bool| if spam_row == (spam < ham) { rare } else { common };
+        let weight = |(spam, share)| (f64::from(share) * weigh(spam) * self.cost) as f32;
+        Ok(set.shares().map(weight).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::{View, base_model};
+    use crate::domain::{
+        BlindSubmission, Label, RawSubmission, RequiredFields, SiteSecret, Submission,
+    };
+    use crate::features::FeatureBuilder;
+    use crate::text::{Analysis, hide};
+
+    fn blind(text: &str) -> BlindSubmission {
+        let raw = RawSubmission { text: text.into(), ..RawSubmission::default() };
+        let optional = RequiredFields { author: false, email: false };
+        let submission = Submission::parse(raw, &optional).unwrap();
+        hide(submission, &SiteSecret::from_bytes([1; 32]))
+    }
+
+    fn set(examples: impl IntoIterator<Item = (String, Label)>) -> TrainingSet {
+        let mut set = TrainingSet::default();
+        let mut builder = FeatureBuilder::default();
+        for (text, label) in examples {
+            let submission = blind(&text);
+            let vector = builder.build(&Analysis::new(&submission), [].iter()).clone();
+            set.push("site", label, None, &[View { vector, share: 1.0, whole: true }]);
+        }
+        set
+    }
+
+    fn site(ham: usize, spam: usize) -> TrainingSet {
+        let ham = (0..ham).map(|n| (format!("My sourdough rose well, loaf {n}"), Label::Ham));
+        let spam = (0..spam).map(|n| (format!("Our sourdough dealer ships {n}"), Label::Spam));
+        set(ham.chain(spam))
+    }
+
+    fn replay() -> TrainingSet {
+        let texts = ["Thanks, the second step was what I missed", "Das Bild zeigt die alte Brücke"];
+        let ham = texts.into_iter().flat_map(|text| vec![(text.to_owned(), Label::Ham); 20]);
+        let spam = "Cheap pills online, order now https://pills.example.com";
+        set(ham.chain(vec![(spam.to_owned(), Label::Spam); 20]))
+    }
+
+    fn score(model: &Model, text: &str) -> f64 {
+        let submission = blind(text);
+        let mut builder = FeatureBuilder::default();
+        let raw = model.spam().raw_score(builder.build(&Analysis::new(&submission), [].iter()));
+        raw.to_f64()
+    }
+
+    #[test]
+    fn a_site_learns_its_own_spam_and_keeps_the_rest() {
+        let base = base_model();
+        let layered = SiteLayer::default().train(&base, "site", &site(30, 12), &replay()).unwrap();
+        let of = |text| score(&layered, text) - score(&base, text);
+        assert!(of("Our sourdough dealer ships to you") > 1.0);
+        let ham = score(&layered, "My sourdough rose well again");
+        assert!(ham < 0.0 && ham < score(&layered, "Our sourdough dealer ships to you") - 2.0);
+        let thanks = "Thanks, the second step was what I missed";
+        assert!(score(&layered, thanks) < -1.0, "what was replayed stays ham");
+        assert_eq!(layered.summary().base_version.as_deref(), Some(base.version()));
+        assert_eq!(layered.spam().bias(), base.spam().bias());
+    }
+
+    #[test]
+    fn the_same_labels_give_the_same_bytes() {
+        let base = base_model();
+        let train = || SiteLayer::default().train(&base, "site", &site(8, 6), &replay()).unwrap();
+        assert_eq!(train().to_bytes(), train().to_bytes());
+        assert_eq!(Model::from_bytes(&train().to_bytes()).unwrap(), train());
+    }
+
+    #[test]
+    fn one_kind_of_label_is_not_enough() {
+        let error = SiteLayer::default()
+            .train(&base_model(), "site", &site(500, 4), &replay())
+            .unwrap_err();
+        let text = "500 ham and 4 spam labels are too few: at least 5 of each are needed";
+        assert_eq!(error.to_string(), text);
+    }
+}
