@@ -10,11 +10,12 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     let files = [
         "proto/replyguard/v1/comment.proto",
         "proto/replyguard/v1/comment_service.proto",
+        "proto/replyguard/v1/model_service.proto",
         "proto/replyguard/v1/site_service.proto",
     ];
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("replyguard.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure().include_file("wire.rs").compile_fds(descriptors)?;
     Ok(())
 }

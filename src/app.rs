@@ -79,6 +79,8 @@ impl App {
         let http = listen(config.server.http_address)?;
         let store = open_store(&config).await?;
         let moderation = Arc::new(moderation(&config, store.clone())?);
+        let loaded = moderation.load_models().await;
+        loaded.map_err(|error| BindError::Storage(format!("the models: {error}")))?;
         let model_version = moderation.model_version().to_owned();
         let mut app = Self {
             service: GrpcService::new(moderation.clone(), grpc_limits(&config)),
@@ -156,11 +158,12 @@ impl App {
 }
 
 /// The use cases over these records.
-fn moderation(config: &Config, store: Arc<dyn Store>) -> Result<Moderation, BindError> {
+fn moderation(config: &Config, store: Arc<SqliteStore>) -> Result<Moderation, BindError> {
     let model = Arc::new(load_model(config)?);
     let recent = MemoryRecent::new(RecentOptions::default());
     let ports = Ports {
         store: store.clone(),
+        model_store: store.clone(),
         limiter: limiter(config)?,
         recent: Arc::new(RefilledRecent::new(recent, store)),
         clock: Arc::new(SystemClock),
@@ -185,7 +188,7 @@ fn load_model(config: &Config) -> Result<Model, BindError> {
         .map_err(|error| BindError::Config(format!("{}: {error}", path.display())))
 }
 
-async fn open_store(config: &Config) -> Result<Arc<dyn Store>, BindError> {
+async fn open_store(config: &Config) -> Result<Arc<SqliteStore>, BindError> {
     let data_dir = &config.storage.data_dir;
     std::fs::create_dir_all(data_dir)
         .map_err(|error| BindError::Storage(format!("{}: {error}", data_dir.display())))?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::BindError;
 use crate::config::Config;
 use crate::domain::{KeyScope, SiteId, SitePolicy};
+use crate::moderation::ports::Store;
 use crate::moderation::{Actor, Moderation, ModerationError};
 
 /// The id of the first site.

@@ -100,6 +100,11 @@ impl TrainingSet {
         self.rows[row].spam
     }
 
+    /// The rows that have an example as it came.
+    pub fn whole_rows(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.rows.len()).filter(|row| self.rows[*row].whole)
+    }
+
     /// The examples, each by the row that has it as it came.
     pub(super) fn examples(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| row.whole)

@@ -13,9 +13,11 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 pub use tonic::{Code, Response, Status};
 
+use super::longrunning::operations_client::OperationsClient;
 use super::policy;
 use super::proto;
 use super::proto::comment_service_client::CommentServiceClient;
+use super::proto::model_service_client::ModelServiceClient;
 use super::proto::site_service_client::SiteServiceClient;
 use crate::domain::SitePolicy;
 
@@ -44,6 +46,10 @@ pub struct Client {
     pub comments: CommentServiceClient<InterceptedService<Channel, KeyInterceptor>>,
     /// Creates sites and keys.
     pub sites: SiteServiceClient<InterceptedService<Channel, KeyInterceptor>>,
+    /// Trains and promotes models.
+    pub models: ModelServiceClient<InterceptedService<Channel, KeyInterceptor>>,
+    /// Watches trainings.
+    pub operations: OperationsClient<InterceptedService<Channel, KeyInterceptor>>,
 }
 
 impl Client {
@@ -67,7 +73,9 @@ impl Client {
         let keyed = KeyInterceptor(key);
         Ok(Self {
             comments: CommentServiceClient::with_interceptor(channel.clone(), keyed.clone()),
-            sites: SiteServiceClient::with_interceptor(channel, keyed),
+            sites: SiteServiceClient::with_interceptor(channel.clone(), keyed.clone()),
+            models: ModelServiceClient::with_interceptor(channel.clone(), keyed.clone()),
+            operations: OperationsClient::with_interceptor(channel, keyed),
         })
     }
 }

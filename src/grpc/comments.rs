@@ -114,7 +114,7 @@ impl Comments {
         let request = request.into_inner();
         let (site, id) = self.addressed(&caller, &request.name).await?;
         let feedback = Feedback {
-            label: convert::label(request.label)?,
+            label: convert::label(request.label, "label")?,
             reporter: convert::reporter(request.reporter)?,
             reporter_name: request.reporter_name,
             note: request.note,

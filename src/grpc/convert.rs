@@ -69,11 +69,11 @@ pub(super) fn request_id(text: &str) -> Result<Option<RequestId>, ModerationErro
 ///
 /// # Errors
 /// `Invalid`.
-pub(super) fn label(value: i32) -> Result<Label, ModerationError> {
+pub(super) fn label(value: i32, field: &'static str) -> Result<Label, ModerationError> {
     match proto::Label::try_from(value) {
         Ok(proto::Label::Ham) => Ok(Label::Ham),
         Ok(proto::Label::Spam) => Ok(Label::Spam),
-        Ok(proto::Label::Unspecified) | Err(_) => Err(unknown_value("label")),
+        Ok(proto::Label::Unspecified) | Err(_) => Err(unknown_value(field)),
     }
 }
 
@@ -162,7 +162,7 @@ pub(super) fn checked_comment(comment: CheckedComment) -> proto::CheckedComment 
     }
 }
 
-fn verdict(verdict: Verdict) -> proto::Verdict {
+pub(super) fn verdict(verdict: Verdict) -> proto::Verdict {
     match verdict {
         Verdict::Approve => proto::Verdict::Approve,
         Verdict::Hold => proto::Verdict::Hold,
@@ -184,7 +184,7 @@ pub(super) fn timestamp(time: OffsetDateTime) -> prost_types::Timestamp {
 }
 
 /// An instant of the wire; nothing if it is out of range.
-fn instant(time: &prost_types::Timestamp) -> Option<OffsetDateTime> {
+pub(super) fn instant(time: &prost_types::Timestamp) -> Option<OffsetDateTime> {
     let nanos = u32::try_from(time.nanos).ok()?;
     OffsetDateTime::from_unix_timestamp(time.seconds).ok()?.replace_nanosecond(nanos).ok()
 }

@@ -7,6 +7,9 @@ pub mod client;
 mod comments;
 mod connection;
 mod convert;
+mod models;
+mod models_convert;
+mod operations;
 mod policy;
 mod server;
 mod sites;
@@ -27,10 +30,17 @@ macro_rules! answer {
 
 pub(crate) use answer;
 
-/// The contract as compiled from `proto/replyguard/v1`.
+/// Everything compiled from `proto`, by package.
 #[allow(missing_docs, clippy::all, reason = "generated")]
+mod wire {
+    include!(concat!(env!("OUT_DIR"), "/wire.rs"));
+}
+
+pub use wire::google::{longrunning, rpc};
+
+/// The contract as compiled from `proto/replyguard/v1`.
 pub mod proto {
-    tonic::include_proto!("replyguard.v1");
+    pub use super::wire::replyguard::v1::*;
 
     /// The contract's descriptors, for reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/replyguard.bin"));

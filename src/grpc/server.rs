@@ -17,8 +17,12 @@ use tonic_web::GrpcWebLayer;
 use tower::util::MapResponseLayer;
 
 use super::comments::Comments;
+use super::longrunning::operations_server::OperationsServer;
+use super::models::Models;
+use super::operations::Operations;
 use super::proto;
 use super::proto::comment_service_server::CommentServiceServer;
+use super::proto::model_service_server::ModelServiceServer;
 use super::proto::site_service_server::SiteServiceServer;
 use super::sites::Sites;
 use crate::moderation::Moderation;
@@ -73,7 +77,12 @@ impl GrpcService {
         } else {
             tonic_health::ServingStatus::NotServing
         };
-        for service in ["", "replyguard.v1.CommentService", "replyguard.v1.SiteService"] {
+        for service in [
+            "",
+            "replyguard.v1.CommentService",
+            "replyguard.v1.ModelService",
+            "replyguard.v1.SiteService",
+        ] {
             self.health.set_service_status(service, status).await;
         }
     }
@@ -94,7 +103,12 @@ impl GrpcService {
         let mut sites = SiteServiceServer::new(Sites::new(self.moderation.clone()))
             .max_decoding_message_size(limits.message_bytes_max)
             .accept_compressed(CompressionEncoding::Gzip);
+        let mut models = ModelServiceServer::new(Models::new(self.moderation.clone()))
+            .max_decoding_message_size(limits.message_bytes_max)
+            .accept_compressed(CompressionEncoding::Gzip);
+        let operations = OperationsServer::new(Operations::new(self.moderation.clone()));
         if limits.compress_answers {
+            models = models.send_compressed(CompressionEncoding::Gzip);
             comments = comments.send_compressed(CompressionEncoding::Gzip);
             sites = sites.send_compressed(CompressionEncoding::Gzip);
         }
@@ -118,6 +132,8 @@ impl GrpcService {
             .layer(GrpcWebLayer::new())
             .add_service(comments)
             .add_service(sites)
+            .add_service(models)
+            .add_service(operations)
             .add_service(health)
             .add_service(descriptors().build_v1().expect("the descriptors are our own"))
             .add_service(descriptors().build_v1alpha().expect("the descriptors are our own"))

@@ -150,7 +150,7 @@ impl Sites {
     }
 }
 
-fn page_size(size: i32) -> Result<usize, ModerationError> {
+pub(super) fn page_size(size: i32) -> Result<usize, ModerationError> {
     match usize::try_from(size) {
         Ok(0) => Ok(PAGE_SIZE_DEFAULT),
         Ok(size) => Ok(size.min(PAGE_SIZE_MAX)),
@@ -158,7 +158,7 @@ fn page_size(size: i32) -> Result<usize, ModerationError> {
     }
 }
 
-fn bad_token() -> ModerationError {
+pub(super) fn bad_token() -> ModerationError {
     let text = "The token of an earlier answer is expected.";
     ModerationError::field("page_token", "invalid-page-token", text)
 }

@@ -21,6 +21,11 @@ fn code(error: &ModerationError) -> Code {
         ModerationError::NotFound(_) => Code::NotFound,
         ModerationError::AlreadyExists(_) => Code::AlreadyExists,
         ModerationError::Conflict(_) => Code::Aborted,
+        ModerationError::TooFewLabels(_)
+        | ModerationError::GateClosed(_)
+        | ModerationError::NothingBefore
+        | ModerationError::TrainingRuns => Code::FailedPrecondition,
+        ModerationError::Cancelled => Code::Cancelled,
         ModerationError::Unavailable(_) => Code::Unavailable,
     }
 }
@@ -61,6 +66,11 @@ fn message(error: &ModerationError) -> String {
         }
         other => format!("{}: {other}.", other.reason()),
     }
+}
+
+/// Code and sentence, for an operation that failed.
+pub(super) fn parts(error: &ModerationError) -> (i32, String) {
+    (code(error).into(), message(error))
 }
 
 /// The same error inside a batch.

@@ -61,13 +61,18 @@ impl Moderation {
         let submission = text::hide(submission, &site.secret);
         let now = self.clock.now();
         let mut degraded = Vec::new();
-        let (print, judgement) = {
+        let models = self.models.of(&site.id);
+        let (print, judgement, shadow) = {
             let analysis = Analysis::new(&submission);
             let print = analysis.print;
             self.limit(site, &submission, &print, now, &mut degraded).await?;
             let facts = self.facts(site, &submission, &print, now, &mut degraded).await;
             let rules = self.rules.of(site);
-            (print, self.scorer.judge(&analysis, &rules, &facts, degraded))
+            let shadow = models.shadow.map(|shadow| {
+                let judged = shadow.scorer().judge(&analysis, &rules, &facts, degraded.clone());
+                (shadow, judged)
+            });
+            (print, models.scorer.judge(&analysis, &rules, &facts, degraded), shadow)
         };
         let comment = self.record_of(site, submission, print, judgement, now);
         let recorded = self.store.record_check(&comment, mark).await;
@@ -78,6 +83,10 @@ impl Moderation {
             (RecordedCheck::New | RecordedCheck::Repeated(..), _) => {}
         }
         count(&comment);
+        if let Some((shadow, judged)) = shadow {
+            let score = comment.score.as_ref().map_or(f64::NAN, |score| score.probability);
+            shadow.note(comment.id, &comment.verdict, score, &judged);
+        }
         if let Err(error) = self.recent.insert(&site.id, print, None).await {
             tracing::warn!(site.id = %site.id, error = %error, "a comment did not reach the index of recent content");
         }

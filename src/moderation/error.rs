@@ -43,6 +43,21 @@ pub enum ModerationError {
     /// The thing changed since the caller read it.
     #[error("the {0} changed since it was read")]
     Conflict(&'static str),
+    /// A site's ledger has too few labels of a kind.
+    #[error("{0}")]
+    TooFewLabels(String),
+    /// The hold-out speaks against a model.
+    #[error("the hold-out speaks against the model: {0}; `force` promotes it all the same")]
+    GateClosed(String),
+    /// There is no model to go back to.
+    #[error("the base model decides; there is nothing before it")]
+    NothingBefore,
+    /// One training of a site at a time.
+    #[error("a training of this site is under way")]
+    TrainingRuns,
+    /// Somebody asked the work to end.
+    #[error("it was cancelled")]
+    Cancelled,
     /// The store cannot be used now. The cause is for the log alone.
     #[error("the service cannot record anything now")]
     Unavailable(#[source] StoreError),
@@ -62,6 +77,11 @@ impl ModerationError {
             Self::NotFound(_) => "not-found",
             Self::AlreadyExists(_) => "already-exists",
             Self::Conflict(_) => "changed-meanwhile",
+            Self::TooFewLabels(_) => "too-few-labels",
+            Self::GateClosed(_) => "gate-closed",
+            Self::NothingBefore => "nothing-before",
+            Self::TrainingRuns => "training-runs",
+            Self::Cancelled => "cancelled",
             Self::Unavailable(_) => "store-unavailable",
         }
     }

@@ -72,7 +72,7 @@ impl Moderation {
 }
 
 /// The value in one line without e-mail and IP addresses; nothing if it is blank.
-fn masked(
+pub(super) fn masked(
     value: String,
     field: &'static str,
     bytes_max: usize,

@@ -6,10 +6,15 @@ mod error;
 pub mod examples;
 mod feedback;
 mod in_flight;
+mod ledger;
+mod models;
+mod operations;
 pub mod ports;
+mod replay;
 mod rules;
 mod scoring;
 mod sites;
+mod training;
 
 use std::sync::Arc;
 
@@ -17,10 +22,17 @@ pub use access::{Actor, Caller};
 pub use check::Answer;
 pub use error::ModerationError;
 pub use feedback::Feedback;
+pub use ledger::{ForeignExample, RetractionRequest, note};
+pub use models::{Disagreement, ShadowReport};
+pub use operations::{Operation, Outcome};
 pub use scoring::{Judgement, Scorer};
 pub use sites::NewKey;
+pub use training::{HoldOut, TrainProgress, TrainSettings, TrainStage};
 
 use in_flight::InFlight;
+use models::ModelTable;
+use operations::Operations;
+use ports::models::ModelStore;
 use ports::{Clock, Limiter, Random, RecentContent, Store};
 use rules::RulesCache;
 
@@ -29,7 +41,9 @@ pub struct Moderation {
     store: Arc<dyn Store>,
     limiter: Arc<dyn Limiter>,
     recent: Arc<dyn RecentContent>,
-    scorer: Scorer,
+    model_store: Arc<dyn ModelStore>,
+    models: ModelTable,
+    operations: Operations,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     in_flight: InFlight,
@@ -40,6 +54,8 @@ pub struct Moderation {
 pub struct Ports {
     /// Records.
     pub store: Arc<dyn Store>,
+    /// The ledger as examples, and models.
+    pub model_store: Arc<dyn ModelStore>,
     /// Rate limits.
     pub limiter: Arc<dyn Limiter>,
     /// Recent content.
@@ -51,13 +67,15 @@ pub struct Ports {
 }
 
 impl Moderation {
-    /// The use cases over these ports, scoring with `scorer`.
+    /// The use cases over these ports. `scorer` scores where a site has no model of its own.
     pub fn new(ports: Ports, scorer: Scorer) -> Self {
         Self {
             store: ports.store,
             limiter: ports.limiter,
             recent: ports.recent,
-            scorer,
+            model_store: ports.model_store,
+            models: ModelTable::new(scorer),
+            operations: Operations::default(),
             clock: ports.clock,
             random: ports.random,
             in_flight: InFlight::default(),
@@ -65,8 +83,8 @@ impl Moderation {
         }
     }
 
-    /// The version of the model that scores.
+    /// The version of the base model.
     pub fn model_version(&self) -> &str {
-        self.scorer.model_version()
+        self.models.base().model_version()
     }
 }

@@ -42,6 +42,11 @@ impl Scorer {
         Self { model }
     }
 
+    /// The model.
+    pub fn model(&self) -> Arc<Model> {
+        self.model.clone()
+    }
+
     /// The version of the model.
     pub fn model_version(&self) -> &str {
         self.model.version()

@@ -8,6 +8,7 @@ mod contract_of_sites;
 mod documentation;
 mod learning;
 mod limits;
+mod models;
 mod operating;
 mod privacy;
 mod recent;

@@ -13,8 +13,11 @@ use super::walk::{Contract, Element, Node};
 
 /// RPCs that stream, with the reason. Everything else is unary (UNARY_RPC), because a unary call
 /// can be retried, cached and balanced.
-const STREAMING_RPCS: [(&str, &str); 1] =
-    [("CommentService.BatchCheckComments", "imports send tens of thousands of comments at once")];
+const STREAMING_RPCS: [(&str, &str); 3] = [
+    ("CommentService.BatchCheckComments", "imports send tens of thousands of comments at once"),
+    ("ModelService.ImportExamples", "a ledger has hundreds of thousands of examples"),
+    ("ModelService.ExportExamples", "likewise"),
+];
 
 /// Fields that carry a preposition all the same (AIP-140), with the reason.
 const PREPOSITIONS_ALLOWED: [(&str, &str); 3] = [

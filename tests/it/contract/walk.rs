@@ -71,6 +71,8 @@ pub fn compile(root: &Path) -> Result<Contract, String> {
     let own = files
         .iter()
         .map(|path| path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/"))
+        // Wire forms that others defined.
+        .filter(|path| !path.starts_with("google/"))
         .collect();
     Ok(Contract { set: compiler.file_descriptor_set(), own })
 }

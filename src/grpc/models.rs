@@ -1,0 +1,333 @@
+//! `ModelService` over the use cases.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt, stream};
+use prost::Message;
+use prost_types::Any;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::comments::site_id;
+use super::proto::model_service_server::ModelService;
+use super::{answer, auth, longrunning, models_convert, operations, proto, status};
+use crate::domain::{CommentId, KeyScope, Site, SiteId};
+use crate::moderation::{
+    Caller, Moderation, ModerationError, RetractionRequest, TrainSettings, note,
+};
+use crate::telemetry::Call;
+
+/// Examples of one message of an import.
+const MESSAGE_EXAMPLES_MAX: usize = 1_000;
+/// Examples read at once for an export.
+const EXPORT_PAGE_SIZE: usize = 1_000;
+
+/// The service; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Models {
+    moderation: Arc<Moderation>,
+}
+
+impl Models {
+    pub(super) fn new(moderation: Arc<Moderation>) -> Self {
+        Self { moderation }
+    }
+
+    /// The caller and the site, if the caller may operate it.
+    async fn operator<T>(
+        &self,
+        request: &Request<T>,
+        field: &'static str,
+        parent: &str,
+    ) -> Result<(Caller, Arc<Site>), ModerationError> {
+        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let id = site_id(field, parent)?;
+        caller.require(&id, KeyScope::Operate)?;
+        Ok((caller, self.moderation.site(&id).await?))
+    }
+
+    /// The caller, the site and the version in a model's name.
+    async fn of_model<T>(
+        &self,
+        request: &Request<T>,
+        name: &str,
+    ) -> Result<(Caller, Arc<Site>, String), ModerationError> {
+        let (site, version) = name.split_once("/models/").unwrap_or((name, ""));
+        let (caller, site) = self.operator(request, "name", site).await?;
+        if version.is_empty() {
+            let text = "`sites/{site}/models/{model}` is expected.";
+            return Err(ModerationError::field("name", "invalid-name", text));
+        }
+        Ok((caller, site, version.to_owned()))
+    }
+
+    async fn train(
+        &self,
+        request: Request<proto::TrainModelRequest>,
+    ) -> Result<longrunning::Operation, ModerationError> {
+        let (caller, site) = self.operator(&request, "parent", &request.get_ref().parent).await?;
+        let request = request.into_inner();
+        if request.ledger_position.is_some_and(|position| position < 0) {
+            let text = "A position of the ledger is expected.";
+            return Err(ModerationError::field("ledger_position", "negative", text));
+        }
+        let settings = TrainSettings {
+            ledger_position: request.ledger_position,
+            seed: request.seed.unwrap_or(1) as u64,
+        };
+        let operation = self.moderation.begin_training(caller.actor(), site, settings)?;
+        Ok(operations::operation(&operation))
+    }
+
+    async fn list(
+        &self,
+        request: Request<proto::ListModelsRequest>,
+    ) -> Result<proto::ListModelsResponse, ModerationError> {
+        let (_, site) = self.operator(&request, "parent", &request.get_ref().parent).await?;
+        let request = request.into_inner();
+        let count_max = super::sites::page_size(request.page_size)?;
+        let from: usize = match request.page_token.as_str() {
+            "" => 0,
+            token => token.parse().map_err(|_| super::sites::bad_token())?,
+        };
+        let (models, active_version) = self.moderation.models(&site.id).await?;
+        let more = models.len() > from + count_max;
+        let page = models.into_iter().skip(from).take(count_max);
+        Ok(proto::ListModelsResponse {
+            models: page.map(models_convert::model).collect(),
+            next_page_token: if more { (from + count_max).to_string() } else { String::new() },
+            active_version,
+        })
+    }
+
+    async fn get(
+        &self,
+        request: Request<proto::GetModelRequest>,
+    ) -> Result<proto::GetModelResponse, ModerationError> {
+        let (_, site, version) = self.of_model(&request, &request.get_ref().name).await?;
+        let model = self.moderation.model(&site.id, &version).await?;
+        Ok(proto::GetModelResponse { model: Some(models_convert::model(model)) })
+    }
+
+    async fn promote(
+        &self,
+        request: Request<proto::PromoteModelRequest>,
+    ) -> Result<proto::PromoteModelResponse, ModerationError> {
+        let (caller, site, version) = self.of_model(&request, &request.get_ref().name).await?;
+        let request = request.into_inner();
+        let (actor, force) = (caller.actor(), request.force);
+        let note = note(request.note)?;
+        let model = self.moderation.promote_model(&actor, &site.id, &version, force, note).await?;
+        Ok(proto::PromoteModelResponse { model: Some(models_convert::model(model)) })
+    }
+
+    async fn roll_back(
+        &self,
+        request: Request<proto::RollBackModelRequest>,
+    ) -> Result<proto::RollBackModelResponse, ModerationError> {
+        let (caller, site) = self.operator(&request, "parent", &request.get_ref().parent).await?;
+        let note = note(request.into_inner().note)?;
+        let active_version =
+            self.moderation.roll_back_model(&caller.actor(), &site.id, note).await?;
+        Ok(proto::RollBackModelResponse { active_version })
+    }
+
+    async fn shadow(
+        &self,
+        request: Request<proto::ShadowModelRequest>,
+    ) -> Result<proto::ShadowModelResponse, ModerationError> {
+        let (caller, site, version) = self.of_model(&request, &request.get_ref().name).await?;
+        let (actor, stop) = (caller.actor(), request.get_ref().stop);
+        let model = self.moderation.shadow_model(&actor, &site.id, &version, stop).await?;
+        Ok(proto::ShadowModelResponse { model: Some(models_convert::model(model)) })
+    }
+
+    async fn disagreements(
+        &self,
+        request: Request<proto::ReportShadowRequest>,
+    ) -> Result<proto::ReportShadowResponse, ModerationError> {
+        let (_, site) = self.operator(&request, "parent", &request.get_ref().parent).await?;
+        let report = self.moderation.shadow_report(&site.id);
+        Ok(models_convert::shadow_report(&site.id, report))
+    }
+
+    async fn import(
+        &self,
+        request: Request<Streaming<proto::ImportExamplesRequest>>,
+    ) -> Result<proto::ImportExamplesResponse, ModerationError> {
+        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let mut messages = request.into_inner();
+        let mut site: Option<Arc<Site>> = None;
+        let mut answer = proto::ImportExamplesResponse::default();
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(|_| {
+                let text = "The bytes are no message of the contract.";
+                ModerationError::field("examples", "malformed-message", text)
+            })?;
+            if message.examples.len() > MESSAGE_EXAMPLES_MAX {
+                let text = "At most 1,000 examples a message are taken.";
+                return Err(ModerationError::field("examples", "too-many", text));
+            }
+            let site = match &site {
+                Some(site) => site.clone(),
+                None => {
+                    let id = site_id("parent", &message.parent)?;
+                    caller.require(&id, KeyScope::Operate)?;
+                    site.insert(self.moderation.site(&id).await?).clone()
+                }
+            };
+            let count = message.examples.len() as i64;
+            let examples: Result<Vec<_>, _> =
+                message.examples.into_iter().map(models_convert::example).collect();
+            let new =
+                self.moderation.import_examples(&caller.actor(), &site, examples?).await? as i64;
+            answer.imported_count += new;
+            answer.known_count += count - new;
+        }
+        Ok(answer)
+    }
+
+    async fn retract(
+        &self,
+        request: Request<proto::RetractExamplesRequest>,
+    ) -> Result<proto::RetractExamplesResponse, ModerationError> {
+        use proto::retract_examples_request::Selector;
+        let (caller, site) = self.operator(&request, "parent", &request.get_ref().parent).await?;
+        let request = request.into_inner();
+        let note = note(request.note)?;
+        let what = match request.selector {
+            Some(Selector::Position(position)) => RetractionRequest::Position(position),
+            Some(Selector::Comment(name)) => {
+                RetractionRequest::Comment(comment_of(&site.id, &name)?)
+            }
+            Some(Selector::ReporterName(name)) => RetractionRequest::ReporterName(name),
+            Some(Selector::AuthorEmail(address)) => RetractionRequest::AuthorEmail(address),
+            Some(Selector::Source(source)) => RetractionRequest::Source(source),
+            None => {
+                let text = "What to take back is required.";
+                return Err(ModerationError::field("selector", "required", text));
+            }
+        };
+        let count =
+            self.moderation.retract_examples(&caller.actor(), &site, what, note).await? as i64;
+        Ok(proto::RetractExamplesResponse { retracted_count: count })
+    }
+}
+
+fn comment_of(site: &SiteId, name: &str) -> Result<CommentId, ModerationError> {
+    let (owner, id) =
+        CommentId::from_name(name).map_err(|error| super::comments::bad_name("comment", &error))?;
+    if owner == *site { Ok(id) } else { Err(ModerationError::NotFound("comment")) }
+}
+
+/// The examples of a ledger, page by page.
+fn export(
+    moderation: Arc<Moderation>,
+    site: Arc<Site>,
+) -> impl Stream<Item = Result<proto::ExportExamplesResponse, Status>> + Send {
+    let pages = stream::try_unfold(0, move |after| {
+        let (moderation, site) = (moderation.clone(), site.clone());
+        async move {
+            let page = moderation.export_examples(&site, after, EXPORT_PAGE_SIZE).await;
+            let page = page.map_err(status::status)?;
+            let Some(last) = page.last().map(|example| example.position) else {
+                return Ok::<_, Status>(None);
+            };
+            let rows: Vec<_> = page
+                .into_iter()
+                .map(|example| Ok(models_convert::exported(&site.id, example)))
+                .collect();
+            Ok(Some((stream::iter(rows), last)))
+        }
+    });
+    pages.flat_map(|page| match page {
+        Ok(rows) => rows.left_stream(),
+        Err(status) => stream::iter([Err(status)]).right_stream(),
+    })
+}
+
+#[tonic::async_trait]
+impl ModelService for Models {
+    async fn train_model(
+        &self,
+        request: Request<proto::TrainModelRequest>,
+    ) -> Result<Response<longrunning::Operation>, Status> {
+        answer!(self, "TrainModel", train, request)
+    }
+
+    async fn list_models(
+        &self,
+        request: Request<proto::ListModelsRequest>,
+    ) -> Result<Response<proto::ListModelsResponse>, Status> {
+        answer!(self, "ListModels", list, request)
+    }
+
+    async fn get_model(
+        &self,
+        request: Request<proto::GetModelRequest>,
+    ) -> Result<Response<proto::GetModelResponse>, Status> {
+        answer!(self, "GetModel", get, request)
+    }
+
+    async fn promote_model(
+        &self,
+        request: Request<proto::PromoteModelRequest>,
+    ) -> Result<Response<proto::PromoteModelResponse>, Status> {
+        answer!(self, "PromoteModel", promote, request)
+    }
+
+    async fn roll_back_model(
+        &self,
+        request: Request<proto::RollBackModelRequest>,
+    ) -> Result<Response<proto::RollBackModelResponse>, Status> {
+        answer!(self, "RollBackModel", roll_back, request)
+    }
+
+    async fn shadow_model(
+        &self,
+        request: Request<proto::ShadowModelRequest>,
+    ) -> Result<Response<proto::ShadowModelResponse>, Status> {
+        answer!(self, "ShadowModel", shadow, request)
+    }
+
+    async fn report_shadow(
+        &self,
+        request: Request<proto::ReportShadowRequest>,
+    ) -> Result<Response<proto::ReportShadowResponse>, Status> {
+        answer!(self, "ReportShadow", disagreements, request)
+    }
+
+    async fn import_examples(
+        &self,
+        request: Request<Streaming<proto::ImportExamplesRequest>>,
+    ) -> Result<Response<proto::ImportExamplesResponse>, Status> {
+        answer!(self, "ImportExamples", import, request)
+    }
+
+    type ExportExamplesStream =
+        Pin<Box<dyn Stream<Item = Result<proto::ExportExamplesResponse, Status>> + Send>>;
+
+    async fn export_examples(
+        &self,
+        request: Request<proto::ExportExamplesRequest>,
+    ) -> Result<Response<Self::ExportExamplesStream>, Status> {
+        let call = Call::begin("ExportExamples");
+        let admitted = self.operator(&request, "parent", &request.get_ref().parent).await;
+        call.end(admitted.as_ref().err().map(ModerationError::reason));
+        let (_, site) = admitted.map_err(status::status)?;
+        Ok(Response::new(Box::pin(export(self.moderation.clone(), site))))
+    }
+
+    async fn retract_examples(
+        &self,
+        request: Request<proto::RetractExamplesRequest>,
+    ) -> Result<Response<proto::RetractExamplesResponse>, Status> {
+        answer!(self, "RetractExamples", retract, request)
+    }
+}
+
+/// A message of the contract as `Any`.
+pub(super) fn any(name: &str, message: &impl Message) -> Any {
+    let type_url = format!("type.googleapis.com/replyguard.v1.{name}");
+    Any { type_url, value: message.encode_to_vec() }
+}

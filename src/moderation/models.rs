@@ -1,0 +1,347 @@
+//! Which model decides where, and what operators do with models.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::ports::StoreError;
+use super::ports::models::{ModelChange, ModelRecord, ModelState};
+use super::training::HoldOut;
+use super::{Actor, Judgement, Moderation, ModerationError, Scorer};
+use crate::classifier::Model;
+use crate::domain::{CommentId, SiteId, Verdict};
+
+/// Disagreements of a shadow that are kept to be read.
+const DISAGREEMENT_COUNT_MAX: usize = 1_000;
+
+/// The models that score. A look-up for every comment; a change takes effect for the next one.
+pub(super) struct ModelTable {
+    base: Scorer,
+    sites: RwLock<HashMap<SiteId, Deciding>>,
+}
+
+/// What scores the comments of a site.
+#[derive(Clone)]
+pub(super) struct Deciding {
+    /// What decides.
+    pub(super) scorer: Scorer,
+    /// What scores beside it.
+    pub(super) shadow: Option<Arc<Shadow>>,
+}
+
+/// A model that scores without deciding, and where it would have decided otherwise.
+pub(super) struct Shadow {
+    scorer: Scorer,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default, Clone)]
+struct Seen {
+    compared_count: u64,
+    disagreement_count: u64,
+    last: VecDeque<Disagreement>,
+}
+
+/// A comment about which two models disagree.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Disagreement {
+    /// The comment.
+    pub comment: CommentId,
+    /// The verdict that was given.
+    pub verdict: Verdict,
+    /// The probability of spam by the model that decided.
+    pub score: f64,
+    /// The verdict that the shadow would have given.
+    pub shadow_verdict: Verdict,
+    /// The shadow's probability of spam.
+    pub shadow_score: f64,
+}
+
+/// What a shadow saw since it began or the service started.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ShadowReport {
+    /// The shadow's version; nothing if there is none.
+    pub version: Option<String>,
+    /// Comments that both scored.
+    pub compared_count: u64,
+    /// Of these, how many they disagreed about.
+    pub disagreement_count: u64,
+    /// The last disagreements, the newest first.
+    pub disagreements: Vec<Disagreement>,
+}
+
+impl Shadow {
+    fn new(scorer: Scorer) -> Self {
+        Self { scorer, seen: Mutex::default() }
+    }
+
+    /// The model.
+    pub(super) fn scorer(&self) -> &Scorer {
+        &self.scorer
+    }
+
+    /// Compares two judgements of a comment.
+    pub(super) fn note(&self, comment: CommentId, given: &Verdict, score: f64, own: &Judgement) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.compared_count += 1;
+        let shadow_verdict = own.decision.verdict;
+        if shadow_verdict == *given {
+            return;
+        }
+        metrics::counter!("replyguard_shadow_disagreements_total").increment(1);
+        seen.disagreement_count += 1;
+        if seen.last.len() == DISAGREEMENT_COUNT_MAX {
+            seen.last.pop_back();
+        }
+        seen.last.push_front(Disagreement {
+            comment,
+            verdict: *given,
+            score,
+            shadow_verdict,
+            shadow_score: own.score.as_ref().map_or(f64::NAN, |score| score.probability),
+        });
+    }
+}
+
+impl ModelTable {
+    pub(super) fn new(base: Scorer) -> Self {
+        Self { base, sites: RwLock::default() }
+    }
+
+    /// The base model.
+    pub(super) fn base(&self) -> &Scorer {
+        &self.base
+    }
+
+    /// What scores the comments of a site.
+    pub(super) fn of(&self, site: &SiteId) -> Deciding {
+        let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
+        let base = || Deciding { scorer: self.base.clone(), shadow: None };
+        sites.get(site).cloned().unwrap_or_else(base)
+    }
+
+    fn change(&self, site: &SiteId, change: impl FnOnce(&mut Deciding)) {
+        let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
+        let base = || Deciding { scorer: self.base.clone(), shadow: None };
+        change(sites.entry(site.clone()).or_insert_with(base));
+    }
+}
+
+impl Moderation {
+    /// Puts the models that decide into memory; once, before the first comment. A model that this
+    /// version cannot use is left out, with a warning: the base model decides there.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn load_models(&self) -> Result<(), ModerationError> {
+        let records = self.model_store.deciding_models().await;
+        for record in records.map_err(ModerationError::Unavailable)? {
+            if let Err(error) = self.install(&record).await {
+                tracing::warn!(
+                    site.id = %record.site,
+                    model.version = %record.version,
+                    error = %error,
+                    "a model cannot be used; the base model decides"
+                );
+                metrics::counter!("replyguard_unusable_models_total").increment(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a model where its state says.
+    async fn install(&self, record: &ModelRecord) -> Result<(), ModerationError> {
+        let scorer = match record.state {
+            ModelState::Active | ModelState::Shadow => self.scorer_of(record).await?,
+            ModelState::Candidate | ModelState::Retired => return Ok(()),
+        };
+        self.models.change(&record.site, |deciding| match record.state {
+            ModelState::Active => {
+                let shadows = deciding.shadow.as_ref().map(|shadow| shadow.scorer.model_version());
+                if shadows == Some(scorer.model_version()) {
+                    deciding.shadow = None;
+                }
+                deciding.scorer = scorer;
+            }
+            _ => deciding.shadow = Some(Arc::new(Shadow::new(scorer))),
+        });
+        Ok(())
+    }
+
+    async fn scorer_of(&self, record: &ModelRecord) -> Result<Scorer, ModerationError> {
+        let found = self.model_store.get_model(&record.site, &record.version).await;
+        let (_, artifact) = found
+            .map_err(ModerationError::Unavailable)?
+            .ok_or(ModerationError::NotFound("model"))?;
+        let unusable = |error: crate::classifier::ArtifactError| {
+            ModerationError::Unavailable(StoreError::Corrupt(error.to_string()))
+        };
+        let model = Model::from_bytes(&artifact).map_err(unusable)?;
+        Ok(Scorer::new(Arc::new(model)))
+    }
+
+    /// The models of a site, newest first, and the version that decides.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn models(
+        &self,
+        site: &SiteId,
+    ) -> Result<(Vec<ModelRecord>, String), ModerationError> {
+        self.site(site).await?;
+        let models = self.model_store.list_models(site).await;
+        let active = self.models.of(site).scorer.model_version().to_owned();
+        Ok((models.map_err(ModerationError::Unavailable)?, active))
+    }
+
+    /// A model of a site.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn model(
+        &self,
+        site: &SiteId,
+        version: &str,
+    ) -> Result<ModelRecord, ModerationError> {
+        let found = self.model_store.get_model(site, version).await;
+        let found = found.map_err(ModerationError::Unavailable)?;
+        found.map(|(record, _)| record).ok_or(ModerationError::NotFound("model"))
+    }
+
+    /// Lets a model decide from the next comment on. The gate: on the hold-out it must hold no more
+    /// good comments than the model that decided, and must not be less sure of the truth.
+    ///
+    /// # Errors
+    /// `NotFound`, `GateClosed` unless `force` comes with a note, `Unavailable`.
+    pub async fn promote_model(
+        &self,
+        actor: &Actor,
+        site: &SiteId,
+        version: &str,
+        force: bool,
+        note: Option<String>,
+    ) -> Result<ModelRecord, ModerationError> {
+        if force && note.is_none() {
+            let text = "Promoting against the hold-out needs a reason.";
+            return Err(ModerationError::field("note", "required", text));
+        }
+        let record = self.model(site, version).await?;
+        // What decided once passed the gate once.
+        if !force && record.promote_time.is_none() {
+            gate(&record)?;
+        }
+        self.change_model(actor, &record, ModelState::Active, note).await
+    }
+
+    /// Lets the model decide again that decided before the active one.
+    ///
+    /// # Errors
+    /// `NothingBefore` if the base model decides; `Unavailable`.
+    pub async fn roll_back_model(
+        &self,
+        actor: &Actor,
+        site: &SiteId,
+        note: Option<String>,
+    ) -> Result<String, ModerationError> {
+        let (models, _) = self.models(site).await?;
+        let active = models.iter().find(|model| model.state == ModelState::Active);
+        let active = active.ok_or(ModerationError::NothingBefore)?;
+        let before = models
+            .iter()
+            .filter(|model| model.state == ModelState::Retired)
+            .filter(|model| model.promote_time < active.promote_time)
+            .max_by_key(|model| model.promote_time);
+        if let Some(before) = before {
+            let before = self.change_model(actor, before, ModelState::Active, note).await?;
+            return Ok(before.version);
+        }
+        self.change_model(actor, active, ModelState::Retired, note).await?;
+        let base = self.models.base().clone();
+        let version = base.model_version().to_owned();
+        self.models.change(site, |deciding| deciding.scorer = base);
+        Ok(version)
+    }
+
+    /// Lets a model score live comments beside the one that decides, or ends that.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` for a model that decides, `Unavailable`.
+    pub async fn shadow_model(
+        &self,
+        actor: &Actor,
+        site: &SiteId,
+        version: &str,
+        stop: bool,
+    ) -> Result<ModelRecord, ModerationError> {
+        let record = self.model(site, version).await?;
+        match (record.state, stop) {
+            (ModelState::Active, _) => Err(ModerationError::Conflict("model")),
+            (ModelState::Shadow, false) => Ok(record),
+            (_, false) => self.change_model(actor, &record, ModelState::Shadow, None).await,
+            (ModelState::Shadow, true) => {
+                let ended = self.change_model(actor, &record, ModelState::Candidate, None).await?;
+                self.models.change(site, |deciding| deciding.shadow = None);
+                Ok(ended)
+            }
+            (_, true) => Ok(record),
+        }
+    }
+
+    /// What the shadow of a site saw.
+    pub fn shadow_report(&self, site: &SiteId) -> ShadowReport {
+        let Some(shadow) = self.models.of(site).shadow else { return ShadowReport::default() };
+        let seen = shadow.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        ShadowReport {
+            version: Some(shadow.scorer.model_version().to_owned()),
+            compared_count: seen.compared_count,
+            disagreement_count: seen.disagreement_count,
+            disagreements: seen.last.into(),
+        }
+    }
+
+    async fn change_model(
+        &self,
+        actor: &Actor,
+        record: &ModelRecord,
+        state: ModelState,
+        note: Option<String>,
+    ) -> Result<ModelRecord, ModerationError> {
+        // A model that cannot be used must not become the one that decides.
+        if state == ModelState::Active || state == ModelState::Shadow {
+            self.scorer_of(record).await?;
+        }
+        let change = ModelChange {
+            site: record.site.clone(),
+            version: record.version.clone(),
+            state,
+            actor: actor.as_str().to_owned(),
+            note,
+            time: self.clock.now(),
+        };
+        let changed = self.model_store.change_model(change).await;
+        let changed = changed.map_err(ModerationError::store("model"))?;
+        self.install(&changed).await?;
+        Ok(changed)
+    }
+}
+
+/// Whether the hold-out speaks for a model.
+fn gate(record: &ModelRecord) -> Result<(), ModerationError> {
+    let closed = |why: String| Err(ModerationError::GateClosed(why));
+    let Some(hold_out) = HoldOut::of(record) else {
+        return closed("there are too few labels to hold some out".into());
+    };
+    let (new, old) = (&hold_out.candidate, &hold_out.active);
+    if new.ham_held_count > old.ham_held_count {
+        return closed(format!(
+            "of {} good comments held out it would hold {} and the active model {}",
+            hold_out.ham_count, new.ham_held_count, old.ham_held_count
+        ));
+    }
+    if new.log_loss > old.log_loss {
+        return closed(format!(
+            "its log loss on the hold-out is {:.4} and the active model's {:.4}",
+            new.log_loss, old.log_loss
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! The life of a site's model in a running service: import, train, shadow, promote, roll back,
+//! retract.
+
+use replyguard::grpc::client::{Client, Code, Message};
+use replyguard::grpc::longrunning::operation::Result as Ended;
+use replyguard::grpc::{longrunning, proto};
+use tokio_stream::StreamExt;
+
+use crate::support::service::{Service, check, comment};
+
+const SITE: &str = "sites/default";
+
+/// An example of a baker's site, whose own spam the base model does not know.
+fn example(number: usize, spam: bool) -> proto::Example {
+    let ham = [
+        "My loaf rose twice as high with the longer rest",
+        "Which flour do you use for the sourdough starter in winter",
+        "The crust was too hard, maybe my oven is hotter than yours",
+        "I kept the dough in the fridge for a day and it worked",
+    ];
+    let lots = [
+        "Wholesale sourdough starter lots, pallets leave every Monday from our depot",
+        "Our depot has pallets of flour and sourdough starter lots for resellers",
+        "Resellers wanted for starter lots, our depot ships pallets to your door",
+    ];
+    let text = if spam { lots[number % 3] } else { ham[number % 4] };
+    proto::Example {
+        comment: Some(proto::Comment {
+            text: format!("{text}, {}", spelled(number)),
+            author: format!("Baker {number}"),
+            email: format!("baker{number}@example.org"),
+            ..proto::Comment::default()
+        }),
+        label: i32::from(if spam { proto::Label::Spam } else { proto::Label::Ham }),
+        source: "archive".into(),
+        label_time: None,
+    }
+}
+
+/// A number in letters, since digits say little.
+fn spelled(number: usize) -> String {
+    number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
+}
+
+/// Labels as they come in time, of both kinds.
+fn archive(count: usize) -> Vec<proto::Example> {
+    (0..count).map(|number| example(number, number % 3 == 0)).collect()
+}
+
+async fn import(client: &mut Client, examples: Vec<proto::Example>) -> (i64, i64) {
+    let request = proto::ImportExamplesRequest { parent: SITE.into(), examples };
+    let answer = client.models.import_examples(tokio_stream::iter([request])).await.unwrap();
+    let answer = answer.into_inner();
+    (answer.imported_count, answer.known_count)
+}
+
+async fn ended(client: &mut Client, name: &str) -> longrunning::Operation {
+    loop {
+        let request = longrunning::WaitOperationRequest { name: name.into(), timeout: None };
+        let operation = client.operations.wait_operation(request).await.unwrap().into_inner();
+        if operation.done {
+            return operation;
+        }
+    }
+}
+
+async fn train(client: &mut Client) -> Result<proto::Model, String> {
+    let request = proto::TrainModelRequest { parent: SITE.into(), ..Default::default() };
+    let operation = client.models.train_model(request).await.unwrap().into_inner();
+    match ended(client, &operation.name).await.result.unwrap() {
+        Ended::Response(any) => {
+            assert_eq!(any.type_url, "type.googleapis.com/replyguard.v1.TrainModelResponse");
+            let response = proto::TrainModelResponse::decode(any.value.as_slice()).unwrap();
+            Ok(response.model.unwrap())
+        }
+        Ended::Error(status) => Err(status.message),
+    }
+}
+
+async fn checked(client: &mut Client, text: &str) -> proto::CheckedComment {
+    let answer = client.comments.check_comment(check(comment(text))).await.unwrap();
+    answer.into_inner().comment.unwrap()
+}
+
+async fn promote(
+    client: &mut Client,
+    name: &str,
+    note: &str,
+) -> Result<proto::Model, replyguard::grpc::client::Status> {
+    let request = proto::PromoteModelRequest {
+        name: name.into(),
+        force: !note.is_empty(),
+        note: note.into(),
+    };
+    client.models.promote_model(request).await.map(|answer| answer.into_inner().model.unwrap())
+}
+
+#[tokio::test]
+async fn a_model_lives_from_import_to_roll_back() {
+    let mut service = Service::start().await;
+    let mut client = service.client().await;
+    let campaign = "Resellers wanted: pallets of starter lots leave our depot soon";
+    let base = checked(&mut client, campaign).await;
+    assert_eq!(import(&mut client, archive(90)).await, (90, 0));
+    assert_eq!(import(&mut client, archive(90)).await, (0, 90), "an import can be repeated");
+
+    let model = train(&mut client).await.unwrap();
+    assert_eq!(model.state, i32::from(proto::ModelState::Candidate));
+    assert_eq!((model.ham_count, model.spam_count, model.ledger_position), (60, 30, 90));
+    let hold_out = model.hold_out.unwrap();
+    assert_eq!((hold_out.ham_count, hold_out.spam_count), (12, 6));
+    let (new, old) = (hold_out.candidate.unwrap(), hold_out.base.unwrap());
+    assert!(new.log_loss < old.log_loss, "{new:?} {old:?}");
+    assert_eq!(train(&mut client).await.unwrap().name, model.name, "the same bytes");
+
+    let shadow = proto::ShadowModelRequest { name: model.name.clone(), stop: false };
+    client.models.shadow_model(shadow).await.unwrap();
+    let during = checked(&mut client, &format!("{campaign}, tell us")).await;
+    assert_eq!(during.model_version, base.model_version, "a shadow decides nothing");
+    let report = proto::ReportShadowRequest { parent: SITE.into() };
+    let report = client.models.report_shadow(report).await.unwrap().into_inner();
+    assert_eq!(report.compared_count, 1);
+    assert!(model.name.ends_with(&report.shadow_version));
+
+    let promoted = promote(&mut client, &model.name, "").await.unwrap();
+    assert_eq!(promoted.state, i32::from(proto::ModelState::Active));
+    let after = checked(&mut client, &format!("{campaign}, ask us")).await;
+    assert!(model.name.ends_with(&after.model_version), "{}", after.model_version);
+    assert!(after.raw_score > base.raw_score, "{:?} {:?}", after.raw_score, base.raw_score);
+    let sum: f64 = after.contributions.iter().map(|part| part.weight).sum();
+    assert_eq!(Some(sum), after.raw_score, "contributions sum exactly");
+
+    service.kill_and_restart().await;
+    let mut client = service.client().await;
+    let again = checked(&mut client, &format!("{campaign}, write us")).await;
+    assert_eq!(again.model_version, after.model_version, "it decides after a restart, too");
+    let request = proto::RollBackModelRequest { parent: SITE.into(), note: "a try".into() };
+    let answer = client.models.roll_back_model(request.clone()).await.unwrap().into_inner();
+    assert_eq!(answer.active_version, base.model_version);
+    let back = checked(&mut client, &format!("{campaign}, call us")).await;
+    assert_eq!(back.model_version, base.model_version);
+    let status = client.models.roll_back_model(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+}
+
+#[tokio::test]
+async fn what_was_retracted_was_never_learnt() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    import(&mut client, archive(60)).await;
+    let clean = train(&mut client).await.unwrap();
+    let mut poison: Vec<_> = (100..130).map(|number| example(number, number % 2 == 0)).collect();
+    for example in &mut poison {
+        example.source = "poison".into();
+        example.comment.as_mut().unwrap().email = "mallory@example.net".into();
+    }
+    import(&mut client, poison).await;
+    let poisoned = train(&mut client).await.unwrap();
+    assert_ne!(poisoned.name, clean.name);
+
+    let retract = |selector| proto::RetractExamplesRequest {
+        parent: SITE.into(),
+        selector: Some(selector),
+        note: "asked for".into(),
+    };
+    use proto::retract_examples_request::Selector;
+    let foreign = retract(Selector::AuthorEmail("nobody@example.net".into()));
+    let answer = client.models.retract_examples(foreign).await.unwrap().into_inner();
+    assert_eq!(answer.retracted_count, 0);
+    let person = retract(Selector::AuthorEmail("Mallory+x@example.net".into()));
+    let answer = client.models.retract_examples(person.clone()).await.unwrap().into_inner();
+    assert_eq!(answer.retracted_count, 30);
+    let answer = client.models.retract_examples(person).await.unwrap().into_inner();
+    assert_eq!(answer.retracted_count, 0, "only once");
+    assert_eq!(train(&mut client).await.unwrap().name, clean.name, "byte for byte");
+
+    let request = proto::ExportExamplesRequest { parent: SITE.into() };
+    let exported = client.models.export_examples(request).await.unwrap().into_inner();
+    let exported: Vec<_> = exported.map(Result::unwrap).collect().await;
+    assert_eq!(exported.len(), 60);
+    assert!(exported.iter().all(|example| example.source == "archive"));
+    for (file, bytes) in service.stored_bytes() {
+        let found = bytes.windows(7).any(|window| window.eq_ignore_ascii_case(b"mallory"));
+        assert!(!found, "an address in {}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn feedback_is_in_the_ledger_and_the_last_word_counts() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let error = train(&mut client).await.unwrap_err();
+    assert!(error.contains("too-few-labels"), "{error}");
+    import(&mut client, archive(60)).await;
+    let name = checked(&mut client, "We have starter lots on pallets for you").await.name;
+    for label in [proto::Label::Ham, proto::Label::Spam] {
+        let feedback = proto::SubmitFeedbackRequest {
+            name: name.clone(),
+            label: i32::from(label),
+            reporter: i32::from(proto::Reporter::Moderator),
+            reporter_name: "jo".into(),
+            note: String::new(),
+        };
+        client.comments.submit_feedback(feedback).await.unwrap();
+    }
+    let model = train(&mut client).await.unwrap();
+    assert_eq!((model.ham_count, model.spam_count, model.ledger_position), (40, 21, 62));
+}
+
+#[tokio::test]
+async fn the_gate_stops_what_the_hold_out_speaks_against() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    // Labels that turn round in the last fifth: the hold-out must speak against what came before.
+    let mut labels = archive(80);
+    for example in &mut labels[64..] {
+        let ham = example.label == i32::from(proto::Label::Ham);
+        example.label = i32::from(if ham { proto::Label::Spam } else { proto::Label::Ham });
+    }
+    import(&mut client, labels).await;
+    let model = train(&mut client).await.unwrap();
+    let status = promote(&mut client, &model.name, "").await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    assert!(status.message().contains("gate-closed"), "{status:?}");
+    let forced = promote(&mut client, &model.name, "I know better").await.unwrap();
+    assert_eq!(forced.state, i32::from(proto::ModelState::Active));
+    let request = proto::ListModelsRequest { parent: SITE.into(), ..Default::default() };
+    let listed = client.models.list_models(request).await.unwrap().into_inner();
+    assert!(forced.name.ends_with(&listed.active_version));
+}
+
+#[tokio::test]
+async fn models_need_the_scope_operate_and_names_that_exist() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let request = proto::CreateKeyRequest {
+        parent: SITE.into(),
+        display_name: "cms".into(),
+        scopes: vec![i32::from(proto::KeyScope::Check)],
+    };
+    let secret = client.sites.create_key(request).await.unwrap().into_inner().secret;
+    let mut other = service.client_with(Some(&secret)).await;
+    let request = proto::TrainModelRequest { parent: SITE.into(), ..Default::default() };
+    let status = other.models.train_model(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let list = longrunning::ListOperationsRequest { name: SITE.into(), ..Default::default() };
+    let status = other.operations.list_operations(list).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    for (name, code) in [
+        ("sites/default/models/none-123", Code::NotFound),
+        ("sites/default", Code::InvalidArgument),
+        ("sites/elsewhere/models/x", Code::PermissionDenied),
+    ] {
+        let request = proto::GetModelRequest { name: name.into() };
+        assert_eq!(client.models.get_model(request).await.unwrap_err().code(), code, "{name}");
+    }
+    let bad = proto::ImportExamplesRequest {
+        parent: SITE.into(),
+        examples: vec![proto::Example::default()],
+    };
+    let status = client.models.import_examples(tokio_stream::iter([bad])).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+}
