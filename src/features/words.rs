@@ -102,17 +102,24 @@ pub(super) fn add_characters<N: Naming>(
         scratch.extend_from_slice(chunk.as_bytes());
         scratch.push(b' ');
         if chunk.is_ascii() {
-            for length in RUN.0..=RUN.1.min(scratch.len()) {
-                for run in scratch.windows(length) {
-                    out.hash(xxh3_64_with_seed(run, seed));
-                }
-            }
+            add_runs::<2, N>(scratch, seed, out);
+            add_runs::<3, N>(scratch, seed, out);
+            add_runs::<4, N>(scratch, seed, out);
+            add_runs::<5, N>(scratch, seed, out);
         } else {
             bounds.of_bytes(scratch);
             for run in bounds.runs(RUN) {
                 out.hash(xxh3_64_with_seed(&scratch[run], seed));
             }
         }
+    }
+}
+
+/// Counts the runs of so many ASCII characters. Hashing is faster where the length is a constant.
+fn add_runs<const LENGTH: usize, N: Naming>(chunk: &[u8], seed: u64, out: &mut Collector<'_, N>) {
+    const { assert!(RUN.0 <= LENGTH && LENGTH <= RUN.1) }
+    for run in chunk.array_windows::<LENGTH>() {
+        out.hash(xxh3_64_with_seed(run, seed));
     }
 }
 

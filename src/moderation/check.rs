@@ -242,10 +242,12 @@ fn digest(site: &Site, raw: &RawSubmission) -> Fingerprint {
         if raw.page_closed { "closed" } else { "open" },
     ];
     // Each part with its length in front, so that no two submissions look the same.
-    let bytes: Vec<u8> = parts
-        .iter()
-        .flat_map(|part| (part.len() as u64).to_le_bytes().into_iter().chain(part.bytes()))
-        .collect();
+    let length = parts.iter().map(|part| part.len() + size_of::<u64>()).sum();
+    let mut bytes = Vec::with_capacity(length);
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
     site.secret.fingerprint("request", &bytes)
 }
 

@@ -39,9 +39,16 @@ pub fn mask_every_ip(text: &str) -> String {
 
 fn mask(text: &str, v6: bool, wanted: impl Fn(IpAddr) -> bool) -> Option<String> {
     let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    if !v6 && !memchr::memchr_iter(b'.', bytes).any(|at| digit(at.wrapping_sub(1)) && digit(at + 1))
+    {
+        return None;
+    }
     let (mut out, mut copied, mut at) = (String::new(), 0, 0);
+    let mut run = Run::default();
     while at < bytes.len() {
-        let mut run = Run::default();
+        run.chars.clear();
+        run.starts.clear();
         while let Some((c, width)) = address_char(bytes, at, v6) {
             run.chars.push(c);
             run.starts.push(at);

@@ -217,3 +217,25 @@ async fn a_short_queue_slows_callers_down_and_loses_nothing() {
     tasks.join_all().await;
     assert_eq!(store.recent_comments(&site_id("blog"), 999).await.unwrap().len(), 100);
 }
+
+/// Answers come through a task of the caller's own runtime.
+#[test]
+fn runtimes_that_share_a_thread_are_all_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("replyguard.db");
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let store = first.block_on(open(&path));
+    first.block_on(store.create_site(site("blog"), "test")).unwrap();
+    let record = |n| {
+        let store = &store;
+        async move { store.record_check(&comment("blog", n, Some(n), State::Held), None).await }
+    };
+    second.block_on(record(1)).unwrap();
+    first.block_on(record(2)).unwrap();
+    drop(second);
+    runtime().block_on(record(3)).unwrap();
+    first.block_on(record(4)).unwrap();
+    let recent = first.block_on(store.recent_comments(&site_id("blog"), 9)).unwrap();
+    assert_eq!(recent.len(), 4);
+}

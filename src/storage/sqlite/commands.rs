@@ -7,13 +7,14 @@ use uuid::Uuid;
 
 use crate::domain::{Fingerprint, Label, Site, SiteId, SitePolicy, State};
 use crate::moderation::ports::{
-    AppliedLabel, AuthorRecord, KeyRecord, LabelEntry, RecordedCheck, RequestMark, StoreError,
+    AppliedLabel, KeyRecord, LabelEntry, RecordedCheck, RequestMark, StoreError,
 };
 
+use super::authors::AuthorChange;
 use super::cache::{Effect, author_key};
 use super::error::from_sqlite;
 use super::queries;
-use super::rows::{self, CommentRow, StoredSite, corrupt, millis};
+use super::rows::{CommentRow, StoredSite, corrupt, millis};
 use super::writer::Batch;
 
 /// The site, from memory or disk.
@@ -58,6 +59,7 @@ impl Audit<'_> {
     }
 }
 
+/// Executes a statement that is used again and again.
 pub(super) fn execute(
     db: &Connection,
     sql: &str,
@@ -235,11 +237,12 @@ pub(super) fn record_check(
     }
     insert_comment(batch.db, site_number, row)?;
     if let Some((key, digest)) = request {
-        let sql = "INSERT INTO requests (site, id, time, digest, comment) \
-             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET \
-             time = excluded.time, digest = excluded.digest, comment = excluded.comment";
+        let sql = "INSERT OR REPLACE INTO requests (hour, site, id, time, digest, comment) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let hour = queries::hour(row.check_time);
         let id = row.id.as_uuid().as_bytes();
-        execute(batch.db, sql, params![key.0, key.1, row.check_time, digest.as_bytes(), id])?;
+        let values = params![hour, key.0, key.1, row.check_time, digest.as_bytes(), id];
+        execute(batch.db, sql, values)?;
         // At once, so that a later job of this batch finds it; and after COMMIT, for a filter
         // whose scan began in between.
         batch.caches.known_requests.insert(&key);
@@ -249,7 +252,7 @@ pub(super) fn record_check(
     if let Some(author) = row.author {
         let mut change = AuthorChange::default();
         *change.of_state(row.state) += 1;
-        change.write(batch, site_number, author)?;
+        batch.author_changes.push((author_key(site_number, author), change));
     }
     Ok(RecordedCheck::New)
 }
@@ -277,63 +280,6 @@ fn insert_comment(db: &Connection, site_number: i64, row: &CommentRow) -> Result
         row.body
     ];
     execute(db, sql, values)
-}
-
-/// What is added to an author's record.
-#[derive(Default)]
-struct AuthorChange {
-    approved: i64,
-    held: i64,
-    rejected: i64,
-    spam_labels: i64,
-    ham_labels: i64,
-}
-
-impl AuthorChange {
-    fn of_state(&mut self, state: State) -> &mut i64 {
-        match state {
-            State::Approved => &mut self.approved,
-            State::Held => &mut self.held,
-            State::Rejected => &mut self.rejected,
-        }
-    }
-
-    fn of_label(&mut self, label: Label) -> &mut i64 {
-        match label {
-            Label::Spam => &mut self.spam_labels,
-            Label::Ham => &mut self.ham_labels,
-        }
-    }
-
-    fn write(
-        self,
-        batch: &mut Batch<'_>,
-        site_number: i64,
-        author: Fingerprint,
-    ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO author_records (site, author, approved_count, held_count, \
-             rejected_count, spam_label_count, ham_label_count) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET \
-             approved_count = approved_count + ?3, held_count = held_count + ?4, \
-             rejected_count = rejected_count + ?5, spam_label_count = spam_label_count + ?6, \
-             ham_label_count = ham_label_count + ?7 \
-             RETURNING approved_count, held_count, rejected_count, spam_label_count, \
-             ham_label_count";
-        let values = params![
-            site_number,
-            author.as_bytes(),
-            self.approved,
-            self.held,
-            self.rejected,
-            self.spam_labels,
-            self.ham_labels
-        ];
-        let mut statement = batch.db.prepare_cached(sql).map_err(from_sqlite)?;
-        let record: AuthorRecord =
-            statement.query_row(values, rows::author_record).map_err(from_sqlite)?;
-        batch.effects.push(Effect::Author(author_key(site_number, author), record));
-        Ok(())
-    }
 }
 
 pub(super) fn append_label(
@@ -369,7 +315,7 @@ pub(super) fn append_label(
             *change.of_label(label) -= 1;
         }
         *change.of_label(entry.label) += 1;
-        change.write(batch, site_number, email.folded_fingerprint)?;
+        batch.author_changes.push((author_key(site_number, email.folded_fingerprint), change));
     }
     audit_label(batch.db, site_number, entry, state_before, comment.state)?;
     Ok(AppliedLabel { position, state_before, comment: Box::new(comment) })
@@ -421,13 +367,14 @@ pub(super) fn ping(batch: &mut Batch<'_>) -> Result<(), StoreError> {
     execute(batch.db, "UPDATE pings SET count = count + 1 WHERE number = 1", [])
 }
 
-/// Removes at most `count_max` request ids that expired before `now`.
+/// Removes at most `count_max` request ids of hours that expired before `now`.
 pub(super) fn purge_requests(
     db: &Connection,
     now: OffsetDateTime,
     count_max: usize,
 ) -> Result<(), StoreError> {
-    let sql = "DELETE FROM requests WHERE (site, id) IN \
-         (SELECT site, id FROM requests WHERE time <= ?1 ORDER BY time LIMIT ?2)";
-    execute(db, sql, params![millis(now - queries::REQUEST_LIFE), count_max as i64])
+    let sql = "DELETE FROM requests WHERE (hour, site, id) IN \
+         (SELECT hour, site, id FROM requests WHERE hour < ?1 LIMIT ?2)";
+    let hour = queries::hour(millis(now - queries::REQUEST_LIFE));
+    execute(db, sql, params![hour, count_max as i64])
 }

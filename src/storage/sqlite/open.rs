@@ -28,6 +28,9 @@ const CHECKPOINT_PAGES: i32 = 4_096;
 const WRITER_CACHE_KIB: i32 = 16 * 1024;
 /// Kibibytes of page cache of each reading connection.
 const READER_CACHE_KIB: i32 = 2 * 1024;
+/// See [`SqliteOptions::batch_period`]. A disk that syncs within it carries few jobs in each
+/// transaction and pays for BEGIN, COMMIT, pages and switches between threads with each.
+const BATCH_PERIOD: Duration = Duration::from_millis(2);
 /// Distinct statements of the hot path and some more.
 const STATEMENT_COUNT_MAX: usize = 48;
 
@@ -38,6 +41,8 @@ pub struct SqliteOptions {
     pub queue_length: usize,
     /// Jobs in one transaction, so that the first doesn't wait long for the last.
     pub batch_count_max: usize,
+    /// While several callers write at once, transactions begin at most once in this time.
+    pub batch_period: Duration,
     /// Reading connections.
     pub reader_count: usize,
     /// Author records kept in memory, about 100 bytes each.
@@ -51,6 +56,7 @@ impl Default for SqliteOptions {
         Self {
             queue_length: 1_024,
             batch_count_max: 512,
+            batch_period: BATCH_PERIOD,
             reader_count: 4,
             author_cache_count: 65_536,
             page_count_max: None,

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use time::OffsetDateTime;
@@ -11,7 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::moderation::ports::StoreError;
 
-use super::cache::{Caches, Effect, Filter};
+use super::answers::{Answers, Home};
+use super::authors::{self, AuthorChange};
+use super::cache::{Caches, Effect, Filter, SiteKey};
 use super::commands;
 use super::error::{closed, from_sqlite};
 use super::open::{SqliteOptions, open_reader};
@@ -27,7 +30,7 @@ pub(super) struct Writer {
 }
 
 enum Message {
-    Job(Box<dyn Job>),
+    Job(Box<dyn Job>, Home),
     Stop(oneshot::Sender<()>),
 }
 
@@ -49,6 +52,8 @@ pub(super) struct Batch<'a> {
     pub caches: &'a Caches,
     /// What is to be noted after COMMIT.
     pub effects: Vec<Effect>,
+    /// What is to be added to authors' records before COMMIT.
+    pub author_changes: Vec<(SiteKey, AuthorChange)>,
     /// The latest time that a job of this batch knew of, by which request ids expire.
     pub latest_time: Option<OffsetDateTime>,
 }
@@ -68,6 +73,7 @@ impl Writer {
             connection,
             caches,
             batch_count_max: options.batch_count_max.max(1),
+            batch_period: options.batch_period,
             filling: Vec::new(),
         };
         std::thread::Builder::new().name("store-writer".into()).spawn(move || {
@@ -90,7 +96,7 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let task = Task { undo, work: Some(work), outcome: None, reply };
-        self.queue.send(Message::Job(Box::new(task))).await.map_err(|_| closed())?;
+        self.queue.send(Message::Job(Box::new(task), Home::here())).await.map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| Err(closed()))
     }
 
@@ -104,7 +110,7 @@ impl Writer {
 }
 
 /// A job of any answer.
-trait Job: Send {
+pub(super) trait Job: Send {
     fn undo(&self) -> Undo;
     /// Does the work and keeps the outcome; tells what went wrong.
     fn run(&mut self, batch: &mut Batch<'_>) -> Result<(), JobFailure>;
@@ -112,7 +118,7 @@ trait Job: Send {
     fn reply(self: Box<Self>, failure: Option<&str>);
 }
 
-enum JobFailure {
+pub(super) enum JobFailure {
     /// The job was refused; others are not concerned.
     Refused,
     /// The store does not work; the transaction is lost.
@@ -164,7 +170,14 @@ struct WriterThread {
     connection: Connection,
     caches: Arc<Caches>,
     batch_count_max: usize,
+    batch_period: Duration,
     filling: Vec<JoinHandle<()>>,
+}
+
+/// When the last batch began, and of how many jobs it was.
+struct LastBatch {
+    begin: Instant,
+    count: usize,
 }
 
 impl WriterThread {
@@ -172,12 +185,19 @@ impl WriterThread {
     fn run(mut self, mut queue: mpsc::Receiver<Message>) -> Option<oneshot::Sender<()>> {
         let mut messages = Vec::with_capacity(self.batch_count_max);
         let mut jobs = Vec::with_capacity(self.batch_count_max);
+        let mut homes = Vec::with_capacity(self.batch_count_max);
         let mut stopped = None;
+        let mut last = LastBatch { begin: Instant::now(), count: 0 };
         self.fill_filters();
         while queue.blocking_recv_many(&mut messages, self.batch_count_max) > 0 {
+            self.gather(&mut queue, &mut messages, &last);
+            last = LastBatch { begin: Instant::now(), count: messages.len() };
             for message in messages.drain(..) {
                 match message {
-                    Message::Job(job) => jobs.push(job),
+                    Message::Job(job, home) => {
+                        jobs.push(job);
+                        homes.push(home);
+                    }
                     Message::Stop(reply) => {
                         // What was taken into the queue before is still done.
                         queue.close();
@@ -185,7 +205,7 @@ impl WriterThread {
                     }
                 }
             }
-            self.run_batch(&mut jobs);
+            self.run_batch(&mut jobs, &mut homes);
             self.fill_filters();
         }
         for thread in self.filling.drain(..) {
@@ -195,7 +215,28 @@ impl WriterThread {
         stopped
     }
 
-    fn run_batch(&self, jobs: &mut Vec<Box<dyn Job>>) {
+    /// Waits for company until the batch's period is over. A caller that was alone last time is
+    /// not kept waiting: it sends nothing else before it has its answer.
+    fn gather(
+        &self,
+        queue: &mut mpsc::Receiver<Message>,
+        messages: &mut Vec<Message>,
+        last: &LastBatch,
+    ) {
+        let wait = self.batch_period.saturating_sub(last.begin.elapsed());
+        if last.count < 2 || wait.is_zero() {
+            return;
+        }
+        std::thread::sleep(wait);
+        while messages.len() < self.batch_count_max
+            && let Ok(message) = queue.try_recv()
+        {
+            messages.push(message);
+        }
+    }
+
+    /// Stores what the jobs write and answers them; `homes` are where their callers are.
+    fn run_batch(&self, jobs: &mut Vec<Box<dyn Job>>, homes: &mut Vec<Home>) {
         if jobs.is_empty() {
             return;
         }
@@ -211,17 +252,24 @@ impl WriterThread {
             }
         };
         metrics::histogram!("replyguard_store_batch_jobs").record(jobs.len() as f64);
-        jobs.drain(..).for_each(|job| job.reply(failure.as_deref()));
+        answer(jobs, homes, failure.map(Arc::from));
     }
 
     /// Runs all jobs in one transaction; fails if nothing of it is stored.
     fn transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<Vec<Effect>, String> {
         let db = &self.connection;
         execute(db, "BEGIN IMMEDIATE")?;
-        let mut batch = Batch { db, caches: &self.caches, effects: Vec::new(), latest_time: None };
+        let mut batch = Batch {
+            db,
+            caches: &self.caches,
+            effects: Vec::new(),
+            author_changes: Vec::new(),
+            latest_time: None,
+        };
         for job in jobs.iter_mut() {
             run_job(job.as_mut(), &mut batch)?;
         }
+        authors::write(&mut batch).map_err(|error| error.to_string())?;
         if let Some(now) = batch.latest_time {
             commands::purge_requests(db, now, PURGE_EACH * jobs.len())
                 .map_err(|error| error.to_string())?;
@@ -260,6 +308,21 @@ impl WriterThread {
     }
 }
 
+/// Answers the jobs of a batch, those of each calling thread together. There are as many such
+/// threads as cores, so they are looked for one by one.
+fn answer(jobs: &mut Vec<Box<dyn Job>>, homes: &mut Vec<Home>, failure: Option<Arc<str>>) {
+    let mut groups: Vec<(Home, Vec<Box<dyn Job>>)> = Vec::new();
+    for (job, home) in jobs.drain(..).zip(homes.drain(..)) {
+        match groups.iter_mut().find(|(known, _)| known.is(&home)) {
+            Some((_, group)) => group.push(job),
+            None => groups.push((home, vec![job])),
+        }
+    }
+    for (home, jobs) in groups {
+        home.send(Answers { jobs, failure: failure.clone() });
+    }
+}
+
 fn filter(caches: &Caches, table: KeyTable) -> &Filter {
     match table {
         KeyTable::Authors => &caches.known_authors,
@@ -285,6 +348,7 @@ fn fill_filter(path: &Path, filter: &Filter, table: KeyTable) -> Result<(), Stor
 fn run_job(job: &mut dyn Job, batch: &mut Batch<'_>) -> Result<(), String> {
     let db = batch.db;
     let effect_count = batch.effects.len();
+    let author_change_count = batch.author_changes.len();
     let change_count = db.total_changes();
     let savepoint = job.undo() == Undo::Savepoint;
     if savepoint {
@@ -295,6 +359,7 @@ fn run_job(job: &mut dyn Job, batch: &mut Batch<'_>) -> Result<(), String> {
         Err(JobFailure::Unavailable(reason)) => return Err(reason),
         Err(JobFailure::Refused) => {
             batch.effects.truncate(effect_count);
+            batch.author_changes.truncate(author_change_count);
             if savepoint {
                 execute(db, "ROLLBACK TO job")?;
             } else if db.total_changes() != change_count {
