@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::first_site::{connect, refused};
+use super::first_site::{connect_to_site, refused};
 use super::output::{print, say};
 use super::{Failure, ServiceArgs, block_on};
 use crate::grpc::client::to_json;
@@ -71,9 +71,7 @@ impl CheckArgs {
     }
 
     async fn send(self, text: String) -> Result<(), Failure> {
-        let (mut client, first_site) = connect(&self.service).await?;
-        let site = self.site.or(first_site);
-        let site = site.ok_or_else(|| Failure::usage("no site: give --site"))?;
+        let (mut client, site) = connect_to_site(&self.service, self.site.as_deref()).await?;
         let comment = proto::Comment {
             text,
             author: self.author,

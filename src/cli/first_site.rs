@@ -29,6 +29,17 @@ pub(super) async fn connect(args: &ServiceArgs) -> Result<(Client, Option<String
     Ok((client, first.map(|first| first.site)))
 }
 
+/// A client, and the name of the site that is meant.
+pub(super) async fn connect_to_site(
+    args: &ServiceArgs,
+    site: Option<&str>,
+) -> Result<(Client, String), Failure> {
+    let (client, first) = connect(args).await?;
+    let site = site.map(str::to_owned).or(first);
+    let site = site.ok_or_else(|| Failure::usage("no site: give --site"))?;
+    Ok((client, format!("sites/{}", site.strip_prefix("sites/").unwrap_or(&site))))
+}
+
 fn read(path: &Path) -> Result<Option<FirstSite>, Failure> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,

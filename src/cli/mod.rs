@@ -5,10 +5,12 @@ mod config_args;
 mod corpus;
 mod doctor;
 mod evaluate;
+mod examples;
 mod failure;
 mod files;
 mod first_site;
 mod migrate;
+mod models;
 mod output;
 mod progress;
 mod recover_key;
@@ -45,6 +47,10 @@ enum Command {
     Train(train::TrainArgs),
     /// Measure a model on labelled examples.
     Evaluate(evaluate::EvaluateArgs),
+    /// List, train, promote and take back the models of a site in the running service.
+    Models(models::ModelsArgs),
+    /// Import, export and take back the labels of a site in the running service.
+    Examples(examples::ExamplesArgs),
     /// Create sites and keys, show and set policies, in the running service.
     Sites(sites::SitesArgs),
     /// Make a key with every scope while the service is stopped, for an owner who lost theirs.
@@ -68,6 +74,8 @@ impl Cli {
             Some(Command::Score(args)) => args.run(),
             Some(Command::Train(args)) => args.run(),
             Some(Command::Evaluate(args)) => args.run(),
+            Some(Command::Models(args)) => args.run(),
+            Some(Command::Examples(args)) => args.run(),
             Some(Command::Sites(args)) => args.run(),
             Some(Command::RecoverKey(args)) => args.run(),
             Some(Command::Migrate(args)) => args.run(),
@@ -80,16 +88,22 @@ impl Cli {
 #[derive(Args)]
 struct ServiceArgs {
     /// The service's gRPC address [default: as in first-site.json, else 127.0.0.1:50051]
-    #[arg(long, env = "REPLYGUARD_SERVER", value_name = "HOST:PORT")]
+    #[arg(long, global = true, env = "REPLYGUARD_SERVER", value_name = "HOST:PORT")]
     server: Option<String>,
     /// The API key [default: the one in first-site.json]
-    #[arg(long, env = "REPLYGUARD_KEY", hide_env_values = true)]
+    #[arg(long, global = true, env = "REPLYGUARD_KEY", hide_env_values = true)]
     key: Option<String>,
     /// The data folder, where first-site.json is looked for
-    #[arg(long, env = "REPLYGUARD_DATA_DIR", default_value = "data", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "REPLYGUARD_DATA_DIR",
+        default_value = "data",
+        value_name = "DIR"
+    )]
     data_dir: std::path::PathBuf,
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 

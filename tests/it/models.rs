@@ -261,3 +261,61 @@ async fn models_need_the_scope_operate_and_names_that_exist() {
     let status = client.models.import_examples(tokio_stream::iter([bad])).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
 }
+
+#[tokio::test]
+async fn the_command_line_tends_models() {
+    let service = Service::start().await;
+    let run = |arguments: &[&str]| {
+        let output = service.command(arguments);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), text, error)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("archive.jsonl");
+    let line = |number: usize| {
+        let wire = example(number, number.is_multiple_of(3));
+        let label = if number.is_multiple_of(3) { "spam" } else { "ham" };
+        let comment = wire.comment.unwrap();
+        let json = serde_json::json!({
+            "text": comment.text, "author": comment.author, "email": comment.email, "label": label,
+        });
+        format!("{json}\n")
+    };
+    std::fs::write(&file, (0..90).map(line).collect::<String>() + "{\"text\": \"no label\"}\n")
+        .unwrap();
+    let path = file.to_str().unwrap();
+    let (code, _, error) = run(&["examples", "import", path]);
+    assert_eq!(code, 65, "{error}");
+    assert!(error.contains("archive.jsonl:91: `label` is missing"), "{error}");
+    std::fs::write(&file, (0..90).map(line).collect::<String>()).unwrap();
+    let (_, text, _) = run(&["examples", "import", path]);
+    assert_eq!(
+        text, "90 examples imported, 0 were there already\n",
+        "nothing came of the bad file"
+    );
+    let (code, text, error) = run(&["models", "train"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(text.contains("60 ham") && text.contains("12 ham and 6 spam held out"), "{text}");
+    let version = text.split_whitespace().next().unwrap().to_owned();
+    let (_, json, _) = run(&["models", "list", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["models"][0]["name"], format!("{SITE}/models/{version}"));
+    assert_eq!(run(&["models", "shadow", &version]).0, 0);
+    let (_, text, _) = run(&["models", "disagreements"]);
+    assert_eq!(text, format!("{version} disagreed about 0 of 0 comments\n"));
+    let (code, text, error) = run(&["models", "promote", &version, "--note", "better"]);
+    assert!(code == 0 && text.contains("active"), "{text}{error}");
+    let (_, text, _) = run(&["models", "rollback"]);
+    assert!(text.starts_with("base-"), "{text}");
+    assert_eq!(run(&["models", "promote", "nothing-1"]).0, 65);
+    let (_, text, _) = run(&["examples", "export"]);
+    assert_eq!(text.lines().count(), 90);
+    // What is exported can be trained on.
+    std::fs::write(&file, text).unwrap();
+    let out = folder.path().join("own.rgmodel");
+    assert_eq!(run(&["train", "--data", path, "--out", out.to_str().unwrap()]).0, 0);
+    let (_, text, _) = run(&["examples", "retract", "--source", "archive", "--note", "a mistake"]);
+    assert_eq!(text, "90 labels taken back\n");
+    assert_eq!(run(&["examples", "retract"]).0, 64, "what is to be said");
+}

@@ -1,0 +1,238 @@
+//! `replyguard examples`: the label ledger of a site in the running service.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use tokio_stream::StreamExt;
+
+use super::first_site::{connect_to_site, refused};
+use super::output::say;
+use super::{Failure, ServiceArgs, block_on, progress};
+use crate::domain::{Example, Label};
+use crate::grpc::client::{Client, to_json};
+use crate::grpc::proto;
+use crate::moderation::examples;
+
+/// Examples of a call: a second's work, so that a slow disk does not meet the call's own limit.
+const CALL_EXAMPLES: usize = 1_000;
+
+/// Arguments of `examples`.
+#[derive(Args)]
+pub(super) struct ExamplesArgs {
+    #[command(subcommand)]
+    action: Action,
+    /// The site [default: as in first-site.json]
+    #[arg(long, global = true)]
+    site: Option<String>,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Put labelled comments into the ledger; what is there already is passed over
+    Import {
+        /// Files as for `train`: one JSON object a line
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// What to call the import [default: the example's `source`, else the file's name]
+        #[arg(long)]
+        source: Option<String>,
+    },
+    /// Print the examples that count, one JSON object a line, addresses masked
+    Export,
+    /// Take labels back; the next training gives the model that never saw them
+    Retract(RetractArgs),
+}
+
+#[derive(Args)]
+#[group(skip)]
+struct RetractArgs {
+    #[command(flatten)]
+    what: What,
+    /// Why, for the ledger and the audit log
+    #[arg(long, default_value = "")]
+    note: String,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// The label at this position of the ledger
+    #[arg(long)]
+    position: Option<i64>,
+    /// All labels of this comment: sites/{site}/comments/{comment}
+    #[arg(long)]
+    comment: Option<String>,
+    /// All labels by reporters of this name
+    #[arg(long)]
+    reporter: Option<String>,
+    /// All labels of what the author with this address wrote
+    #[arg(long)]
+    author_email: Option<String>,
+    /// All labels of an import
+    #[arg(long)]
+    source: Option<String>,
+}
+
+impl ExamplesArgs {
+    /// Does it and prints what came of it.
+    pub(super) fn run(self) -> Result<(), Failure> {
+        block_on(async {
+            let (client, site) = connect_to_site(&self.service, self.site.as_deref()).await?;
+            match self.action {
+                Action::Import { files, source } => {
+                    import(client, &site, &files, source.as_deref()).await
+                }
+                Action::Export => export(client, site).await,
+                Action::Retract(args) => retract(client, site, args).await,
+            }
+        })
+    }
+}
+
+async fn import(
+    mut client: Client,
+    site: &str,
+    files: &[PathBuf],
+    source: Option<&str>,
+) -> Result<(), Failure> {
+    // Every line is looked at before any is sent.
+    for file in files {
+        let mut reader = ExampleReader::open(file, source)?;
+        while !reader.next_batch(&|_| ())?.is_empty() {}
+    }
+    let bar = progress::bytes_bar(files, "importing");
+    let (mut imported, mut known) = (0, 0);
+    for file in files {
+        let mut reader = ExampleReader::open(file, source)?;
+        loop {
+            let examples = reader.next_batch(&|bytes| bar.inc(bytes))?;
+            if examples.is_empty() {
+                break;
+            }
+            let request = proto::ImportExamplesRequest { parent: site.to_owned(), examples };
+            let answer = client.models.import_examples(tokio_stream::iter([request])).await;
+            let answer = answer.map_err(|status| refused(&status))?.into_inner();
+            imported += answer.imported_count;
+            known += answer.known_count;
+        }
+    }
+    bar.finish_and_clear();
+    say!("{imported} examples imported, {known} were there already")
+}
+
+/// The examples of a file.
+struct ExampleReader<'a> {
+    path: &'a Path,
+    source: Option<&'a str>,
+    lines: BufReader<File>,
+    number: usize,
+}
+
+impl<'a> ExampleReader<'a> {
+    fn open(path: &'a Path, source: Option<&'a str>) -> Result<Self, Failure> {
+        let failed = |error| Failure::data(format!("{}: {error}", path.display()));
+        let lines = BufReader::new(File::open(path).map_err(failed)?);
+        Ok(Self { path, source, lines, number: 0 })
+    }
+
+    /// The next [`CALL_EXAMPLES`]; none at the end. `read` is told the bytes.
+    fn next_batch(&mut self, read: &dyn Fn(u64)) -> Result<Vec<proto::Example>, Failure> {
+        let mut batch = Vec::new();
+        let mut line = Vec::new();
+        while batch.len() < CALL_EXAMPLES {
+            line.clear();
+            let count = self.lines.read_until(b'\n', &mut line);
+            let count = count
+                .map_err(|error| Failure::data(format!("{}: {error}", self.path.display())))?;
+            if count == 0 {
+                break;
+            }
+            read(count as u64);
+            self.number += 1;
+            if !line.trim_ascii().is_empty() {
+                let example = self.example(&line).map_err(|problem| {
+                    let place = format!("{}:{}", self.path.display(), self.number);
+                    Failure::data(format!("{place}: {problem}"))
+                })?;
+                batch.push(example);
+            }
+        }
+        Ok(batch)
+    }
+
+    fn example(&self, line: &[u8]) -> Result<proto::Example, String> {
+        let example: Example = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        let label = examples::label(&example).map_err(|error| error.to_string())?;
+        examples::submission(example.clone()).map_err(|error| error.to_string())?;
+        Ok(to_wire(example, label, self.source, self.path))
+    }
+}
+
+fn to_wire(example: Example, label: Label, source: Option<&str>, path: &Path) -> proto::Example {
+    let text = |field: Option<String>| field.unwrap_or_default();
+    let file = || path.file_stem().map(|name| name.to_string_lossy().into_owned());
+    let source = source.map(str::to_owned).or(example.source).or_else(file);
+    let parse = |date: &str| {
+        time::OffsetDateTime::parse(date, &time::format_description::well_known::Rfc3339).ok()
+    };
+    let label_time = example.date.as_deref().and_then(parse).map(|time| prost_types::Timestamp {
+        seconds: time.unix_timestamp(),
+        nanos: time.nanosecond() as i32,
+    });
+    proto::Example {
+        comment: Some(proto::Comment {
+            text: example.text,
+            author: text(example.author),
+            email: text(example.email),
+            url: text(example.url),
+            ip: text(example.ip),
+            user_agent: text(example.user_agent),
+            page_uri: text(example.page_uri),
+            page_title: text(example.page_title),
+            language: text(example.lang),
+            ..proto::Comment::default()
+        }),
+        label: i32::from(match label {
+            Label::Ham => proto::Label::Ham,
+            Label::Spam => proto::Label::Spam,
+        }),
+        source: text(source),
+        label_time,
+    }
+}
+
+async fn export(mut client: Client, parent: String) -> Result<(), Failure> {
+    let answer = client.models.export_examples(proto::ExportExamplesRequest { parent }).await;
+    let mut examples = answer.map_err(|status| refused(&status))?.into_inner();
+    while let Some(example) = examples.next().await {
+        let example = example.map_err(|status| refused(&status))?;
+        let mut json = to_json("replyguard.v1.ExportExamplesResponse", &example);
+        // As `train` reads it.
+        json["label"] = match example.label() {
+            proto::Label::Spam => "spam".into(),
+            _ => "ham".into(),
+        };
+        say!("{json}")?;
+    }
+    Ok(())
+}
+
+async fn retract(mut client: Client, parent: String, args: RetractArgs) -> Result<(), Failure> {
+    use proto::retract_examples_request::Selector;
+    let what = args.what;
+    let selector = what
+        .position
+        .map(Selector::Position)
+        .or(what.comment.map(Selector::Comment))
+        .or(what.reporter.map(Selector::ReporterName))
+        .or(what.author_email.map(Selector::AuthorEmail))
+        .or(what.source.map(Selector::Source));
+    let request = proto::RetractExamplesRequest { parent, selector, note: args.note };
+    let answer = client.models.retract_examples(request).await;
+    let answer = answer.map_err(|status| refused(&status))?.into_inner();
+    say!("{} labels taken back", answer.retracted_count)
+}

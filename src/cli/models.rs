@@ -1,0 +1,277 @@
+//! `replyguard models`: the models of a site in the running service.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::first_site::{connect_to_site, refused};
+use super::output::{print, say};
+use super::{Failure, ServiceArgs, block_on, progress};
+use crate::grpc::client::{Client, Message, to_json};
+use crate::grpc::longrunning::operation::Result as Ended;
+use crate::grpc::{longrunning, proto};
+
+/// How long one question about a training waits; the bar moves in between.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// Arguments of `models`.
+#[derive(Args)]
+pub(super) struct ModelsArgs {
+    #[command(subcommand)]
+    action: Action,
+    /// The site [default: as in first-site.json]
+    #[arg(long, global = true)]
+    site: Option<String>,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the site's models, the newest first, and which one decides
+    List,
+    /// Show a model and how it did on the labels held out
+    Show {
+        /// The model's version
+        version: String,
+    },
+    /// Train a model on the site's ledger; it decides nothing before it is promoted
+    Train {
+        /// The last entry of the ledger to learn from [default: all]
+        #[arg(long)]
+        ledger_position: Option<i64>,
+        /// The seed of all shuffling
+        #[arg(long, default_value_t = 1)]
+        seed: i64,
+    },
+    /// Let a model decide from the next comment on
+    Promote {
+        /// The model's version
+        version: String,
+        /// Promote although the hold-out speaks against it; needs --note
+        #[arg(long, requires = "note")]
+        force: bool,
+        /// Why, for the audit log
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Let the model decide again that decided before
+    Rollback {
+        /// Why, for the audit log
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Let a model score live comments without deciding
+    Shadow {
+        /// The model's version
+        version: String,
+        /// End it
+        #[arg(long)]
+        stop: bool,
+    },
+    /// Tell how often the shadow would have decided otherwise
+    Disagreements,
+}
+
+impl ModelsArgs {
+    /// Does it and prints what came of it.
+    pub(super) fn run(self) -> Result<(), Failure> {
+        block_on(async {
+            let (client, site) = connect_to_site(&self.service, self.site.as_deref()).await?;
+            let desk = Desk { client, site, json: self.service.json };
+            desk.run(self.action).await
+        })
+    }
+}
+
+/// A connection, the site's name and how to print.
+struct Desk {
+    client: Client,
+    site: String,
+    json: bool,
+}
+
+impl Desk {
+    async fn run(mut self, action: Action) -> Result<(), Failure> {
+        match action {
+            Action::List => self.list().await,
+            Action::Show { version } => {
+                let request = proto::GetModelRequest { name: self.name(&version) };
+                let answer = self.client.models.get_model(request).await;
+                let answer = answer.map_err(|status| refused(&status))?.into_inner();
+                self.show(&answer.model.unwrap_or_default())
+            }
+            Action::Train { ledger_position, seed } => self.train(ledger_position, seed).await,
+            Action::Promote { version, force, note } => {
+                let name = self.name(&version);
+                let request = proto::PromoteModelRequest { name, force, note };
+                let answer = self.client.models.promote_model(request).await;
+                let answer = answer.map_err(|status| refused(&status))?.into_inner();
+                self.show(&answer.model.unwrap_or_default())
+            }
+            Action::Rollback { note } => {
+                let request = proto::RollBackModelRequest { parent: self.site.clone(), note };
+                let answer = self.client.models.roll_back_model(request).await;
+                let answer = answer.map_err(|status| refused(&status))?.into_inner();
+                if self.json {
+                    return say!("{}", json("RollBackModelResponse", &answer));
+                }
+                say!("{} decides now", answer.active_version)
+            }
+            Action::Shadow { version, stop } => {
+                let request = proto::ShadowModelRequest { name: self.name(&version), stop };
+                let answer = self.client.models.shadow_model(request).await;
+                let answer = answer.map_err(|status| refused(&status))?.into_inner();
+                self.show(&answer.model.unwrap_or_default())
+            }
+            Action::Disagreements => self.disagreements().await,
+        }
+    }
+
+    fn name(&self, version: &str) -> String {
+        let version = version.rsplit('/').next().unwrap_or(version);
+        format!("{}/models/{version}", self.site)
+    }
+
+    async fn list(&mut self) -> Result<(), Failure> {
+        let mut page_token = String::new();
+        loop {
+            let parent = self.site.clone();
+            let request = proto::ListModelsRequest { parent, page_size: 1_000, page_token };
+            let answer = self.client.models.list_models(request).await;
+            let answer = answer.map_err(|status| refused(&status))?.into_inner();
+            if self.json {
+                say!("{}", json("ListModelsResponse", &answer))?;
+            } else {
+                for model in &answer.models {
+                    say!("{}", line(model))?;
+                }
+            }
+            page_token = answer.next_page_token;
+            if page_token.is_empty() {
+                return match self.json {
+                    true => Ok(()),
+                    false => say!("{} decides", answer.active_version),
+                };
+            }
+        }
+    }
+
+    async fn train(&mut self, ledger_position: Option<i64>, seed: i64) -> Result<(), Failure> {
+        let parent = self.site.clone();
+        let request = proto::TrainModelRequest { parent, ledger_position, seed: Some(seed) };
+        let begun = self.client.models.train_model(request).await;
+        let mut operation = begun.map_err(|status| refused(&status))?.into_inner();
+        let bar = progress::bar(0, "training", "{msg:>12} {pos} examples {elapsed}");
+        while !operation.done {
+            let timeout = prost_types::Duration::try_from(WAIT).ok();
+            let name = operation.name.clone();
+            let request = longrunning::WaitOperationRequest { name, timeout };
+            let waited = self.client.operations.wait_operation(request).await;
+            operation = waited.map_err(|status| refused(&status))?.into_inner();
+            let bytes = operation.metadata.as_ref().map(|any| any.value.as_slice());
+            let decoded = bytes.and_then(|bytes| proto::TrainModelMetadata::decode(bytes).ok());
+            let metadata = decoded.unwrap_or_default();
+            bar.set_message(metadata.stage);
+            bar.set_position(metadata.example_count.max(0) as u64);
+        }
+        bar.finish_and_clear();
+        match operation.result {
+            Some(Ended::Response(any)) => {
+                let response = proto::TrainModelResponse::decode(any.value.as_slice());
+                let response = response.map_err(|error| Failure::software(error.to_string()))?;
+                self.show(&response.model.unwrap_or_default())
+            }
+            Some(Ended::Error(status)) => Err(Failure::data(status.message)),
+            None => Err(Failure::software("the training ended without a result")),
+        }
+    }
+
+    async fn disagreements(&mut self) -> Result<(), Failure> {
+        let request = proto::ReportShadowRequest { parent: self.site.clone() };
+        let answer = self.client.models.report_shadow(request).await;
+        let answer = answer.map_err(|status| refused(&status))?.into_inner();
+        if self.json {
+            return say!("{}", json("ReportShadowResponse", &answer));
+        }
+        if answer.shadow_version.is_empty() {
+            return say!("no shadow");
+        }
+        for one in &answer.disagreements {
+            say!(
+                "{}  {} {:.3}, the shadow {} {:.3}",
+                one.comment,
+                verdict(one.verdict),
+                one.score,
+                verdict(one.shadow_verdict),
+                one.shadow_score
+            )?;
+        }
+        say!(
+            "{} disagreed about {} of {} comments",
+            answer.shadow_version,
+            answer.disagreement_count,
+            answer.compared_count
+        )
+    }
+
+    fn show(&self, model: &proto::Model) -> Result<(), Failure> {
+        if self.json {
+            return say!("{}", json("Model", model));
+        }
+        print(format_args!("{}", card(model)))
+    }
+}
+
+fn json(name: &str, message: &impl Message) -> serde_json::Value {
+    to_json(&format!("replyguard.v1.{name}"), message)
+}
+
+fn verdict(value: i32) -> String {
+    let verdict = proto::Verdict::try_from(value).unwrap_or_default();
+    verdict.as_str_name().trim_start_matches("VERDICT_").to_lowercase()
+}
+
+fn state(model: &proto::Model) -> String {
+    model.state().as_str_name().trim_start_matches("MODEL_STATE_").to_lowercase()
+}
+
+fn version(model: &proto::Model) -> &str {
+    model.name.rsplit('/').next().unwrap_or_default()
+}
+
+fn line(model: &proto::Model) -> String {
+    format!(
+        "{:28} {:10} {:>7} ham {:>7} spam, ledger to {}",
+        version(model),
+        state(model),
+        model.ham_count,
+        model.spam_count,
+        model.ledger_position
+    )
+}
+
+/// A model and its hold-out as a table.
+fn card(model: &proto::Model) -> String {
+    let mut text = line(model) + "\n";
+    text += &format!("over {}\n", model.base_version);
+    let Some(hold_out) = &model.hold_out else {
+        return text + "too few labels to hold some out: it can only be promoted with --force\n";
+    };
+    text += &format!(
+        "\n{} ham and {} spam held out, the last fifth of the labels:\n\
+         {:10} {:>9} {:>10} {:>7} {:>9}\n",
+        hold_out.ham_count, hold_out.spam_count, "", "ham held", "spam held", "auc", "log loss"
+    );
+    let rows =
+        [("this", &hold_out.candidate), ("active", &hold_out.active), ("base", &hold_out.base)];
+    for (name, figures) in rows {
+        let figures = figures.unwrap_or_default();
+        let auc = figures.auc.map_or_else(|| "-".to_owned(), |auc| format!("{auc:.3}"));
+        text += &format!(
+            "{name:10} {:>9} {:>10} {auc:>7} {:>9.4}\n",
+            figures.ham_held_count, figures.spam_held_count, figures.log_loss
+        );
+    }
+    text
+}
