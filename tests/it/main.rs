@@ -14,6 +14,7 @@ mod privacy;
 mod recent;
 mod store;
 mod store_faults;
+mod store_models;
 mod support;
 mod training_data;
 mod wire;
