@@ -9,10 +9,12 @@ mod calibrate;
 mod csr;
 mod evaluate;
 mod model;
+mod perturb;
 mod recipe;
 mod report;
 mod train;
 mod training_set;
+mod trials;
 
 pub use artifact::{ArtifactError, FORMAT_VERSION};
 pub use base::base_model;
@@ -20,10 +22,12 @@ pub use calibrate::{Calibration, CalibrationError};
 pub use csr::Csr;
 pub use evaluate::{Confusion, Evaluation, Measures, Outcome};
 pub use model::{BudgetTable, Head, Model, SourceCount, TrainingSummary};
+pub use perturb::Perturbation;
 pub use recipe::{FoldScore, Recipe, RecipeError, Stage, Trained};
 pub use report::html_report;
 pub use train::{
     Dataset, LogisticRegression, LogisticRegressionParams, LogisticRegressionValidParams, Progress,
     TrainError,
 };
-pub use training_set::{TrainingSet, View};
+pub use training_set::{Role, TrainingSet, View};
+pub use trials::{Change, Trial, TrialMeasures, Trials};
