@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::{Perturbation, Trial, TrialMeasures, Trials};
 use crate::domain::{LogOdds, probability};
 
 /// Bins of equal width for the calibration error.
@@ -80,6 +81,9 @@ pub struct Evaluation {
     pub mean_recall_at_1_percent: Option<f64>,
     /// Each source by itself.
     pub sources: BTreeMap<String, Measures>,
+    /// What disguises do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trials: Vec<TrialMeasures>,
 }
 
 impl Evaluation {
@@ -105,7 +109,30 @@ impl Evaluation {
             mean_auc: mean(|measures| measures.auc),
             mean_recall_at_1_percent: mean(|measures| measures.recall_at_1_percent),
             sources,
+            trials: Vec::new(),
         }
+    }
+
+    /// Measures what disguises do, against the threshold that flags 1 % of all ham in
+    /// `outcomes`.
+    pub fn add_trials(
+        &mut self,
+        outcomes: &BTreeMap<String, Vec<Outcome>>,
+        trials: &Trials,
+        hold: LogOdds,
+        reject: LogOdds,
+    ) {
+        let ham = outcomes.values().flatten().filter(|outcome| !outcome.spam);
+        let mut scores: Vec<LogOdds> = ham.map(|outcome| outcome.raw_score).collect();
+        scores.sort_unstable_by(|a, b| b.cmp(a));
+        // The lowest score above the first that must not be flagged.
+        let first_passed = scores.get(scores.len() / 100).copied();
+        let at_1_percent =
+            first_passed.map_or(LogOdds::ZERO, |score| score + LogOdds::from_steps(1));
+        let measure = |(kind, trials): (&Perturbation, &Vec<Trial>)| {
+            TrialMeasures::new(*kind, trials, at_1_percent, hold, reject)
+        };
+        self.trials = trials.iter().map(measure).collect();
     }
 }
 

@@ -10,11 +10,13 @@ mod csr;
 mod evaluate;
 mod figures;
 mod model;
+mod perturb;
 mod recipe;
 mod report;
 mod site_layer;
 mod train;
 mod training_set;
+mod trials;
 
 pub use artifact::{ArtifactError, FORMAT_VERSION};
 pub use base::base_model;
@@ -23,6 +25,7 @@ pub use csr::Csr;
 pub use evaluate::{Confusion, Evaluation, Measures, Outcome};
 pub use figures::Figures;
 pub use model::{BudgetTable, Head, Model, SourceCount, TrainingSummary};
+pub use perturb::Perturbation;
 pub use recipe::{FoldScore, Recipe, RecipeError, Stage, Trained};
 pub use report::html_report;
 pub use site_layer::{SiteLayer, SiteLayerError};
@@ -30,4 +33,5 @@ pub use train::{
     Dataset, LogisticRegression, LogisticRegressionParams, LogisticRegressionValidParams, Progress,
     TrainError,
 };
-pub use training_set::{TrainingSet, View};
+pub use training_set::{Role, TrainingSet, View};
+pub use trials::{Change, Trial, TrialMeasures, Trials};

@@ -8,10 +8,11 @@ use linfa::ParamGuard;
 use rayon::prelude::*;
 
 use super::artifact::storable;
-use super::training_set::Row;
+use super::training_set::{Role, Row};
 use super::{
     BudgetTable, Calibration, CalibrationError, Csr, Dataset, Head, LogisticRegression,
-    LogisticRegressionParams, Model, Progress, TrainError, TrainingSet, TrainingSummary,
+    LogisticRegressionParams, Model, Perturbation, Progress, TrainError, TrainingSet,
+    TrainingSummary,
 };
 use crate::domain::LogOdds;
 use crate::features::{BUCKET_COUNT, FEATURE_DEFINITION};
@@ -61,6 +62,10 @@ pub struct FoldScore {
     pub spam: bool,
     /// The score.
     pub raw_score: f64,
+    /// The running number of the example.
+    pub example: u32,
+    /// How it was disguised, if it was.
+    pub trial: Option<Perturbation>,
 }
 
 /// What a training is at.
@@ -116,7 +121,7 @@ impl Recipe {
         self.params()?.fit_with_progress(&dataset, progress)
     }
 
-    /// Scores every example by a model trained without its source. Sources that the rest cannot
+    /// Scores every example, and every trial, by a model trained without its source. Sources that the rest cannot
     /// do without, because one label would be missing, are not scored.
     ///
     /// # Errors
@@ -129,7 +134,7 @@ impl Recipe {
         self.out_of_fold(set, set.sources.len(), |row| usize::from(row.source), progress)
     }
 
-    /// Scores every example by a model trained without the fold its group fell into.
+    /// Scores every example, and every trial, by a model trained without the fold its group fell into.
     ///
     /// # Errors
     /// [`TrainError`] if settings or examples allow no fit.
@@ -157,13 +162,18 @@ impl Recipe {
         let score_fold = |fold: usize| {
             let scores = match self.fit_without(set, |row| fold_of(row) == fold, &mut |_| ()) {
                 Ok(model) => {
-                    let judged = |(_, row): &(usize, &Row)| row.whole && fold_of(row) == fold;
-                    let score = |(index, row): (usize, &Row)| FoldScore {
-                        source: usize::from(row.source),
-                        spam: row.spam,
-                        raw_score: model.raw_score(set.table.row(index)),
+                    let mine = |(_, row): &(usize, &Row)| fold_of(row) == fold;
+                    let score = |(index, row): (usize, &Row)| {
+                        let trial = match row.role {
+                            Role::Whole => None,
+                            Role::Trial(perturbation) => Some(perturbation),
+                            Role::Variant => return None,
+                        };
+                        let raw_score = model.raw_score(set.table.row(index));
+                        let (source, spam) = (usize::from(row.source), row.spam);
+                        Some(FoldScore { source, spam, raw_score, example: row.example, trial })
                     };
-                    Ok(set.rows.iter().enumerate().filter(judged).map(score).collect())
+                    Ok(set.rows.iter().enumerate().filter(mine).filter_map(score).collect())
                 }
                 Err(TrainError::MissingLabel(_)) => Ok(Vec::new()),
                 Err(error) => Err(error),
@@ -227,7 +237,7 @@ impl Recipe {
         Ok(Trained { model: model.versioned(), fold_scores })
     }
 
-    /// Scores examples out of fold, and measures calibration and budget on them. The scores are
+    /// Scores examples and trials out of fold, and measures calibration and budget on them. The scores are
     /// those of whole sources left out where there are enough, and come back calibrated.
     ///
     /// A site is a source that the model never saw, and later it is one that it did see. So the
@@ -255,7 +265,7 @@ impl Recipe {
             return Err(TrainError::MissingLabel("ham outside of one group").into());
         }
         let (scores, spam): (Vec<f64>, Vec<bool>) =
-            known.iter().chain(&new).map(|fold| (fold.raw_score, fold.spam)).unzip();
+            examples(&known).chain(examples(&new)).map(|fold| (fold.raw_score, fold.spam)).unzip();
         let calibration = Calibration::fit(&scores, &spam)?;
         let mut judged = if new.iter().any(|fold| !fold.spam) { new } else { known };
         for fold in &mut judged {
@@ -282,14 +292,19 @@ impl Recipe {
     }
 }
 
+/// The scores of examples as they came.
+fn examples(scores: &[FoldScore]) -> impl Iterator<Item = &FoldScore> {
+    scores.iter().filter(|fold| fold.trial.is_none())
+}
+
 /// The budget of good comments among scores; a source weighs as the root of its size, so that
 /// neither the largest nor the smallest decides alone.
 fn budget(scores: &[FoldScore]) -> BudgetTable {
     let mut sizes: BTreeMap<usize, f64> = BTreeMap::new();
-    for fold in scores.iter().filter(|fold| !fold.spam) {
+    for fold in examples(scores).filter(|fold| !fold.spam) {
         *sizes.entry(fold.source).or_default() += 1.0;
     }
-    let ham = scores.iter().filter(|fold| !fold.spam);
+    let ham = examples(scores).filter(|fold| !fold.spam);
     let weighed =
         ham.map(|fold| (LogOdds::from_f64(fold.raw_score), sizes[&fold.source].powf(-0.5)));
     BudgetTable::measure(weighed.collect())
@@ -325,7 +340,7 @@ mod tests {
             let submission = blind(&text);
             let vector = builder.build(&Analysis::new(&submission), [].iter()).clone();
             let label = if spam { Label::Spam } else { Label::Ham };
-            let views = [View { vector, share: 1.0, whole: true }];
+            let views = [View { vector, share: 1.0, role: Role::Whole }];
             set.push(&format!("source {}", number / 40), label, Some(number / 4), &views);
         }
         set
@@ -382,7 +397,7 @@ mod tests {
     #[test]
     fn examples_that_allow_no_model_are_refused() {
         let mut one = TrainingSet::default();
-        let view = View { vector: Default::default(), share: 1.0, whole: true };
+        let view = View { vector: Default::default(), share: 1.0, role: Role::Whole };
         one.push("a", Label::Ham, None, std::slice::from_ref(&view));
         let error = |set: &TrainingSet| {
             Recipe::default().train("test", set, &|_| ()).unwrap_err().to_string()

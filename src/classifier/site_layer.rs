@@ -140,7 +140,7 @@ impl SiteLayer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classifier::{View, base_model};
+    use crate::classifier::{Role, View, base_model};
     use crate::domain::{
         BlindSubmission, Label, RawSubmission, RequiredFields, SiteSecret, Submission,
     };
@@ -160,7 +160,7 @@ mod tests {
         for (text, label) in examples {
             let submission = blind(&text);
             let vector = builder.build(&Analysis::new(&submission), [].iter()).clone();
-            set.push("site", label, None, &[View { vector, share: 1.0, whole: true }]);
+            set.push("site", label, None, &[View { vector, share: 1.0, role: Role::Whole }]);
         }
         set
     }

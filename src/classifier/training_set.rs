@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::Array1;
 
-use super::{Csr, SourceCount};
+use super::{Csr, Perturbation, SourceCount};
 use crate::domain::Label;
 use crate::features::{BUCKET_COUNT, FeatureVector};
 
@@ -31,8 +31,20 @@ pub(super) struct Row {
     pub(super) group: u64,
     /// Share of the example's weight.
     share: f32,
-    /// Whether this is the example as it came, by which models are judged.
-    pub(super) whole: bool,
+    pub(super) role: Role,
+    /// The running number of its example.
+    pub(super) example: u32,
+}
+
+/// What a view is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The example as it came: to train on, and to judge models by.
+    Whole,
+    /// A variant to train on.
+    Variant,
+    /// A disguised copy to judge models by, and never to train on.
+    Trial(Perturbation),
 }
 
 /// One way an example enters the table.
@@ -40,10 +52,10 @@ pub(super) struct Row {
 pub struct View {
     /// Its features.
     pub vector: FeatureVector,
-    /// Share of the example's weight.
+    /// Share of the example's weight; nothing in a trial.
     pub share: f32,
-    /// Whether this is the example as it came, by which models are judged.
-    pub whole: bool,
+    /// What it is for.
+    pub role: Role,
 }
 
 impl Default for TrainingSet {
@@ -66,8 +78,9 @@ impl TrainingSet {
         let group = group.map_or(u64::MAX - u64::from(example), |group| group as u64);
         for view in views {
             self.table.push_row(view.vector.entries());
-            let (spam, share, whole) = (label == Label::Spam, view.share, view.whole);
-            self.rows.push(Row { source, spam, group, share, whole });
+            let share = if matches!(view.role, Role::Trial(_)) { 0.0 } else { view.share };
+            let (spam, role) = (label == Label::Spam, view.role);
+            self.rows.push(Row { source, spam, group, share, role, example });
         }
         self.example_count += 1;
     }
@@ -102,12 +115,12 @@ impl TrainingSet {
 
     /// The rows that have an example as it came.
     pub fn whole_rows(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.rows.len()).filter(|row| self.rows[*row].whole)
+        (0..self.rows.len()).filter(|row| self.rows[*row].role == Role::Whole)
     }
 
     /// The examples, each by the row that has it as it came.
     pub(super) fn examples(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter().filter(|row| row.whole)
+        self.rows.iter().filter(|row| row.role == Role::Whole)
     }
 
     /// Label and share of the example's weight, by row.
@@ -118,7 +131,7 @@ impl TrainingSet {
     /// Counts by source.
     pub fn source_counts(&self) -> BTreeMap<String, SourceCount> {
         let mut counts: BTreeMap<String, SourceCount> = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| row.whole) {
+        for row in self.rows.iter().filter(|row| row.role == Role::Whole) {
             let count = counts.entry(self.sources[usize::from(row.source)].clone()).or_default();
             *(if row.spam { &mut count.spam_count } else { &mut count.ham_count }) += 1;
         }
@@ -129,7 +142,7 @@ impl TrainingSet {
     /// are scaled so that the mean example weighs one.
     pub fn weights(&self, power: f64) -> Array1<f32> {
         let mut cells: BTreeMap<(u16, bool), f64> = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| row.whole) {
+        for row in self.rows.iter().filter(|row| row.role == Role::Whole) {
             *cells.entry((row.source, row.spam)).or_default() += 1.0;
         }
         let weigh = |size: f64| size.max(CELL_SIZE_MIN).powf(power - 1.0);
@@ -151,7 +164,7 @@ mod tests {
         let view = |(at, share): (usize, &f32)| View {
             vector: FeatureVector::default(),
             share: *share,
-            whole: at == 0,
+            role: if at == 0 { Role::Whole } else { Role::Variant },
         };
         let views: Vec<View> = shares.iter().enumerate().map(view).collect();
         set.push(source, label, None, &views);

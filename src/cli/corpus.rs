@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::checks::SiteRules;
-use crate::classifier::{Model, Outcome, TrainingSet, View};
+use crate::classifier::{Model, Outcome, Perturbation, TrainingSet, Trial, Trials, View};
 use crate::domain::{BlindSubmission, Example, Label, SitePolicy};
 use crate::features::FeatureBuilder;
-use crate::moderation::examples;
-use crate::text::hide;
+use crate::moderation::examples::{self, ExampleError};
 
 /// Lines parsed together: enough to keep all cores busy, little to keep in memory.
 pub const CHUNK_LINES: usize = 4_096;
@@ -40,12 +39,35 @@ pub enum CorpusError {
     },
 }
 
-/// A labelled example in the shape of the training table.
-struct Prepared {
-    source: String,
-    label: Label,
-    group: Option<i64>,
-    views: Vec<View>,
+/// Which examples are disguised, to see what models make of the copies.
+#[derive(Debug, Clone, Default)]
+pub struct TrialPlan {
+    /// The disguises; none for no trials.
+    pub kinds: Vec<Perturbation>,
+    /// Examples of each label in a source that are disguised, from the first on.
+    pub per_cell_max: usize,
+}
+
+/// Counts the examples that trials are made of.
+struct Quota<'a> {
+    plan: &'a TrialPlan,
+    taken: BTreeMap<(String, Label), usize>,
+}
+
+impl<'a> Quota<'a> {
+    fn new(plan: &'a TrialPlan) -> Self {
+        Self { plan, taken: BTreeMap::new() }
+    }
+
+    /// The disguises of the next example.
+    fn kinds(&mut self, example: &Labelled) -> &'a [Perturbation] {
+        if self.plan.kinds.is_empty() {
+            return &[];
+        }
+        let taken = self.taken.entry((example.source.clone(), example.label)).or_default();
+        *taken += 1;
+        if *taken > self.plan.per_cell_max { &[] } else { &self.plan.kinds }
+    }
 }
 
 /// Reads labelled examples from files into one table, in order.
@@ -57,24 +79,99 @@ struct Prepared {
 pub fn read_training_set(
     paths: &[PathBuf],
     skip: impl Fn(&str) -> bool + Sync,
+    plan: &TrialPlan,
     progress: &dyn Fn(u64),
 ) -> Result<TrainingSet, CorpusError> {
     let rules = SiteRules::new(SitePolicy::default());
     let mut set = TrainingSet::default();
-    for path in paths {
-        read_chunks(path, progress, |first_line, lines| {
-            let prepare = |builder: &mut FeatureBuilder, (offset, line): (usize, &Vec<u8>)| {
-                prepare(path, first_line + offset, line, &skip, &rules, builder)
+    read_examples(paths, skip, plan, progress, |examples| {
+        let views = |builder: &mut FeatureBuilder, (labelled, kinds): &Planned<'_>| {
+            examples::views(&labelled.example, kinds, &rules, builder)
+                .map_err(|error| labelled.bad(&error))
+        };
+        let views: Result<Vec<Vec<View>>, CorpusError> =
+            examples.par_iter().map_init(FeatureBuilder::default, views).collect();
+        for ((labelled, _), views) in examples.iter().zip(views?) {
+            set.push(&labelled.source, labelled.label, labelled.example.group, &views);
+        }
+        Ok(())
+    })?;
+    Ok(set)
+}
+
+/// Scores labelled examples from files with a model: by source, and disguised as planned.
+///
+/// # Errors
+/// [`CorpusError`] of the first bad line.
+pub fn read_outcomes(
+    paths: &[PathBuf],
+    model: &Model,
+    plan: &TrialPlan,
+    progress: &dyn Fn(u64),
+) -> Result<(BTreeMap<String, Vec<Outcome>>, Trials), CorpusError> {
+    let rules = SiteRules::new(SitePolicy::default());
+    let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+    let mut trials = Trials::new();
+    read_examples(
+        paths,
+        |_| false,
+        plan,
+        progress,
+        |examples| {
+            let score = |builder: &mut FeatureBuilder, (labelled, kinds): &Planned<'_>| {
+                let example = &labelled.example;
+                let blind =
+                    examples::blind(example.clone()).map_err(|error| labelled.bad(&error))?;
+                let mut score =
+                    |blind: &BlindSubmission| examples::raw_score(model, blind, &rules, builder);
+                let plain =
+                    Outcome { spam: labelled.label == Label::Spam, raw_score: score(&blind) };
+                let disguised = examples::trials(example, kinds);
+                let disguised: Vec<_> =
+                    disguised.map(|(kind, copy)| (kind, score(&copy))).collect();
+                Ok((plain, disguised))
             };
-            let prepared: Result<Vec<Option<Prepared>>, CorpusError> =
-                lines.par_iter().enumerate().map_init(FeatureBuilder::default, prepare).collect();
-            for example in prepared?.into_iter().flatten() {
-                set.push(&example.source, example.label, example.group, &example.views);
+            let scored: Result<Vec<_>, CorpusError> =
+                examples.par_iter().map_init(FeatureBuilder::default, score).collect();
+            for ((labelled, _), (plain, copies)) in examples.iter().zip(scored?) {
+                outcomes.entry(labelled.source.clone()).or_default().push(plain);
+                for (kind, disguised) in copies {
+                    trials.entry(kind).or_default().push(Trial { plain, disguised });
+                }
             }
             Ok(())
+        },
+    )?;
+    Ok((outcomes, trials))
+}
+
+/// An example and how it is disguised.
+type Planned<'a> = (Labelled, &'a [Perturbation]);
+
+/// Calls `take` with the examples of all files, many at once and in order.
+fn read_examples(
+    paths: &[PathBuf],
+    skip: impl Fn(&str) -> bool + Sync,
+    plan: &TrialPlan,
+    progress: &dyn Fn(u64),
+    mut take: impl FnMut(&[Planned<'_>]) -> Result<(), CorpusError>,
+) -> Result<(), CorpusError> {
+    let mut quota = Quota::new(plan);
+    for path in paths {
+        read_chunks(path, progress, |first_line, lines| {
+            let read = |(offset, line): (usize, &Vec<u8>)| {
+                read_line(path, first_line + offset, line, &skip)
+            };
+            let read: Result<Vec<Option<Labelled>>, CorpusError> =
+                lines.par_iter().enumerate().map(read).collect();
+            let plan = |labelled: Labelled| {
+                let kinds = quota.kinds(&labelled);
+                (labelled, kinds)
+            };
+            take(&read?.into_iter().flatten().map(plan).collect::<Vec<_>>())
         })?;
     }
-    Ok(set)
+    Ok(())
 }
 
 /// Calls `take` with each chunk of lines and the number of its first.
@@ -104,27 +201,20 @@ fn read_chunks(
     }
 }
 
-fn prepare(
-    path: &Path,
-    line: usize,
-    bytes: &[u8],
-    skip: impl Fn(&str) -> bool,
-    rules: &SiteRules,
-    builder: &mut FeatureBuilder,
-) -> Result<Option<Prepared>, CorpusError> {
-    let Some(Labelled { source, label, group, blind }) = read_line(path, line, bytes, skip)? else {
-        return Ok(None);
-    };
-    let views = examples::views(&blind, rules, builder);
-    Ok(Some(Prepared { source, label, group, views }))
-}
-
-/// A labelled example after hiding.
+/// A labelled example and where it stands.
 struct Labelled {
+    path: PathBuf,
+    line: usize,
     source: String,
     label: Label,
-    group: Option<i64>,
-    blind: BlindSubmission,
+    example: Example,
+}
+
+impl Labelled {
+    fn bad(&self, problem: &ExampleError) -> CorpusError {
+        let problem = problem.to_string();
+        CorpusError::Line { path: self.path.clone(), line: self.line, problem }
+    }
 }
 
 /// The example of a line; nothing for an empty line or a source to skip.
@@ -144,41 +234,7 @@ fn read_line(
         return Ok(None);
     }
     let label = examples::label(&example).map_err(|e| bad(e.to_string()))?;
-    let group = example.group;
-    let submission = examples::submission(example).map_err(|e| bad(e.to_string()))?;
-    let blind = hide(submission, &examples::offline_secret());
-    Ok(Some(Labelled { source, label, group, blind }))
-}
-
-/// Scores labelled examples from files with a model, by source.
-///
-/// # Errors
-/// [`CorpusError`] of the first bad line.
-pub fn read_outcomes(
-    paths: &[PathBuf],
-    model: &Model,
-    progress: &dyn Fn(u64),
-) -> Result<BTreeMap<String, Vec<Outcome>>, CorpusError> {
-    let rules = SiteRules::new(SitePolicy::default());
-    let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
-    for path in paths {
-        read_chunks(path, progress, |first_line, lines| {
-            let score = |builder: &mut FeatureBuilder, (offset, line): (usize, &Vec<u8>)| {
-                let example = read_line(path, first_line + offset, line, |_| false)?;
-                Ok(example.map(|Labelled { source, label, blind, .. }| {
-                    let raw_score = examples::raw_score(model, &blind, &rules, builder);
-                    (source, Outcome { spam: label == Label::Spam, raw_score })
-                }))
-            };
-            let scored: Result<Vec<Option<(String, Outcome)>>, CorpusError> =
-                lines.par_iter().enumerate().map_init(FeatureBuilder::default, score).collect();
-            for (source, outcome) in scored?.into_iter().flatten() {
-                outcomes.entry(source).or_default().push(outcome);
-            }
-            Ok(())
-        })?;
-    }
-    Ok(outcomes)
+    Ok(Some(Labelled { path: path.to_owned(), line, source, label, example }))
 }
 
 /// The source of examples that name none.
@@ -200,7 +256,9 @@ mod tests {
 
     fn problem(text: &str) -> String {
         let (_folder, path) = written(text);
-        let error = read_training_set(&[path], |_| false, &|_| ()).unwrap_err().to_string();
+        let error = read_training_set(&[path], |_| false, &TrialPlan::default(), &|_| ())
+            .unwrap_err()
+            .to_string();
         error.split_once("blog.jsonl:").unwrap().1.to_owned()
     }
 
@@ -222,10 +280,11 @@ mod tests {
 
     #[test]
     fn sources_are_named_or_the_file_and_can_be_left_out() {
-        let toxic = "{\"text\":\"Rude.\",\"label\":\"toxic\",\"source\":\"other\",\"group\":4}\n";
+        let toxic = "{\"text\":\"Rude, wrong and long.\",\"label\":\"toxic\",\"source\":\"other\",\"group\":4}\n";
         let (_folder, path) = written(&format!("{HAM}\n{toxic}"));
+        let no_trials = TrialPlan::default();
         let read = |skip: fn(&str) -> bool| {
-            read_training_set(std::slice::from_ref(&path), skip, &|_| ()).unwrap()
+            read_training_set(std::slice::from_ref(&path), skip, &no_trials, &|_| ()).unwrap()
         };
         let set = read(|_| false);
         assert_eq!(set.sources(), ["blog", "other"]);
@@ -233,13 +292,18 @@ mod tests {
         // With a name, the first one stands there with and without it.
         assert_eq!((set.example_count(), set.table().row_count()), (2, 3));
         assert_eq!(read(|source| source == "blog").sources(), ["other"]);
-        let outcomes = read_outcomes(&[path], &crate::classifier::base_model(), &|_| ()).unwrap();
+        let plan = TrialPlan { kinds: vec![Perturbation::ZeroWidth], per_cell_max: 1 };
+        let model = crate::classifier::base_model();
+        let (outcomes, trials) = read_outcomes(&[path], &model, &plan, &|_| ()).unwrap();
         assert_eq!(outcomes.len(), 2);
+        assert_eq!(trials[&Perturbation::ZeroWidth].len(), 2);
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = read_training_set(&["missing.jsonl".into()], |_| false, &|_| ()).unwrap_err();
+        let error =
+            read_training_set(&["missing.jsonl".into()], |_| false, &TrialPlan::default(), &|_| ())
+                .unwrap_err();
         assert!(error.to_string().starts_with("missing.jsonl: "));
     }
 }

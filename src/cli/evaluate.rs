@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::corpus::{read_outcomes, read_training_set};
+use super::corpus::{TrialPlan, read_outcomes, read_training_set};
 use super::files::write_whole;
 use super::{Failure, load_model, progress};
 use crate::classifier::{
-    BudgetTable, Confusion, Evaluation, Measures, Outcome, Recipe, Stage, html_report,
+    BudgetTable, Change, Confusion, Evaluation, FoldScore, Measures, Outcome, Perturbation, Recipe,
+    Stage, Trial, TrialMeasures, Trials, html_report,
 };
 use crate::domain::{Budget, LogOdds};
 
@@ -30,6 +31,12 @@ pub struct EvaluateArgs {
     /// The seed of these trainings
     #[arg(long, default_value_t = 1, requires = "leave_one_source_out")]
     seed: u64,
+    /// Also score disguised copies of examples, of these kinds [default: all]
+    #[arg(long, num_args = 0.., value_name = "KIND", value_parser = perturbation)]
+    perturb: Option<Vec<Perturbation>>,
+    /// Disguise at most so many examples of each label in a source
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT", requires = "perturb")]
+    perturb_at_most: usize,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -44,9 +51,11 @@ impl EvaluateArgs {
     /// # Errors
     /// Exit code 65 for a bad file; 64 for a model that cannot be used.
     pub fn run(self) -> Result<(), Failure> {
-        let (title, version, outcomes, [hold, reject]) =
+        let Measured { title, version, outcomes, trials, thresholds } =
             if self.leave_one_source_out { self.leave_one_source_out()? } else { self.score()? };
-        let evaluation = Evaluation::new(version, &outcomes, hold, reject);
+        let [hold, reject] = thresholds;
+        let mut evaluation = Evaluation::new(version, &outcomes, hold, reject);
+        evaluation.add_trials(&outcomes, &trials, hold, reject);
         if let Some(folder) = &self.report {
             let page = html_report(title, &evaluation, &outcomes);
             std::fs::create_dir_all(folder).map_err(anyhow::Error::from)?;
@@ -55,7 +64,7 @@ impl EvaluateArgs {
         let text = if self.json {
             serde_json::to_string_pretty(&evaluation).map_err(anyhow::Error::from)? + "\n"
         } else {
-            table(&evaluation)
+            table(&evaluation) + &trial_table(&evaluation.trials)
         };
         std::io::stdout().write_all(text.as_bytes()).map_err(anyhow::Error::from)?;
         Ok(())
@@ -64,15 +73,26 @@ impl EvaluateArgs {
     fn score(&self) -> Result<Measured, Failure> {
         let model = load_model(self.model.as_deref())?;
         let bar = progress::bytes_bar(&self.data, "scoring");
-        let outcomes = read_outcomes(&self.data, &model, &|bytes| bar.inc(bytes))?;
+        let (outcomes, trials) =
+            read_outcomes(&self.data, &model, &self.plan(), &|bytes| bar.inc(bytes))?;
         bar.finish_and_clear();
         let thresholds = thresholds(model.spam().budget());
-        Ok(("Evaluation", model.version().to_owned(), outcomes, thresholds))
+        let (title, version) = ("Evaluation", model.version().to_owned());
+        Ok(Measured { title, version, outcomes, trials, thresholds })
+    }
+
+    /// Which examples are disguised.
+    fn plan(&self) -> TrialPlan {
+        let kinds = match &self.perturb {
+            Some(kinds) if kinds.is_empty() => Perturbation::ALL.to_vec(),
+            kinds => kinds.clone().unwrap_or_default(),
+        };
+        TrialPlan { kinds, per_cell_max: self.perturb_at_most }
     }
 
     fn leave_one_source_out(&self) -> Result<Measured, Failure> {
         let bar = progress::bytes_bar(&self.data, "reading");
-        let set = read_training_set(&self.data, |_| false, &|bytes| bar.inc(bytes))?;
+        let set = read_training_set(&self.data, |_| false, &self.plan(), &|bytes| bar.inc(bytes))?;
         bar.finish_and_clear();
         let bar = progress::bar(1, "training", "{msg:>12} {wide_bar} {pos}/{len} folds {elapsed}");
         let recipe = Recipe { seed: self.seed, ..Recipe::default() };
@@ -84,17 +104,41 @@ impl EvaluateArgs {
         })?;
         bar.finish_and_clear();
         let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
-        for score in &scores {
-            let raw_score = LogOdds::from_f64(score.raw_score);
-            let outcome = Outcome { spam: score.spam, raw_score };
+        let mut plain: BTreeMap<u32, Outcome> = BTreeMap::new();
+        let raw_score = |score: &FoldScore| LogOdds::from_f64(score.raw_score);
+        for score in scores.iter().filter(|score| score.trial.is_none()) {
+            let outcome = Outcome { spam: score.spam, raw_score: raw_score(score) };
             outcomes.entry(set.sources()[score.source].clone()).or_default().push(outcome);
+            plain.insert(score.example, outcome);
         }
-        Ok(("Leave one source out", "one a source".to_owned(), outcomes, thresholds(&budget)))
+        let mut trials = Trials::new();
+        for score in &scores {
+            if let (Some(kind), Some(plain)) = (score.trial, plain.get(&score.example)) {
+                let trial = Trial { plain: *plain, disguised: raw_score(score) };
+                trials.entry(kind).or_default().push(trial);
+            }
+        }
+        let (title, version) = ("Leave one source out", "one a source".to_owned());
+        Ok(Measured { title, version, outcomes, trials, thresholds: thresholds(&budget) })
     }
 }
 
-/// Title, model version, outcomes by source, and the thresholds to hold and to reject.
-type Measured = (&'static str, String, BTreeMap<String, Vec<Outcome>>, [LogOdds; 2]);
+/// What was scored, and by what.
+struct Measured {
+    title: &'static str,
+    version: String,
+    outcomes: BTreeMap<String, Vec<Outcome>>,
+    trials: Trials,
+    /// To hold and to reject.
+    thresholds: [LogOdds; 2],
+}
+
+/// The disguise of a name.
+fn perturbation(name: &str) -> Result<Perturbation, String> {
+    let names = || Perturbation::ALL.map(Perturbation::name).join(", ");
+    let found = Perturbation::ALL.into_iter().find(|kind| kind.name() == name);
+    found.ok_or_else(|| format!("expected one of {}", names()))
+}
 
 /// The thresholds of the default budget.
 fn thresholds(budget: &BudgetTable) -> [LogOdds; 2] {
@@ -139,6 +183,41 @@ fn table(evaluation: &Evaluation) -> String {
         text += &confusion(name, at);
     }
     text
+}
+
+/// What disguises do to spam and to ham; nothing without trials.
+fn trial_table(trials: &[TrialMeasures]) -> String {
+    if trials.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "\nas it came > disguised\n{:12} {:>6} {:>6} {:>15} {:>15} {:>15} {:>15} {:>15} {:>15}\n",
+        "disguise",
+        "ham",
+        "spam",
+        "spam at 1%",
+        "ham at 1%",
+        "spam held",
+        "ham held",
+        "spam rejected",
+        "ham rejected",
+    );
+    for trial in trials {
+        let name = trial.perturbation.name();
+        text += &format!("{name:12} {:>6} {:>6}", trial.ham_count, trial.spam_count);
+        for change in [trial.at_1_percent, trial.held, trial.rejected].as_flattened() {
+            text += &format!(" {:>15}", changed(*change));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn changed(change: Option<Change>) -> String {
+    change.map_or_else(
+        || "-".to_owned(),
+        |Change { plain, disguised }| format!("{:.1} > {:.1} %", plain * 100.0, disguised * 100.0),
+    )
 }
 
 fn row(name: &str, measures: &Measures) -> String {

@@ -11,7 +11,7 @@ use super::first_site::{connect_to_site, refused};
 use super::output::say;
 use super::{Failure, ServiceArgs, block_on, progress};
 use crate::domain::{Example, Label};
-use crate::grpc::client::{Client, to_json};
+use crate::grpc::client::{Client, Timestamp, to_json};
 use crate::grpc::proto;
 use crate::moderation::examples;
 
@@ -179,10 +179,11 @@ fn to_wire(example: Example, label: Label, source: Option<&str>, path: &Path) ->
     let parse = |date: &str| {
         time::OffsetDateTime::parse(date, &time::format_description::well_known::Rfc3339).ok()
     };
-    let label_time = example.date.as_deref().and_then(parse).map(|time| prost_types::Timestamp {
-        seconds: time.unix_timestamp(),
-        nanos: time.nanosecond() as i32,
-    });
+    let label_time = example
+        .date
+        .as_deref()
+        .and_then(parse)
+        .map(|time| Timestamp { seconds: time.unix_timestamp(), nanos: time.nanosecond() as i32 });
     proto::Example {
         comment: Some(proto::Comment {
             text: example.text,

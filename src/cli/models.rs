@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::first_site::{connect_to_site, refused};
 use super::output::{print, say};
 use super::{Failure, ServiceArgs, block_on, progress};
-use crate::grpc::client::{Client, Message, to_json};
+use crate::grpc::client::{Client, Message, WireDuration, to_json};
 use crate::grpc::longrunning::operation::Result as Ended;
 use crate::grpc::{longrunning, proto};
 
@@ -164,7 +164,7 @@ impl Desk {
         let mut operation = begun.map_err(|status| refused(&status))?.into_inner();
         let bar = progress::bar(0, "training", "{msg:>12} {pos} examples {elapsed}");
         while !operation.done {
-            let timeout = prost_types::Duration::try_from(WAIT).ok();
+            let timeout = WireDuration::try_from(WAIT).ok();
             let name = operation.name.clone();
             let request = longrunning::WaitOperationRequest { name, timeout };
             let waited = self.client.operations.wait_operation(request).await;

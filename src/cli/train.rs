@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::corpus::{CorpusError, read_training_set};
+use super::corpus::{CorpusError, TrialPlan, read_training_set};
 use super::files::{check_writable, write_whole};
 use super::output::say;
 use super::{Failure, progress};
@@ -45,7 +45,8 @@ impl TrainArgs {
         check_writable(&self.out)?;
         let bar = progress::bytes_bar(&self.data, "reading");
         let skip = |source: &str| self.leave_out.iter().any(|left_out| left_out == source);
-        let set = read_training_set(&self.data, skip, &|bytes| bar.inc(bytes))?;
+        let set =
+            read_training_set(&self.data, skip, &TrialPlan::default(), &|bytes| bar.inc(bytes))?;
         bar.finish_and_clear();
         if let Some(path) = &self.export_features {
             export(&set, path)?;

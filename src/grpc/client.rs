@@ -5,7 +5,7 @@ use std::time::Duration;
 
 pub use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
-pub use prost_types::FieldMask;
+pub use prost_types::{Duration as WireDuration, FieldMask, Timestamp};
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;

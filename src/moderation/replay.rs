@@ -8,7 +8,6 @@ use crate::checks::SiteRules;
 use crate::classifier::TrainingSet;
 use crate::domain::{Example, SitePolicy};
 use crate::features::FeatureBuilder;
-use crate::text::hide;
 
 const FILES: [&str; 10] = [
     include_str!("../../training-data/seed/de.jsonl"),
@@ -34,11 +33,10 @@ pub(super) fn examples() -> &'static TrainingSet {
             let example: Option<Example> = serde_json::from_str(line).ok();
             let labelled = example.and_then(|example| {
                 let label = examples::label(&example).ok()?;
-                Some((label, examples::submission(example).ok()?))
+                let views = examples::views(&example, &[], &rules, &mut builder).ok()?;
+                Some((label, views))
             });
-            if let Some((label, submission)) = labelled {
-                let blind = hide(submission, &examples::offline_secret());
-                let views = examples::views(&blind, &rules, &mut builder);
+            if let Some((label, views)) = labelled {
                 set.push("replay", label, None, &views);
             }
         }

@@ -269,7 +269,7 @@ impl Work {
         let mut set = TrainingSet::default();
         let mut builder = FeatureBuilder::default();
         for example in ledger {
-            let views = examples::views(&example.submission, &self.rules, &mut builder);
+            let views = examples::submission_views(&example.submission, &self.rules, &mut builder);
             set.push(&example.source, example.label, None, &views);
         }
         set
