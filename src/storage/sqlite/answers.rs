@@ -28,7 +28,8 @@ impl Answers {
     }
 }
 
-/// Where the answers for a thread go.
+/// Where the answers for a thread go. The channel needs no bound of its own: it holds at most one
+/// answer for each caller that waits.
 #[derive(Clone)]
 pub(super) struct Home(Option<UnboundedSender<Answers>>);
 
