@@ -121,6 +121,20 @@ impl Recipe {
         self.params()?.fit_with_progress(&dataset, progress)
     }
 
+    /// Fits the weights without one source, at the precision of folds.
+    pub(super) fn fit_without_source(
+        &self,
+        set: &TrainingSet,
+        source: usize,
+    ) -> Result<LogisticRegression, TrainError> {
+        self.of_folds().fit_without(set, |row| usize::from(row.source) == source, &mut |_| ())
+    }
+
+    /// This recipe at the precision of folds.
+    fn of_folds(&self) -> Self {
+        Self { tolerance: self.tolerance * FOLD_TOLERANCE_FACTOR, ..self.clone() }
+    }
+
     /// Scores every example, and every trial, by a model trained without its source. Sources that the rest cannot
     /// do without, because one label would be missing, are not scored.
     ///
@@ -253,7 +267,7 @@ impl Recipe {
         set: &TrainingSet,
         progress: &(dyn Fn(Stage) + Sync),
     ) -> Result<(Vec<FoldScore>, Calibration, BudgetTable), RecipeError> {
-        let folds = Self { tolerance: self.tolerance * FOLD_TOLERANCE_FACTOR, ..self.clone() };
+        let folds = self.of_folds();
         let known = folds.leave_groups_out(set, GROUP_FOLD_COUNT, progress)?;
         let new = if set.sources.len() >= SOURCE_COUNT_MIN {
             folds.leave_one_source_out(set, progress)?

@@ -1,6 +1,6 @@
 //! The training table with what is known of its rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::Array1;
 
@@ -20,6 +20,8 @@ pub struct TrainingSet {
     pub(super) rows: Vec<Row>,
     pub(super) sources: Vec<String>,
     example_count: usize,
+    /// Of the examples that have one.
+    times: BTreeMap<u32, i64>,
 }
 
 /// What is known of a row.
@@ -65,6 +67,7 @@ impl Default for TrainingSet {
             rows: Vec::new(),
             sources: Vec::new(),
             example_count: 0,
+            times: BTreeMap::new(),
         }
     }
 }
@@ -83,6 +86,33 @@ impl TrainingSet {
             self.rows.push(Row { source, spam, group, share, role, example });
         }
         self.example_count += 1;
+    }
+
+    /// Notes when the last pushed example was written: seconds since 1970.
+    pub fn set_time(&mut self, time: i64) {
+        if let Some(last) = self.example_count.checked_sub(1) {
+            self.times.insert(last as u32, time);
+        }
+    }
+
+    /// When an example was written, if that is known.
+    pub(super) fn time(&self, example: u32) -> Option<i64> {
+        self.times.get(&example).copied()
+    }
+
+    /// The rows of these examples as a set of their own.
+    pub(super) fn subset(&self, examples: &[u32]) -> Self {
+        let wanted: BTreeSet<u32> = examples.iter().copied().collect();
+        let mut set = Self { sources: self.sources.clone(), ..Self::default() };
+        for (index, row) in self.rows.iter().enumerate() {
+            if wanted.contains(&row.example) {
+                let (columns, values) = self.table.row(index);
+                set.table.push_row(columns.iter().copied().zip(values.iter().copied()));
+                set.rows.push(*row);
+            }
+        }
+        set.example_count = wanted.len();
+        set
     }
 
     fn source_index(&mut self, source: &str) -> u16 {

@@ -93,6 +93,9 @@ pub fn read_training_set(
             examples.par_iter().map_init(FeatureBuilder::default, views).collect();
         for ((labelled, _), views) in examples.iter().zip(views?) {
             set.push(&labelled.source, labelled.label, labelled.example.group, &views);
+            if let Some(time) = labelled.example.time() {
+                set.set_time(time.unix_timestamp());
+            }
         }
         Ok(())
     })?;

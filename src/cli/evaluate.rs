@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::corpus::{TrialPlan, read_outcomes, read_training_set};
 use super::files::write_whole;
-use super::{Failure, load_model, progress};
+use super::{Failure, learning_curve, load_model, progress};
 use crate::classifier::{
     BudgetTable, Change, Confusion, Evaluation, FoldScore, Measures, Outcome, Perturbation, Recipe,
     Stage, Trial, TrialMeasures, Trials, html_report,
@@ -28,8 +28,12 @@ pub struct EvaluateArgs {
     /// one training a source
     #[arg(long)]
     leave_one_source_out: bool,
+    /// Leave each source out, let a site layer learn from its first comments, and judge by the
+    /// rest: what labels gain on a new site
+    #[arg(long, conflicts_with_all = ["leave_one_source_out", "model", "perturb", "report"])]
+    learning_curve: bool,
     /// The seed of these trainings
-    #[arg(long, default_value_t = 1, requires = "leave_one_source_out")]
+    #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Also score disguised copies of examples, of these kinds [default: all]
     #[arg(long, num_args = 0.., value_name = "KIND", value_parser = perturbation)]
@@ -51,6 +55,9 @@ impl EvaluateArgs {
     /// # Errors
     /// Exit code 65 for a bad file; 64 for a model that cannot be used.
     pub fn run(self) -> Result<(), Failure> {
+        if self.learning_curve {
+            return learning_curve::print(&self.data, self.seed, self.json);
+        }
         let Measured { title, version, outcomes, trials, thresholds } =
             if self.leave_one_source_out { self.leave_one_source_out()? } else { self.score()? };
         let [hold, reject] = thresholds;

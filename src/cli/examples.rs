@@ -175,15 +175,10 @@ impl<'a> ExampleReader<'a> {
 fn to_wire(example: Example, label: Label, source: Option<&str>, path: &Path) -> proto::Example {
     let text = |field: Option<String>| field.unwrap_or_default();
     let file = || path.file_stem().map(|name| name.to_string_lossy().into_owned());
-    let source = source.map(str::to_owned).or(example.source).or_else(file);
-    let parse = |date: &str| {
-        time::OffsetDateTime::parse(date, &time::format_description::well_known::Rfc3339).ok()
-    };
     let label_time = example
-        .date
-        .as_deref()
-        .and_then(parse)
+        .time()
         .map(|time| Timestamp { seconds: time.unix_timestamp(), nanos: time.nanosecond() as i32 });
+    let source = source.map(str::to_owned).or(example.source).or_else(file);
     proto::Example {
         comment: Some(proto::Comment {
             text: example.text,

@@ -8,6 +8,7 @@ mod evaluate;
 mod examples;
 mod failure;
 mod files;
+mod learning_curve;
 mod first_site;
 mod migrate;
 mod models;

@@ -3,6 +3,8 @@
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// The truth about a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -70,4 +72,35 @@ pub struct Example {
     pub source: Option<String>,
     /// Examples of one group are near duplicates and stay on one side of every split.
     pub group: Option<i64>,
+}
+
+impl Example {
+    /// When it was written, if its date can be read: RFC 3339, with or without a zone (then UTC),
+    /// or milliseconds since 1970, as Staticman has them.
+    pub fn time(&self) -> Option<OffsetDateTime> {
+        let date = self.date.as_deref()?.trim();
+        if let Ok(millis) = date.parse::<i64>() {
+            return OffsetDateTime::from_unix_timestamp(millis / 1_000).ok();
+        }
+        let zoned = OffsetDateTime::parse(date, &Rfc3339).ok();
+        zoned.or_else(|| OffsetDateTime::parse(&format!("{date}Z"), &Rfc3339).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_as_files_have_them() {
+        let time = |date: &str| {
+            let example = Example { date: Some(date.into()), ..Example::default() };
+            example.time().map(OffsetDateTime::unix_timestamp)
+        };
+        assert_eq!(time("2007-07-05T19:33:25.0000000-07:00"), Some(1_183_689_205));
+        assert_eq!(time("2007-07-05T19:33:25Z"), Some(1_183_664_005));
+        assert_eq!(time("2007-07-05T19:33:25.000001"), Some(1_183_664_005));
+        assert_eq!(time("1183664005000"), Some(1_183_664_005));
+        assert_eq!(time("Jun 30, 2019, 9:15 pm"), None);
+    }
 }

@@ -25,6 +25,7 @@ pub use feedback::Feedback;
 pub use ledger::{ForeignExample, RetractionRequest, note};
 pub use models::{Disagreement, ShadowReport};
 pub use operations::{Operation, Outcome};
+pub use replay::examples as replay_examples;
 pub use scoring::{Judgement, Scorer};
 pub use sites::NewKey;
 pub use training::{HoldOut, TrainProgress, TrainSettings, TrainStage};

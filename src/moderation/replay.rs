@@ -23,7 +23,7 @@ const FILES: [&str; 10] = [
 ];
 
 /// The examples; made once, in some tens of milliseconds.
-pub(super) fn examples() -> &'static TrainingSet {
+pub fn examples() -> &'static TrainingSet {
     static SET: OnceLock<TrainingSet> = OnceLock::new();
     SET.get_or_init(|| {
         let rules = SiteRules::new(SitePolicy::default());
