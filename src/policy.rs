@@ -17,6 +17,8 @@ pub struct Thresholds {
     pub hold: f64,
     /// Reject from here on, 0–1; not below `hold`.
     pub reject: f64,
+    /// Probability of abuse to hold from, 0–1; nothing if the site does not ask.
+    pub abuse: Option<f64>,
 }
 
 impl Thresholds {
@@ -25,7 +27,7 @@ impl Thresholds {
     pub fn overridden(self, policy: &SitePolicy) -> Self {
         let hold = policy.hold_threshold.unwrap_or(self.hold);
         let reject = policy.reject_threshold.unwrap_or(self.reject);
-        Self { hold: hold.min(reject), reject }
+        Self { hold: hold.min(reject), reject, abuse: self.abuse }
     }
 }
 
@@ -43,6 +45,10 @@ pub struct Evidence<'a> {
 impl Evidence<'_> {
     fn has(&self, name: &SignalName) -> bool {
         self.signals.iter().any(|signal| signal.name == *name)
+    }
+
+    fn abuse(&self) -> Option<f64> {
+        self.score.and_then(|score| score.abuse)
     }
 
     fn probability(&self) -> Option<f64> {
@@ -73,7 +79,8 @@ pub struct Decision {
 ///    floods. That is reported and the verdict stands.
 /// 3. The score against the thresholds. A text whose like a person approved, or an author whose
 ///    comments were welcome, is not held for its score; it is still rejected for it.
-/// 4. What the owner wants to see first.
+/// 4. Abuse, if the owner asks for it: that holds, whoever wrote it, and never rejects.
+/// 5. What the owner wants to see first.
 pub fn decide(policy: &SitePolicy, thresholds: &Thresholds, evidence: &Evidence<'_>) -> Decision {
     let thresholds = thresholds.overridden(policy);
     let probability = evidence.probability();
@@ -88,6 +95,9 @@ pub fn decide(policy: &SitePolicy, thresholds: &Thresholds, evidence: &Evidence<
     let mut hold = not_looked_at(evidence);
     if above(thresholds.hold) && !trusted {
         hold.push(reason("score-above-hold-threshold", "The score is high enough to hold."));
+    }
+    if evidence.abuse().zip(thresholds.abuse).is_some_and(|(abuse, from)| abuse >= from) {
+        hold.push(reason("abuse-above-threshold", "It reads like abuse."));
     }
     hold.extend(wanted_by_owner(policy, evidence));
 
@@ -184,11 +194,12 @@ mod tests {
     use crate::domain::{LogOdds, probability};
     use proptest::prelude::*;
 
-    const THRESHOLDS: Thresholds = Thresholds { hold: 0.5, reject: 0.9 };
+    const THRESHOLDS: Thresholds = Thresholds { hold: 0.5, reject: 0.9, abuse: Some(0.8) };
 
     fn score(probability: f64) -> Score {
         let raw_score = LogOdds::from_f64((probability / (1.0 - probability)).ln());
-        Score { probability, raw_score, contributions: Vec::new(), model_version: "test".into() }
+        let (contributions, model_version) = (Vec::new(), "test".into());
+        Score { probability, raw_score, contributions, model_version, abuse: None }
     }
 
     fn found(names: &[&str]) -> Vec<Signal> {
@@ -284,6 +295,22 @@ mod tests {
         assert_eq!(hold(policy, &[]).0, Verdict::Approve);
         let policy = SitePolicy { hold_all: true, ..SitePolicy::default() };
         assert_eq!(hold(policy, &["known-good-author"]).1, ["hold-all"]);
+    }
+
+    #[test]
+    fn abuse_is_held_and_never_rejected() {
+        let decided = |abuse, thresholds: &Thresholds, names: &[&str]| {
+            let score = Score { abuse, ..score(0.1) };
+            let signals = found(names);
+            let evidence = Evidence { score: Some(&score), signals: &signals, degraded: &[] };
+            decide(&SitePolicy::default(), thresholds, &evidence).verdict
+        };
+        assert_eq!(decided(Some(0.99), &THRESHOLDS, &[]), Verdict::Hold);
+        assert_eq!(decided(Some(0.99), &THRESHOLDS, &["known-good-author"]), Verdict::Hold);
+        assert_eq!(decided(Some(0.5), &THRESHOLDS, &[]), Verdict::Approve);
+        assert_eq!(decided(None, &THRESHOLDS, &[]), Verdict::Approve);
+        let off = Thresholds { abuse: None, ..THRESHOLDS };
+        assert_eq!(decided(Some(0.99), &off, &[]), Verdict::Approve);
     }
 
     #[test]

@@ -89,6 +89,11 @@ impl Model {
         &self.heads[0]
     }
 
+    /// The head that answers whether a comment is abuse, if there is one.
+    pub fn abuse(&self) -> Option<&Head> {
+        self.heads.iter().find(|head| head.name == "abuse")
+    }
+
     /// The score of a comment with its parts: the model's contributions and the weights of
     /// signals. `raw_score` is exactly their sum.
     pub fn score(&self, vector: &FeatureVector, names: &Names, signals: &[Signal]) -> Score {
@@ -99,6 +104,7 @@ impl Model {
             raw_score,
             contributions,
             model_version: self.version.clone(),
+            abuse: None,
         }
     }
 }

@@ -6,7 +6,6 @@ use std::io::{BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -48,6 +47,8 @@ struct Scored {
     reasons: Vec<Reason>,
     signals: Vec<Signal>,
     contributions: Vec<Contribution>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    abuse_score: Option<f64>,
     discard: bool,
     missing: Vec<Missing>,
     model_version: String,
@@ -132,6 +133,7 @@ fn score_line(line: &[u8], scorer: &Scorer, rules: &SiteRules) -> Result<Scored,
         reasons: decision.reasons,
         signals,
         contributions: score.contributions,
+        abuse_score: score.abuse,
         discard: decision.discard,
         missing: blind.missing(),
         model_version: score.model_version,
@@ -162,14 +164,7 @@ fn read_chunk(input: &mut impl BufRead) -> std::io::Result<Vec<Vec<u8>>> {
 }
 
 fn load_policy(path: Option<&Path>) -> Result<SitePolicy, Failure> {
-    let Some(path) = path else { return Ok(SitePolicy::default()) };
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let parsed = if text.trim_start().starts_with('{') {
-        serde_json::from_str(&text).map_err(|error| error.to_string())
-    } else {
-        toml::from_str(&text).map_err(|error| error.message().to_owned())
-    };
-    parsed.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+    path.map_or_else(|| Ok(SitePolicy::default()), super::sites::read_policy)
 }
 
 #[cfg(test)]

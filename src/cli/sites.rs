@@ -94,14 +94,16 @@ impl Scope {
     }
 }
 
-/// Reads a policy file.
+/// Reads a policy file, TOML or JSON.
 pub(super) fn read_policy(path: &Path) -> Result<SitePolicy, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-    let policy: SitePolicy = toml::from_str(&text).map_err(|error| {
-        let message = error.message().replace('\n', " ");
-        Failure::usage(format!("{}: {message}", path.display()))
-    })?;
+    let parsed: Result<SitePolicy, String> = if text.trim_start().starts_with('{') {
+        serde_json::from_str(&text).map_err(|error| error.to_string())
+    } else {
+        toml::from_str(&text).map_err(|error| error.message().replace('\n', " "))
+    };
+    let policy = parsed.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
     let policy = policy.canonical();
     match policy.violations().first() {
         None => Ok(policy),

@@ -95,6 +95,9 @@ pub struct Score {
     pub contributions: Vec<Contribution>,
     /// The version of the model that scored.
     pub model_version: String,
+    /// Calibrated probability of abuse, 0–1; nothing if the site does not ask for it or the model
+    /// does not know.
+    pub abuse: Option<f64>,
 }
 
 #[cfg(test)]

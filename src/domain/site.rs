@@ -178,6 +178,9 @@ pub struct SitePolicy {
     pub hold_first_time_author: bool,
     /// Hold everything. WordPress: "Comment must be manually approved".
     pub hold_all: bool,
+    /// Hold comments that look like abuse, at most one in so many clean ones. Without it nobody
+    /// asks how abusive a comment is.
+    pub hold_abuse_one_in: Option<u32>,
     /// Reject comments on pages older than so many days.
     pub close_after_days: Option<u32>,
     /// Forms sent faster than this are suspicious; 0 switches the check off.
@@ -205,6 +208,7 @@ impl Default for SitePolicy {
             hold_link_count: None,
             hold_first_time_author: false,
             hold_all: false,
+            hold_abuse_one_in: None,
             close_after_days: None,
             elapsed_ms_min: 2_000,
             words: WordLists::default(),
@@ -226,6 +230,7 @@ impl SitePolicy {
         for (field, count) in [
             ("policy.hold_one_in", self.budget.hold_one_in),
             ("policy.reject_one_in", self.budget.reject_one_in),
+            ("policy.hold_abuse_one_in", self.hold_abuse_one_in.unwrap_or(1)),
         ] {
             if count == 0 {
                 add(field, "out-of-range", "At least 1 is expected.".into());

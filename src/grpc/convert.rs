@@ -106,6 +106,7 @@ pub(super) fn checked_comment(comment: CheckedComment) -> proto::CheckedComment 
     let masked_email =
         comment.submission.email.as_ref().map(|email| email.masked.clone()).unwrap_or_default();
     let submission = comment.submission;
+    let abuse_score = comment.score.as_ref().and_then(|score| score.abuse);
     let (score, raw_score, contributions, model_version) = match comment.score {
         Some(score) => (
             Some(score.probability),
@@ -159,6 +160,7 @@ pub(super) fn checked_comment(comment: CheckedComment) -> proto::CheckedComment 
         }),
         check_time: Some(timestamp(comment.check_time)),
         page_uri: submission.page_uri.unwrap_or_default(),
+        abuse_score,
     }
 }
 

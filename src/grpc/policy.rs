@@ -68,6 +68,7 @@ pub(super) fn to_wire(policy: SitePolicy) -> proto::SitePolicy {
         hold_first_time_author: Some(policy.hold_first_time_author),
         hold_all: Some(policy.hold_all),
         close_after_days: policy.close_after_days.map(signed),
+        hold_abuse_one_in: policy.hold_abuse_one_in.map(signed),
         elapsed_ms_min: Some(policy.elapsed_ms_min),
         hold_words: policy.words.hold,
         reject_words: policy.words.reject,
@@ -123,6 +124,7 @@ pub(super) fn from_wire(policy: Option<proto::SitePolicy>) -> Result<SitePolicy,
     };
     let hold_link_count = policy.hold_link_count.map(|n| count("policy.hold_link_count", n));
     let close_after_days = policy.close_after_days.map(|n| count("policy.close_after_days", n));
+    let hold_abuse_one_in = policy.hold_abuse_one_in.map(|n| count("policy.hold_abuse_one_in", n));
     let limits =
         policy.limits.map_or(default.limits, |limits| limits_from_wire(limits, &mut count));
     if !negative.is_empty() {
@@ -140,6 +142,7 @@ pub(super) fn from_wire(policy: Option<proto::SitePolicy>) -> Result<SitePolicy,
         hold_link_count,
         hold_first_time_author: policy.hold_first_time_author.unwrap_or_default(),
         hold_all: policy.hold_all.unwrap_or_default(),
+        hold_abuse_one_in,
         close_after_days,
         elapsed_ms_min: policy.elapsed_ms_min.unwrap_or(default.elapsed_ms_min),
         words: WordLists {
@@ -223,7 +226,7 @@ fn copy_field(
     copy!(author_required email_required hold_one_in reject_one_in hold_threshold
         reject_threshold discard_threshold hold_link_count hold_first_time_author hold_all
         close_after_days elapsed_ms_min hold_words reject_words whole_words blocklist_hosts
-        allowlist_hosts languages limits);
+        allowlist_hosts languages limits hold_abuse_one_in);
     Ok(())
 }
 

@@ -88,7 +88,11 @@ impl Scorer {
         let score = SCRATCH.with_borrow_mut(|(builder, names)| {
             let learnt = signals.iter().filter(|signal| checks::is_learnt(&signal.name));
             let vector = builder.build_named(analysis, learnt, names);
-            self.model.score(vector, names, &signals)
+            let mut score = self.model.score(vector, names, &signals);
+            if rules.policy().hold_abuse_one_in.is_some() {
+                score.abuse = self.model.abuse().map(|head| probability(head.raw_score(vector)));
+            }
+            score
         });
         (signals, score)
     }
@@ -97,6 +101,11 @@ impl Scorer {
     fn thresholds(&self, policy: &SitePolicy) -> Thresholds {
         let at = |one_in: u32| probability(self.model.spam().threshold(one_in));
         let hold = at(policy.budget.hold_one_in);
-        Thresholds { hold, reject: at(policy.budget.reject_one_in).max(hold) }
+        let abuse = policy.hold_abuse_one_in.zip(self.model.abuse());
+        Thresholds {
+            hold,
+            reject: at(policy.budget.reject_one_in).max(hold),
+            abuse: abuse.map(|(one_in, head)| probability(head.threshold(one_in))),
+        }
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Body {
     pub reasons: Vec<Reason>,
     pub missing: Vec<Missing>,
     pub degraded: Vec<Degraded>,
+    pub abuse: Option<f64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -57,6 +58,9 @@ struct StoredBody {
     missing: Vec<String>,
     #[prost(string, repeated, tag = "7")]
     degraded: Vec<String>,
+    /// Probability.
+    #[prost(double, optional, tag = "8")]
+    abuse: Option<f64>,
 }
 
 /// A contribution, a signal or a reason.
@@ -157,6 +161,7 @@ pub(super) fn encode(comment: &CheckedComment) -> Vec<u8> {
             .collect(),
         missing: comment.missing.iter().map(|missing| missing.as_str().to_owned()).collect(),
         degraded: comment.degraded.iter().map(|part| part.as_str().to_owned()).collect(),
+        abuse: comment.score.as_ref().and_then(|score| score.abuse),
     };
     body.encode_to_vec()
 }
@@ -243,6 +248,7 @@ pub(super) fn decode(bytes: &[u8], columns: SubmissionColumns) -> Result<Body, S
             .collect(),
         missing: body.missing.iter().map(|name| word(name)).collect::<Result<_, _>>()?,
         degraded: body.degraded.iter().map(|name| word(name)).collect::<Result<_, _>>()?,
+        abuse: body.abuse,
     })
 }
 

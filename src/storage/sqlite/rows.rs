@@ -91,6 +91,7 @@ pub(super) fn comment(site: &SiteId, row: &Row<'_>) -> Result<CheckedComment, St
                 raw_score,
                 contributions: body.contributions,
                 model_version,
+                abuse: body.abuse,
             }),
             _ => None,
         };

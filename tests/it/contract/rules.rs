@@ -20,7 +20,8 @@ const STREAMING_RPCS: [(&str, &str); 3] = [
 ];
 
 /// Fields that carry a preposition all the same (AIP-140), with the reason.
-const PREPOSITIONS_ALLOWED: [(&str, &str); 3] = [
+const PREPOSITIONS_ALLOWED: [(&str, &str); 4] = [
+    ("SitePolicy.hold_abuse_one_in", "a rate as one says it: one in so many"),
     ("SitePolicy.hold_one_in", "a rate as one says it: one in so many"),
     ("SitePolicy.reject_one_in", "a rate as one says it: one in so many"),
     ("SitePolicy.close_after_days", "WordPress's own option: close_comments_days_old"),
