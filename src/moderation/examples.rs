@@ -88,7 +88,8 @@ pub fn blind(example: Example) -> Result<BlindSubmission, ExampleError> {
 
 /// The ways in which an example enters the training table, and the trials of `kinds`.
 ///
-/// One with a name, website or address enters twice, with and without these fields: sources
+/// Of each there is a copy that is disguised in one of the ways, ham and spam alike, so that a
+/// disguise by itself is no evidence. One with a name, website or address enters twice, with and without these fields: sources
 /// differ in which they have, and a model that sees them only in some learns the source.
 /// (First study: the fields taken naively harm; entered both ways they raise the area under the
 /// curve on sources never seen from 0.863 to 0.875.)
@@ -107,18 +108,35 @@ pub fn views(
         share,
         role,
     };
+    let disguised = disguised(example).map(|copy| view(&copy, DISGUISED_SHARE, Role::Variant));
+    let rest = if disguised.is_some() { 1.0 - DISGUISED_SHARE } else { 1.0 };
     let fields = submission.author.is_some() || submission.url.is_some();
     let mut views = if fields || submission.email.is_some() {
-        let whole = view(&submission, 0.5, Role::Whole);
+        let whole = view(&submission, 0.5 * rest, Role::Whole);
         let without = BlindSubmission { author: None, url: None, email: None, ..submission };
-        vec![whole, view(&without, 0.5, Role::Variant)]
+        vec![whole, view(&without, 0.5 * rest, Role::Variant)]
     } else {
-        vec![view(&submission, 1.0, Role::Whole)]
+        vec![view(&submission, rest, Role::Whole)]
     };
+    views.extend(disguised);
     for (kind, copy) in trials(example, kinds) {
         views.push(view(&copy, 0.0, Role::Trial(kind)));
     }
     Ok(views)
+}
+
+/// Share of an example's weight that its disguised copy has. At 0.15 the false positives on
+/// disguised ham of sources never seen fall from 46 % to 2 % with look-alikes and from 35 % to
+/// 3 % with styled letters; 0.06 leaves 4 %, 0.35 gains nothing more (November 2026).
+const DISGUISED_SHARE: f32 = 0.15;
+
+/// The disguised copy that is trained on, with name, website and address or without.
+fn disguised(example: &Example) -> Option<BlindSubmission> {
+    let (mut copy, bare) = Perturbation::any_copy(example)?;
+    if bare {
+        (copy.author, copy.url, copy.email) = (None, None, None);
+    }
+    blind(copy).ok()
 }
 
 /// The disguised copies of an example to judge models by, as far as it can be disguised.
