@@ -40,6 +40,8 @@ pub enum Perturbation {
 const WORD_SHARE: (f64, f64) = (0.25, 1.0);
 /// Share of the letters in a disguised word.
 const LETTER_SHARE: (f64, f64) = (0.3, 1.0);
+/// The seed of the copies that are trained on: another than that of trials.
+const COPY_SEED: u64 = 0x636F_7079;
 /// Shorter words don't pay the spammer.
 const WORD_CHARACTERS_MIN: usize = 3;
 
@@ -111,6 +113,17 @@ impl Perturbation {
         };
         let same = copy.text == example.text && copy.url == example.url;
         (!same && !copy.text.trim().is_empty()).then_some(copy)
+    }
+
+    /// A copy disguised in a way that the text decides, to train on; and whether it should be
+    /// without the author's fields, which is as good as a throw of the dice.
+    pub fn any_copy(example: &Example) -> Option<(Example, bool)> {
+        let hash = xxh3_64_with_seed(example.text.as_bytes(), COPY_SEED);
+        let first = (hash >> 32) as usize % Self::ALL.len();
+        let kinds = Self::ALL[first..].iter().chain(&Self::ALL[..first]);
+        // The first that finds something to disguise.
+        let copy = kinds.filter_map(|kind| kind.copy(example, COPY_SEED)).next();
+        Some((copy?, hash & 1 == 0))
     }
 
     /// Disguises words outside of links: those have to work.
@@ -207,11 +220,17 @@ fn styled(c: char, habit: usize) -> char {
         (0xFF21, 0xFF41),
         (0x24B6, 0x24D0),
     ];
+    /// Where the digit 0 of the same styles stands.
+    const DIGITS: [u32; 8] = [0x1D7CE, 0x1D7CE, 0x30, 0x1D7EC, 0x1D7D8, 0x1D7F6, 0xFF10, 0x30];
+    let style = habit % (STYLES.len() + 1);
+    if let (Some(digit), Some(zero)) = (c.to_digit(10), DIGITS.get(style)) {
+        return char::from_u32(zero + digit).unwrap_or(c);
+    }
     if !c.is_ascii_alphabetic() {
         return c;
     }
     let offset = u32::from(c.to_ascii_lowercase() as u8 - b'a');
-    match STYLES.get(habit % (STYLES.len() + 1)) {
+    match STYLES.get(style) {
         Some((capital, small)) => {
             let first = if c.is_ascii_uppercase() { *capital } else { *small };
             char::from_u32(first + offset).unwrap_or(c)
@@ -302,6 +321,8 @@ mod tests {
             assert!(first.as_deref().is_some_and(|first| first != TEXT), "{kind:?}");
             assert_eq!(copy(kind, TEXT), first, "{kind:?}");
         }
+        let any = |text: &str| Perturbation::any_copy(&example(text));
+        assert!(any(TEXT).is_some_and(|(copy, _)| copy.text != TEXT) && any("加").is_none());
         let other = Perturbation::Leet.copy(&example(TEXT), 2).unwrap().text;
         assert_ne!(copy(Perturbation::Leet, TEXT), Some(other));
     }

@@ -213,6 +213,8 @@ pub struct Trained {
 
 /// Folds by group.
 const GROUP_FOLD_COUNT: usize = 5;
+/// How often a score on a known source counts in the calibration, against once on a new one.
+const KNOWN_WEIGHT: usize = 3;
 /// Fewest sources to leave one out.
 const SOURCE_COUNT_MIN: usize = 4;
 /// Folds judge and don't serve: a tenth of the precision is enough for thresholds and
@@ -278,8 +280,9 @@ impl Recipe {
             // So few examples that every fold lacks a label.
             return Err(TrainError::MissingLabel("ham outside of one group").into());
         }
+        let known_again = (0..KNOWN_WEIGHT).flat_map(|_| examples(&known));
         let (scores, spam): (Vec<f64>, Vec<bool>) =
-            examples(&known).chain(examples(&new)).map(|fold| (fold.raw_score, fold.spam)).unzip();
+            known_again.chain(examples(&new)).map(|fold| (fold.raw_score, fold.spam)).unzip();
         let calibration = Calibration::fit(&scores, &spam)?;
         let mut judged = if new.iter().any(|fold| !fold.spam) { new } else { known };
         for fold in &mut judged {

@@ -292,8 +292,8 @@ mod tests {
         let set = read(|_| false);
         assert_eq!(set.sources(), ["blog", "other"]);
         assert_eq!(set.source_counts()["other"].ham_count, 1, "rude is not spam");
-        // With a name, the first one stands there with and without it.
-        assert_eq!((set.example_count(), set.table().row_count()), (2, 3));
+        // Both stand there disguised too, and the one with a name also without it.
+        assert_eq!((set.example_count(), set.table().row_count()), (2, 5));
         assert_eq!(read(|source| source == "blog").sources(), ["other"]);
         let plan = TrialPlan { kinds: vec![Perturbation::ZeroWidth], per_cell_max: 1 };
         let model = crate::classifier::base_model();

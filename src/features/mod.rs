@@ -5,6 +5,7 @@
 
 mod author;
 mod collector;
+mod fold;
 mod links;
 mod names;
 mod shape;
@@ -26,7 +27,7 @@ pub const BUCKET_COUNT: u32 = 1 << 20;
 
 /// Names what features are built of. A model records it and is refused under another; change it
 /// whenever a comment's features change.
-pub const FEATURE_DEFINITION: &str = "2026-11-2";
+pub const FEATURE_DEFINITION: &str = "2026-11-3";
 
 /// Features of one kind, scaled together: a long comment's words don't drown its links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +66,7 @@ pub struct FeatureBuilder {
     seen: Seen,
     scratch: Vec<u8>,
     bounds: words::Bounds,
+    fold: fold::Fold,
 }
 
 impl FeatureBuilder {
@@ -96,8 +98,8 @@ impl FeatureBuilder {
         names: impl Naming,
     ) -> &FeatureVector {
         let mut out = Collector::new(&mut self.vector, &mut self.seen, names);
-        words::add_words(input, &mut out, &mut self.bounds);
-        words::add_characters(input, &mut out, &mut self.scratch, &mut self.bounds);
+        words::add_words(input, &mut out, &mut self.bounds, &mut self.fold);
+        words::add_characters(input, &mut out, &mut self.scratch, &mut self.bounds, &mut self.fold);
         links::add(input, &mut out);
         author::add(input, &mut out);
         shape::add(input, &mut out);
@@ -209,7 +211,7 @@ mod tests {
             }
         }
         let pinned = (FEATURE_DEFINITION, hash.finalize().to_hex()[..16].to_owned());
-        assert_eq!(pinned, ("2026-11-2", "6e930932a4ef894f".to_owned()));
+        assert_eq!(pinned, ("2026-11-3", "6e930932a4ef894f".to_owned()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::collector::Collector;
+use super::fold::Fold;
 use super::names::Naming;
 use super::{Family, Input};
 
@@ -29,6 +30,7 @@ pub(super) fn add_words<N: Naming>(
     input: &Input<'_>,
     out: &mut Collector<'_, N>,
     bounds: &mut Bounds,
+    fold: &mut Fold,
 ) {
     out.family(Family::Words);
     let seed = out.seed(kind::WORD);
@@ -48,7 +50,7 @@ pub(super) fn add_words<N: Naming>(
             continue;
         }
         out.origin("word", word.text);
-        let hash = xxh3_64_with_seed(word.text.as_bytes(), seed);
+        let hash = xxh3_64_with_seed(fold.of(word.text), seed);
         out.hash(hash);
         if let Some((first, spelt)) = before {
             out.pair(spelt, word.text);
@@ -85,6 +87,7 @@ pub(super) fn add_characters<N: Naming>(
     out: &mut Collector<'_, N>,
     scratch: &mut Vec<u8>,
     bounds: &mut Bounds,
+    fold: &mut Fold,
 ) {
     out.family(Family::Characters);
     let seed = out.seed(kind::RUN);
@@ -99,9 +102,9 @@ pub(super) fn add_characters<N: Naming>(
         out.origin("word", chunk.trim_matches(|c: char| c.is_ascii_punctuation()));
         scratch.clear();
         scratch.push(b' ');
-        scratch.extend_from_slice(chunk.as_bytes());
+        scratch.extend_from_slice(fold.of(chunk));
         scratch.push(b' ');
-        if chunk.is_ascii() {
+        if scratch.is_ascii() {
             add_runs::<2, N>(scratch, seed, out);
             add_runs::<3, N>(scratch, seed, out);
             add_runs::<4, N>(scratch, seed, out);

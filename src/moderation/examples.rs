@@ -88,7 +88,8 @@ pub fn blind(example: Example) -> Result<BlindSubmission, ExampleError> {
 
 /// The ways in which an example enters the training table, and the trials of `kinds`.
 ///
-/// One with a name, website or address enters twice, with and without these fields: sources
+/// Of each there is a copy that is disguised in one of the ways, ham and spam alike, so that a
+/// disguise by itself is no evidence. One with a name, website or address enters twice, with and without these fields: sources
 /// differ in which they have, and a model that sees them only in some learns the source.
 /// (First study: the fields taken naively harm; entered both ways they raise the area under the
 /// curve on sources never seen from 0.863 to 0.875.)
@@ -101,26 +102,40 @@ pub fn views(
     rules: &SiteRules,
     builder: &mut FeatureBuilder,
 ) -> Result<Vec<View>, ExampleError> {
-    let mut views = submission_views(&blind(example.clone())?, rules, builder);
+    let copy = disguised(example);
+    let rest = if copy.is_some() { 1.0 - DISGUISED_SHARE } else { 1.0 };
+    let mut views = shared_views(&blind(example.clone())?, rest, rules, builder);
+    views.extend(copy.map(|copy| view(&copy, DISGUISED_SHARE, Role::Variant, rules, builder)));
     for (kind, copy) in trials(example, kinds) {
         views.push(view(&copy, 0.0, Role::Trial(kind), rules, builder));
     }
     Ok(views)
 }
 
-/// The ways in which a submission enters the training table; see [`views`].
+/// The ways in which a submission enters the training table without disguised copies; see
+/// [`views`].
 pub fn submission_views(
     submission: &BlindSubmission,
     rules: &SiteRules,
     builder: &mut FeatureBuilder,
 ) -> Vec<View> {
+    shared_views(submission, 1.0, rules, builder)
+}
+
+/// A submission with its fields and without them, sharing `share`.
+fn shared_views(
+    submission: &BlindSubmission,
+    share: f32,
+    rules: &SiteRules,
+    builder: &mut FeatureBuilder,
+) -> Vec<View> {
     let fields = submission.author.is_some() || submission.url.is_some();
     if !fields && submission.email.is_none() {
-        return vec![view(submission, 1.0, Role::Whole, rules, builder)];
+        return vec![view(submission, share, Role::Whole, rules, builder)];
     }
-    let whole = view(submission, 0.5, Role::Whole, rules, builder);
+    let whole = view(submission, 0.5 * share, Role::Whole, rules, builder);
     let without = BlindSubmission { author: None, url: None, email: None, ..submission.clone() };
-    vec![whole, view(&without, 0.5, Role::Variant, rules, builder)]
+    vec![whole, view(&without, 0.5 * share, Role::Variant, rules, builder)]
 }
 
 fn view(
@@ -131,6 +146,20 @@ fn view(
     builder: &mut FeatureBuilder,
 ) -> View {
     View { vector: vector(submission, rules, builder).0.clone(), share, role }
+}
+
+/// Share of an example's weight that its disguised copy has. At 0.15 the false positives on
+/// disguised ham of sources never seen fall from 46 % to 2 % with look-alikes and from 35 % to
+/// 3 % with styled letters; 0.06 leaves 4 %, 0.35 gains nothing more (November 2026).
+const DISGUISED_SHARE: f32 = 0.15;
+
+/// The disguised copy that is trained on, with name, website and address or without.
+fn disguised(example: &Example) -> Option<BlindSubmission> {
+    let (mut copy, bare) = Perturbation::any_copy(example)?;
+    if bare {
+        (copy.author, copy.url, copy.email) = (None, None, None);
+    }
+    blind(copy).ok()
 }
 
 /// The disguised copies of an example to judge models by, as far as it can be disguised.

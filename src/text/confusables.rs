@@ -8,6 +8,7 @@
 
 use std::sync::LazyLock;
 
+use unicode_normalization::char::decompose_canonical;
 use unicode_security::confusable_detection::skeleton;
 
 /// A group of scripts that share letter shapes with Latin.
@@ -188,6 +189,35 @@ pub fn unstyled(c: char) -> Option<char> {
         0x1F150..=0x1F169 => offset(0x1F150),
         0x1F170..=0x1F189 => offset(0x1F170),
         _ => None,
+    }
+}
+
+/// A Latin letter without its accents; others as they are.
+pub fn without_accent(c: char) -> char {
+    match c as u32 {
+        code @ ACCENTS_FIRST..=ACCENTS_LAST => UNACCENTED[(code - ACCENTS_FIRST) as usize],
+        0x1E00..=0x1EFF => base(c),
+        _ => c,
+    }
+}
+
+const ACCENTS_FIRST: u32 = 0xC0;
+const ACCENTS_LAST: u32 = 0x24F;
+
+/// The answers for the frequent letters.
+static UNACCENTED: LazyLock<Vec<char>> =
+    LazyLock::new(|| (ACCENTS_FIRST..=ACCENTS_LAST).filter_map(char::from_u32).map(base).collect());
+
+fn base(c: char) -> char {
+    match c {
+        'ø' => 'o',
+        'ł' => 'l',
+        'đ' => 'd',
+        _ => {
+            let mut first = None;
+            decompose_canonical(c, |part| first = first.or(Some(part)));
+            first.unwrap_or(c)
+        }
     }
 }
 

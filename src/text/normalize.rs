@@ -9,6 +9,7 @@
 //! original. ASCII texts, most of the traffic, take a path of their own.
 
 mod builder;
+mod spelt;
 mod word_shape;
 
 use std::ops::Range;
@@ -112,7 +113,9 @@ pub fn normalize(text: &str) -> Normalized {
     } else {
         builder.push_general(text);
     }
-    builder.finish()
+    let mut normalized = builder.finish();
+    spelt::join(&mut normalized);
+    normalized
 }
 
 #[cfg(test)]
@@ -145,6 +148,13 @@ mod tests {
             ("한국어 각", "한국어 각"),
             ("Don’t 'quote'", "don't 'quote'"),
             ("ﬁve ½", "five 1⁄2"),
+            ("C a s i n o bonus", "casino bonus"),
+            ("b u y  n o w!", "buy now!"),
+            ("f.r.e.e c-a-s-h да, к·а·з·и·н·о", "free cash да, казино"),
+            ("the U.S.A., e.g. J. R. Smith", "the usa., e.g. j. r. smith"),
+            ("а я и ты, plan a or b", "а я и ты, plan a or b"),
+            ("a@е.о.с.о$о", "aaeocoso"),
+            ("C@sino ca$h V!agra $5 ok!", "casino cash viagra $5 ok!"),
         ] {
             assert_eq!(plain(text), expected, "{text}");
         }
@@ -188,6 +198,7 @@ mod tests {
             2 => "[\u{300}-\u{320}\u{200B}-\u{200F}\u{AD}\u{FE0F}]{1,5}",
             1 => "[ꓐꓮᎪᎾՕոⲞⲟᴀʙɪ𝐁𝓷Ｎﬁ½㏂🅰ԀԁᏢꮲ]{1,2}",
             1 => "[ᄀ-하-ᅵᆨ-ᆿ각ｶﾞﾟᄒ加微กำา]{1,3}",
+            2 => "([a-cесо][ .·@!$]{1,2}){1,5}",
             1 => "\\PC{0,4}",
             1 => any::<char>().prop_map(String::from),
         ];
@@ -219,7 +230,9 @@ mod tests {
         fn both_paths_agree_on_ascii(text in "[ -~\n\t]{0,60}") {
             let mut general = Builder::new(&text);
             general.push_general(&text);
-            prop_assert_eq!(general.finish(), normalize(&text));
+            let mut general = general.finish();
+            spelt::join(&mut general);
+            prop_assert_eq!(general, normalize(&text));
         }
     }
 }

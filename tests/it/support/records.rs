@@ -95,7 +95,7 @@ pub fn comment(site: &str, n: u64, author: Option<u64>, state: State) -> Checked
             raw_score,
             contributions: contributions(),
             model_version: "base-1".into(),
-            abuse: (n % 3 == 0).then_some(0.25),
+            abuse: n.is_multiple_of(3).then_some(0.25),
         }),
         signals: vec![Signal {
             name: SignalName::new("links"),
