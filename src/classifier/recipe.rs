@@ -222,7 +222,7 @@ const SOURCE_COUNT_MIN: usize = 4;
 const FOLD_TOLERANCE_FACTOR: f64 = 10.0;
 
 impl Recipe {
-    /// Trains a model with one head, `spam`.
+    /// Trains a model with the head `spam`, and `abuse` if enough examples say whether they are.
     ///
     /// # Errors
     /// [`RecipeError`] if settings or examples allow no model.
@@ -232,29 +232,43 @@ impl Recipe {
         set: &TrainingSet,
         progress: &(dyn Fn(Stage) + Sync),
     ) -> Result<Trained, RecipeError> {
-        let fitted = self.fit(set, &mut |pass| progress(Stage::Pass(pass)))?;
-        let (fold_scores, calibration, budget) = self.judge(set, progress)?;
-        let weight = |weight: &f32| storable(calibration.slope * f64::from(*weight));
-        let head = Head {
-            name: "spam".into(),
-            weights: fitted.weights.iter().map(weight).collect(),
-            bias: LogOdds::from_f64(calibration.apply(f64::from(fitted.bias))),
-            calibration,
-            budget,
-        };
+        let (spam, fold_scores) = self.head("spam", set, progress)?;
+        let mut heads = vec![spam];
+        if let Some(set) = set.of_abuse() {
+            heads.push(self.head("abuse", &set, progress)?.0);
+        }
         let model = Model {
             version: String::new(),
             name: name.to_owned(),
             feature_definition: FEATURE_DEFINITION.to_owned(),
             bucket_count: BUCKET_COUNT,
-            heads: vec![head],
+            heads,
             summary: self.summary(set),
         };
         Ok(Trained { model: model.versioned(), fold_scores })
     }
 
-    /// Scores examples and trials out of fold, and measures calibration and budget on them. The scores are
-    /// those of whole sources left out where there are enough, and come back calibrated.
+    fn head(
+        &self,
+        name: &str,
+        set: &TrainingSet,
+        progress: &(dyn Fn(Stage) + Sync),
+    ) -> Result<(Head, Vec<FoldScore>), RecipeError> {
+        let fitted = self.fit(set, &mut |pass| progress(Stage::Pass(pass)))?;
+        let (fold_scores, calibration, budget) = self.judge(set, progress)?;
+        let weight = |weight: &f32| storable(calibration.slope * f64::from(*weight));
+        let head = Head {
+            name: name.to_owned(),
+            weights: fitted.weights.iter().map(weight).collect(),
+            bias: LogOdds::from_f64(calibration.apply(f64::from(fitted.bias))),
+            calibration,
+            budget,
+        };
+        Ok((head, fold_scores))
+    }
+
+    /// Scores examples and trials out of fold, and measures calibration and budget on them. The
+    /// scores are those of whole sources left out where there are enough, and come back calibrated.
     ///
     /// A site is a source that the model never saw, and later it is one that it did see. So the
     /// calibration is fitted to scores of both kinds, one each an example: expected error 0.028

@@ -22,7 +22,12 @@ pub struct TrainingSet {
     example_count: usize,
     /// Of the examples that have one.
     times: BTreeMap<u32, i64>,
+    /// Of the examples that say whether they are abuse.
+    abuse: BTreeMap<u32, bool>,
 }
+
+/// Fewest examples of each kind for a head that tells abuse.
+const ABUSE_COUNT_MIN: usize = 1_000;
 
 /// What is known of a row.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +73,7 @@ impl Default for TrainingSet {
             sources: Vec::new(),
             example_count: 0,
             times: BTreeMap::new(),
+            abuse: BTreeMap::new(),
         }
     }
 }
@@ -93,6 +99,38 @@ impl TrainingSet {
         if let Some(last) = self.example_count.checked_sub(1) {
             self.times.insert(last as u32, time);
         }
+    }
+
+    /// Notes whether the last pushed example is abuse.
+    pub fn set_abuse(&mut self, abuse: bool) {
+        if let Some(last) = self.example_count.checked_sub(1) {
+            self.abuse.insert(last as u32, abuse);
+        }
+    }
+
+    /// The examples that say whether they are abuse, with that in place of spam; nothing if they
+    /// are too few to learn from.
+    pub fn of_abuse(&self) -> Option<Self> {
+        let abuse_count = self.abuse.values().filter(|abuse| **abuse).count();
+        if abuse_count.min(self.abuse.len() - abuse_count) < ABUSE_COUNT_MIN {
+            return None;
+        }
+        let examples: Vec<u32> = self.abuse.keys().copied().collect();
+        let mut set = self.subset(&examples);
+        for row in &mut set.rows {
+            row.spam = self.abuse.get(&row.example).copied().unwrap_or_default();
+        }
+        Some(set.with_sources_in_use())
+    }
+
+    /// Drops the sources without examples.
+    fn with_sources_in_use(mut self) -> Self {
+        let used: BTreeSet<u16> = self.rows.iter().map(|row| row.source).collect();
+        let used: Vec<u16> = used.into_iter().collect();
+        let new = |old: u16| used.iter().position(|source| *source == old).unwrap_or_default();
+        self.rows.iter_mut().for_each(|row| row.source = new(row.source) as u16);
+        self.sources = used.iter().map(|old| self.sources[usize::from(*old)].clone()).collect();
+        self
     }
 
     /// When an example was written, if that is known.

@@ -96,10 +96,50 @@ pub fn read_training_set(
             if let Some(time) = labelled.example.time() {
                 set.set_time(time.unix_timestamp());
             }
+            if let Some(abuse) = labelled.example.abuse() {
+                set.set_abuse(abuse);
+            }
         }
         Ok(())
     })?;
     Ok(set)
+}
+
+/// Scores examples from files that say whether they are abuse, by source.
+///
+/// # Errors
+/// [`CorpusError`] of the first bad line.
+pub fn read_abuse_outcomes(
+    paths: &[PathBuf],
+    model: &Model,
+    progress: &dyn Fn(u64),
+) -> Result<BTreeMap<String, Vec<Outcome>>, CorpusError> {
+    let rules = SiteRules::new(SitePolicy::default());
+    let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+    read_examples(
+        paths,
+        |_| false,
+        &TrialPlan::default(),
+        progress,
+        |examples| {
+            let score = |builder: &mut FeatureBuilder, (labelled, _): &Planned<'_>| {
+                let Some(abuse) = labelled.example.abuse() else { return Ok(None) };
+                let blind = examples::blind(labelled.example.clone())
+                    .map_err(|error| labelled.bad(&error))?;
+                let raw_score = examples::abuse_score(model, &blind, &rules, builder);
+                Ok(raw_score.map(|raw_score| Outcome { spam: abuse, raw_score }))
+            };
+            let scored: Result<Vec<_>, CorpusError> =
+                examples.par_iter().map_init(FeatureBuilder::default, score).collect();
+            for ((labelled, _), outcome) in examples.iter().zip(scored?) {
+                if let Some(outcome) = outcome {
+                    outcomes.entry(labelled.source.clone()).or_default().push(outcome);
+                }
+            }
+            Ok(())
+        },
+    )?;
+    Ok(outcomes)
 }
 
 /// Scores labelled examples from files with a model: by source, and disguised as planned.

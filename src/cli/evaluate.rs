@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::corpus::{TrialPlan, read_outcomes, read_training_set};
+use super::corpus::{TrialPlan, read_abuse_outcomes, read_outcomes, read_training_set};
 use super::files::write_whole;
 use super::{Failure, learning_curve, load_model, progress};
 use crate::classifier::{
@@ -24,6 +24,9 @@ pub struct EvaluateArgs {
     /// Files of labelled examples, as for `train`
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     data: Vec<PathBuf>,
+    /// Which question to judge: is it spam, or is it abuse (examples labelled `toxic` or `clean`)
+    #[arg(long, value_enum, default_value_t = HeadName::Spam, conflicts_with = "perturb")]
+    head: HeadName,
     /// Score each source by a model trained on all others: what to expect on a new site. Takes
     /// one training a source
     #[arg(long)]
@@ -47,6 +50,15 @@ pub struct EvaluateArgs {
     /// Also write `report.html` with curves into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+}
+
+/// A question that a model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum HeadName {
+    /// Whether a comment is spam
+    Spam,
+    /// Whether a comment is abuse
+    Abuse,
 }
 
 impl EvaluateArgs {
@@ -80,6 +92,14 @@ impl EvaluateArgs {
     fn score(&self) -> Result<Measured, Failure> {
         let model = load_model(self.model.as_deref())?;
         let bar = progress::bytes_bar(&self.data, "scoring");
+        if self.head == HeadName::Abuse {
+            let head = model.abuse().ok_or_else(|| Failure::data("the model has no such head"))?;
+            let outcomes = read_abuse_outcomes(&self.data, &model, &|bytes| bar.inc(bytes))?;
+            bar.finish_and_clear();
+            let (title, version) = ("Abuse", model.version().to_owned());
+            let (trials, thresholds) = (Trials::new(), thresholds(head.budget()));
+            return Ok(Measured { title, version, outcomes, trials, thresholds });
+        }
         let (outcomes, trials) =
             read_outcomes(&self.data, &model, &self.plan(), &|bytes| bar.inc(bytes))?;
         bar.finish_and_clear();
@@ -101,6 +121,12 @@ impl EvaluateArgs {
         let bar = progress::bytes_bar(&self.data, "reading");
         let set = read_training_set(&self.data, |_| false, &self.plan(), &|bytes| bar.inc(bytes))?;
         bar.finish_and_clear();
+        let set = match self.head {
+            HeadName::Spam => set,
+            HeadName::Abuse => set
+                .of_abuse()
+                .ok_or_else(|| Failure::data("too few examples are labelled `toxic` or `clean`"))?,
+        };
         let bar = progress::bar(1, "training", "{msg:>12} {wide_bar} {pos}/{len} folds {elapsed}");
         let recipe = Recipe { seed: self.seed, ..Recipe::default() };
         let (scores, _, budget) = recipe.judge(&set, &|stage| {

@@ -75,6 +75,15 @@ pub struct Example {
 }
 
 impl Example {
+    /// Whether it is abuse, if its label says that: `toxic` or `clean`.
+    pub fn abuse(&self) -> Option<bool> {
+        match self.label.as_deref() {
+            Some("toxic") => Some(true),
+            Some("clean") => Some(false),
+            _ => None,
+        }
+    }
+
     /// When it was written, if its date can be read: RFC 3339, with or without a zone (then UTC),
     /// or milliseconds since 1970, as Staticman has them.
     pub fn time(&self) -> Option<OffsetDateTime> {

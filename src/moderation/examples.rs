@@ -189,6 +189,16 @@ pub fn raw_score(
     model.spam().raw_score(vector) + signals.iter().map(|signal| signal.weight).sum()
 }
 
+/// The calibrated log-odds of abuse, as served; nothing if the model does not know.
+pub fn abuse_score(
+    model: &Model,
+    submission: &BlindSubmission,
+    rules: &SiteRules,
+    builder: &mut FeatureBuilder,
+) -> Option<LogOdds> {
+    model.abuse().map(|head| head.raw_score(vector(submission, rules, builder).0))
+}
+
 /// The features of a submission under `rules`, and its signals.
 fn vector<'a>(
     submission: &BlindSubmission,
