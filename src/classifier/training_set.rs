@@ -278,4 +278,24 @@ mod tests {
         let count = SourceCount { ham_count: 1, spam_count: 1 };
         assert_eq!(set.source_counts(), BTreeMap::from([("a".to_owned(), count)]));
     }
+
+    #[test]
+    fn abuse_has_a_set_of_its_own_where_there_is_enough_of_it() {
+        let mut set = TrainingSet::default();
+        push(&mut set, "blog", Label::Spam, &[1.0]);
+        for number in 0..2 * ABUSE_COUNT_MIN {
+            assert!(set.of_abuse().is_none());
+            push(&mut set, "news", Label::Ham, &[0.5, 0.5]);
+            set.set_abuse(number % 2 == 0);
+        }
+        let abuse = set.of_abuse().unwrap();
+        assert_eq!((abuse.sources(), abuse.example_count()), (&["news".to_owned()][..], 2_000));
+        assert_eq!(abuse.source_counts()["news"].spam_count, 1_000);
+        let subset = set.subset(&[0, 2]);
+        assert_eq!((subset.example_count(), subset.table().row_count()), (2, 3));
+        assert_eq!(
+            subset.whole_rows().map(|row| subset.is_spam(row)).collect::<Vec<_>>(),
+            [true, false]
+        );
+    }
 }

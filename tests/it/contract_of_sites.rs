@@ -170,3 +170,40 @@ async fn sites_are_listed_in_pages() {
     let page = client.sites.list_keys(rest).await.unwrap().into_inner();
     assert_eq!((page.keys.len(), page.next_page_token.as_str()), (1, ""));
 }
+
+#[tokio::test]
+async fn abuse_is_held_where_a_site_asks_for_it() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let rude = "you are a stupid bitch and a fucking idiot, shut up you dumb ass";
+    let checked = |mut client: replyguard::grpc::client::Client, text: String| async move {
+        let answer = client.comments.check_comment(check(comment(&text))).await.unwrap();
+        answer.into_inner().comment.unwrap()
+    };
+    let unasked = checked(client.clone(), rude.into()).await;
+    assert_eq!(unasked.verdict(), proto::Verdict::Approve, "rude is not spam");
+    assert_eq!(unasked.abuse_score, None);
+    let policy = proto::SitePolicy { hold_abuse_one_in: Some(50), ..Default::default() };
+    let request = proto::UpdateSiteRequest {
+        site: Some(proto::Site {
+            name: "sites/default".into(),
+            policy: Some(policy),
+            ..Default::default()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["policy.hold_abuse_one_in".into()],
+        }),
+    };
+    client.sites.update_site(request).await.unwrap();
+    let asked = checked(client.clone(), format!("{rude} now")).await;
+    assert_eq!(asked.verdict(), proto::Verdict::Hold, "{asked:?}");
+    assert_eq!(asked.reasons[0].name, "abuse-above-threshold");
+    assert!(asked.abuse_score.unwrap() > 0.9);
+    let kind = checked(client, "Thank you, the second photo is lovely.".into()).await;
+    assert_eq!(kind.verdict(), proto::Verdict::Approve);
+    assert!(kind.abuse_score.unwrap() < 0.5, "{:?}", kind.abuse_score);
+    let name = asked.name.clone();
+    let mut client = service.client().await;
+    let read = client.comments.get_comment(proto::GetCommentRequest { name }).await.unwrap();
+    assert_eq!(read.into_inner().comment.unwrap(), asked, "it reads back whole");
+}
