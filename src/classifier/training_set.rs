@@ -32,6 +32,8 @@ pub(super) struct Row {
     /// Share of the example's weight.
     share: f32,
     pub(super) role: Role,
+    /// What signals that are weighed by hand add to the score, in log-odds.
+    pub(super) evidence: f32,
     /// The running number of its example.
     pub(super) example: u32,
 }
@@ -56,6 +58,8 @@ pub struct View {
     pub share: f32,
     /// What it is for.
     pub role: Role,
+    /// What signals that are weighed by hand add to the score, in log-odds.
+    pub evidence: f32,
 }
 
 impl Default for TrainingSet {
@@ -79,8 +83,8 @@ impl TrainingSet {
         for view in views {
             self.table.push_row(view.vector.entries());
             let share = if matches!(view.role, Role::Trial(_)) { 0.0 } else { view.share };
-            let (spam, role) = (label == Label::Spam, view.role);
-            self.rows.push(Row { source, spam, group, share, role, example });
+            let (spam, role, evidence) = (label == Label::Spam, view.role, view.evidence);
+            self.rows.push(Row { source, spam, group, share, role, evidence, example });
         }
         self.example_count += 1;
     }
@@ -150,6 +154,7 @@ mod tests {
             vector: FeatureVector::default(),
             share: *share,
             role: if at == 0 { Role::Whole } else { Role::Variant },
+            evidence: 0.0,
         };
         let views: Vec<View> = shares.iter().enumerate().map(view).collect();
         set.push(source, label, None, &views);

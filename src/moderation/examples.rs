@@ -103,10 +103,10 @@ pub fn views(
     builder: &mut FeatureBuilder,
 ) -> Result<Vec<View>, ExampleError> {
     let submission = blind(example.clone())?;
-    let mut view = |submission: &BlindSubmission, share, role| View {
-        vector: vector(submission, rules, builder).0.clone(),
-        share,
-        role,
+    let mut view = |submission: &BlindSubmission, share, role| {
+        let (vector, signals) = vector(submission, rules, builder);
+        let evidence = signals.iter().map(|signal| signal.weight).sum::<LogOdds>().to_f64() as f32;
+        View { vector: vector.clone(), share, role, evidence }
     };
     let disguised = disguised(example).map(|copy| view(&copy, DISGUISED_SHARE, Role::Variant));
     let rest = if disguised.is_some() { 1.0 - DISGUISED_SHARE } else { 1.0 };
