@@ -109,6 +109,7 @@ pub const fn all() -> &'static [(&'static str, &'static [Check])] {
             &[
                 scripts::check_mixed,
                 scripts::check_look_alikes,
+                scripts::check_styled_name,
                 invisible::check,
                 bidi::check,
                 zalgo::check,

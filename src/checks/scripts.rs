@@ -1,12 +1,17 @@
 //! Letters of one script among those of another.
 
 use super::{CheckInput, Findings};
-use crate::domain::signals::{LOOK_ALIKE_LETTERS, MIXED_SCRIPTS};
+use crate::domain::signals::{LOOK_ALIKE_LETTERS, MIXED_SCRIPTS, STYLED_NAME};
 
 /// Folded letters from which it is no slip of the keyboard.
 const CONFUSABLES_MIN: u32 = 2;
 /// Decorative letters from which it is no single sign such as ™ or ℃.
 const STYLED_MIN: u32 = 4;
+
+/// Words from which the others are a text and not a part of the name.
+const WORDS_MIN: u32 = 4;
+/// One word in so many is decorative at most: who writes all of it so only likes the look.
+const PLAIN_SHARE_MIN: u32 = 3;
 
 /// Finds `mixed-scripts`: words with Latin letters and those of a script with look-alikes.
 pub fn check_mixed(input: &CheckInput<'_>, findings: &mut Findings) {
@@ -25,5 +30,15 @@ pub fn check_look_alikes(input: &CheckInput<'_>, findings: &mut Findings) {
     if confusables >= CONFUSABLES_MIN || styled >= STYLED_MIN {
         let detail = format!("{confusables} look-alike and {styled} decorative letters");
         findings.add(&LOOK_ALIKE_LETTERS, detail);
+    }
+}
+
+/// Finds `styled-name`.
+pub fn check_styled_name(input: &CheckInput<'_>, findings: &mut Findings) {
+    let (disguise, words) = (&input.analysis.text.disguise, input.analysis.counts.word_count);
+    let few = disguise.styled_word_count * PLAIN_SHARE_MIN <= words;
+    if disguise.styled_name_count > 0 && words >= WORDS_MIN && few {
+        let detail = format!("{} names in decorative letters", disguise.styled_name_count);
+        findings.add(&STYLED_NAME, detail);
     }
 }

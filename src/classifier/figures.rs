@@ -20,7 +20,7 @@ pub struct Figures {
 
 impl Figures {
     /// Judges the examples of `set`, each as it came, at the threshold of one good comment held in
-    /// `hold_one_in`. Signals that the model does not weigh are left out.
+    /// `hold_one_in`.
     pub fn measure(model: &Model, set: &TrainingSet, hold_one_in: u32) -> Self {
         let head = model.spam();
         let threshold = head.threshold(hold_one_in);
@@ -28,7 +28,7 @@ impl Figures {
             .whole_rows()
             .map(|row| Outcome {
                 spam: set.is_spam(row),
-                raw_score: LogOdds::from_f64(head.raw_score_of_row(set.table().row(row))),
+                raw_score: LogOdds::from_f64(head.raw_score_of(set, row)),
             })
             .collect();
         let measures = Measures::new(&outcomes, threshold, threshold);

@@ -172,7 +172,7 @@ fn site_figures(model: &Model, judged: &TrainingSet, base: &Head) -> CurveFigure
     let head = model.spam();
     let outcome = |row| Outcome {
         spam: judged.is_spam(row),
-        raw_score: LogOdds::from_f64(head.raw_score_of_row(judged.table().row(row))),
+        raw_score: LogOdds::from_f64(head.raw_score_of(judged, row)),
     };
     let outcomes: Vec<Outcome> = judged.whole_rows().map(outcome).collect();
     let threshold = base.threshold(crate::domain::Budget::default().hold_one_in);

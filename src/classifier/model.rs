@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Calibration;
+use super::{Calibration, TrainingSet};
 use crate::domain::{Contribution, LogOdds, Score, Signal, probability};
 use crate::features::{FeatureVector, Names};
 
@@ -146,13 +146,15 @@ impl Head {
         sum
     }
 
-    /// The calibrated log-odds of a row of a training table, to floating point precision.
-    pub(super) fn raw_score_of_row(&self, (columns, values): (&[u32], &[f32])) -> f64 {
+    /// The calibrated log-odds of a row of a training set, with what signals add, to floating
+    /// point precision.
+    pub(super) fn raw_score_of(&self, set: &TrainingSet, row: usize) -> f64 {
+        let (columns, values) = set.table().row(row);
         let products = columns
             .iter()
             .zip(values)
             .map(|(column, value)| f64::from(self.weights[*column as usize]) * f64::from(*value));
-        self.bias.to_f64() + products.sum::<f64>()
+        self.bias.to_f64() + products.sum::<f64>() + set.evidence(row)
     }
 
     /// The parts of a score: bias, signals, and features under their readable names, heaviest

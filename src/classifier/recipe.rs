@@ -60,8 +60,10 @@ pub struct FoldScore {
     pub source: usize,
     /// The truth.
     pub spam: bool,
-    /// The score.
+    /// The model's score.
     pub raw_score: f64,
+    /// What signals that are weighed by hand add to it once it is calibrated.
+    pub evidence: f64,
     /// The running number of the example.
     pub example: u32,
     /// How it was disguised, if it was.
@@ -185,7 +187,9 @@ impl Recipe {
                         };
                         let raw_score = model.raw_score(set.table.row(index));
                         let (source, spam) = (usize::from(row.source), row.spam);
-                        Some(FoldScore { source, spam, raw_score, example: row.example, trial })
+                        let evidence = f64::from(row.evidence);
+                        let example = row.example;
+                        Some(FoldScore { source, spam, raw_score, evidence, example, trial })
                     };
                     Ok(set.rows.iter().enumerate().filter(mine).filter_map(score).collect())
                 }
@@ -300,7 +304,7 @@ impl Recipe {
         let calibration = Calibration::fit(&scores, &spam)?;
         let mut judged = if new.iter().any(|fold| !fold.spam) { new } else { known };
         for fold in &mut judged {
-            fold.raw_score = calibration.apply(fold.raw_score);
+            fold.raw_score = calibration.apply(fold.raw_score) + fold.evidence;
         }
         let budget = budget(&judged);
         Ok((judged, calibration, budget))
@@ -371,7 +375,7 @@ mod tests {
             let submission = blind(&text);
             let vector = builder.build(&Analysis::new(&submission), [].iter()).clone();
             let label = if spam { Label::Spam } else { Label::Ham };
-            let views = [View { vector, share: 1.0, role: Role::Whole }];
+            let views = [View { vector, share: 1.0, role: Role::Whole, evidence: 0.0 }];
             set.push(&format!("source {}", number / 40), label, Some(number / 4), &views);
         }
         set
@@ -428,7 +432,8 @@ mod tests {
     #[test]
     fn examples_that_allow_no_model_are_refused() {
         let mut one = TrainingSet::default();
-        let view = View { vector: Default::default(), share: 1.0, role: Role::Whole };
+        let view =
+            View { vector: Default::default(), share: 1.0, role: Role::Whole, evidence: 0.0 };
         one.push("a", Label::Ham, None, std::slice::from_ref(&view));
         let error = |set: &TrainingSet| {
             Recipe::default().train("test", set, &|_| ()).unwrap_err().to_string()

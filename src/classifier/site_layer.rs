@@ -103,10 +103,13 @@ impl SiteLayer {
     ) -> Result<Vec<f32>, SiteLayerError> {
         let mut weights = self.weights(set)?;
         weights.extend(replay.shares().map(|(_, share)| share * self.replay_cost as f32));
+        let offset = |set: &TrainingSet, row| head.raw_score_of(set, row);
+        let offsets: Vec<f64> = (0..set.table().row_count())
+            .map(|row| offset(set, row))
+            .chain((0..replay.table().row_count()).map(|row| offset(replay, row)))
+            .collect();
         let mut table = set.table().clone();
         table.append(replay.table());
-        let offsets: Vec<f64> =
-            (0..table.row_count()).map(|row| head.raw_score_of_row(table.row(row))).collect();
         let targets = set.shares().chain(replay.shares()).map(|(spam, _)| spam).collect();
         let dataset: Dataset = DatasetBase::new(table, targets).with_weights(weights.into());
         let params = LogisticRegressionParams::default()
@@ -160,7 +163,12 @@ mod tests {
         for (text, label) in examples {
             let submission = blind(&text);
             let vector = builder.build(&Analysis::new(&submission), [].iter()).clone();
-            set.push("site", label, None, &[View { vector, share: 1.0, role: Role::Whole }]);
+            set.push(
+                "site",
+                label,
+                None,
+                &[View { vector, share: 1.0, role: Role::Whole, evidence: 0.0 }],
+            );
         }
         set
     }

@@ -39,6 +39,8 @@ pub(super) struct Row {
     /// Share of the example's weight.
     share: f32,
     pub(super) role: Role,
+    /// What signals that are weighed by hand add to the score, in log-odds.
+    pub(super) evidence: f32,
     /// The running number of its example.
     pub(super) example: u32,
 }
@@ -63,6 +65,8 @@ pub struct View {
     pub share: f32,
     /// What it is for.
     pub role: Role,
+    /// What signals that are weighed by hand add to the score, in log-odds.
+    pub evidence: f32,
 }
 
 impl Default for TrainingSet {
@@ -88,8 +92,8 @@ impl TrainingSet {
         for view in views {
             self.table.push_row(view.vector.entries());
             let share = if matches!(view.role, Role::Trial(_)) { 0.0 } else { view.share };
-            let (spam, role) = (label == Label::Spam, view.role);
-            self.rows.push(Row { source, spam, group, share, role, example });
+            let (spam, role, evidence) = (label == Label::Spam, view.role, view.evidence);
+            self.rows.push(Row { source, spam, group, share, role, evidence, example });
         }
         self.example_count += 1;
     }
@@ -119,6 +123,8 @@ impl TrainingSet {
         let mut set = self.subset(&examples);
         for row in &mut set.rows {
             row.spam = self.abuse.get(&row.example).copied().unwrap_or_default();
+            // Signals speak of spam alone.
+            row.evidence = 0.0;
         }
         Some(set.with_sources_in_use())
     }
@@ -196,6 +202,11 @@ impl TrainingSet {
         self.rows.iter().map(|row| (row.spam, row.share))
     }
 
+    /// What signals that are weighed by hand add to the score of a row, in log-odds.
+    pub(super) fn evidence(&self, row: usize) -> f64 {
+        f64::from(self.rows[row].evidence)
+    }
+
     /// Counts by source.
     pub fn source_counts(&self) -> BTreeMap<String, SourceCount> {
         let mut counts: BTreeMap<String, SourceCount> = BTreeMap::new();
@@ -233,6 +244,7 @@ mod tests {
             vector: FeatureVector::default(),
             share: *share,
             role: if at == 0 { Role::Whole } else { Role::Variant },
+            evidence: 0.0,
         };
         let views: Vec<View> = shares.iter().enumerate().map(view).collect();
         set.push(source, label, None, &views);

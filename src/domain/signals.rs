@@ -42,6 +42,8 @@ signals! {
     MIXED_SCRIPTS = "mixed-scripts";
     /// Letters that stand for look-alikes, or in a decorative style.
     LOOK_ALIKE_LETTERS = "look-alike-letters";
+    /// A name with a number in decorative letters, among words in plain ones.
+    STYLED_NAME = "styled-name";
     /// Invisible characters inside words that need none.
     INVISIBLE_CHARACTERS = "invisible-characters";
     /// Characters that force the direction of writing.

@@ -145,7 +145,9 @@ fn view(
     rules: &SiteRules,
     builder: &mut FeatureBuilder,
 ) -> View {
-    View { vector: vector(submission, rules, builder).0.clone(), share, role }
+    let (vector, signals) = vector(submission, rules, builder);
+    let evidence = signals.iter().map(|signal| signal.weight).sum::<LogOdds>().to_f64() as f32;
+    View { vector: vector.clone(), share, role, evidence }
 }
 
 /// Share of an example's weight that its disguised copy has. At 0.15 the false positives on

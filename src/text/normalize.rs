@@ -39,6 +39,10 @@ pub struct Disguise {
     pub confusable_count: u32,
     /// Letters in a decorative style: mathematical, fullwidth, circled, small capitals.
     pub styled_count: u32,
+    /// Words with two decorative letters or more.
+    pub styled_word_count: u32,
+    /// Of these, words with a digit in them.
+    pub styled_name_count: u32,
     /// Words with letters of Latin and of a script with Latin look-alikes.
     pub mixed_script_word_count: u32,
 }

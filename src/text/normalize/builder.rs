@@ -30,6 +30,8 @@ pub struct Builder {
     /// Families with a letter that nobody takes for an ASCII one, and families with any letter.
     firm: u8,
     present: u8,
+    /// Decorative letters before the word under way.
+    styled: u32,
 }
 
 impl Builder {
@@ -40,7 +42,7 @@ impl Builder {
             words: Vec::with_capacity(text.len() / 5 + 1),
             disguise: Disguise::default(),
         };
-        Self { out, word: Vec::new(), span: 0..0, unspaced: None, firm: 0, present: 0 }
+        Self { out, word: Vec::new(), span: 0..0, unspaced: None, firm: 0, present: 0, styled: 0 }
     }
 
     /// The fast path: no buffers, no tables. Most comments are one line with single spaces, and
@@ -272,6 +274,7 @@ impl Builder {
         if self.present & !Family::Latin.bit() != 0 {
             self.fold_look_alikes();
         }
+        self.note_style();
         let start = self.out.text.len();
         let lower = self.word.iter().map(|c| confusables::lowered(*c));
         if self.word.iter().any(|c| chars::is_stacking_mark(*c)) {
@@ -285,6 +288,16 @@ impl Builder {
         if quote {
             self.out.text.push('\'');
         }
+    }
+
+    /// Notes whether the word under way is in a decorative style.
+    fn note_style(&mut self) {
+        let disguise = &mut self.out.disguise;
+        let styled = disguise.styled_count - self.styled >= 2;
+        self.styled = disguise.styled_count;
+        disguise.styled_word_count += u32::from(styled);
+        let name = styled && self.word.iter().any(char::is_ascii_digit);
+        disguise.styled_name_count += u32::from(name);
     }
 
     /// Folds the look-alikes of the word under way to the script that the word is really in.
