@@ -141,4 +141,6 @@ fn work(
             () = abort.cancelled() => {}
         }
     });
+    // A training under way is not waited for: it can be begun again.
+    runtime.shutdown_background();
 }

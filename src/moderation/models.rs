@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use time::OffsetDateTime;
+
 use super::ports::StoreError;
 use super::ports::models::{ModelChange, ModelRecord, ModelState};
 use super::training::HoldOut;
@@ -17,6 +19,8 @@ const DISAGREEMENT_COUNT_MAX: usize = 1_000;
 pub(super) struct ModelTable {
     base: Scorer,
     sites: RwLock<HashMap<SiteId, Deciding>>,
+    /// Held during a change, so that memory follows the store in order.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// What scores the comments of a site.
@@ -104,7 +108,7 @@ impl Shadow {
 
 impl ModelTable {
     pub(super) fn new(base: Scorer) -> Self {
-        Self { base, sites: RwLock::default() }
+        Self { base, sites: RwLock::default(), changing: tokio::sync::Mutex::default() }
     }
 
     /// The base model.
@@ -229,10 +233,11 @@ impl Moderation {
         if !force && record.promote_time.is_none() {
             gate(&record)?;
         }
-        self.change_model(actor, &record, ModelState::Active, note).await
+        self.change_model(actor, &record, ModelState::Active, Some(self.clock.now()), note).await
     }
 
-    /// Lets the model decide again that decided before the active one.
+    /// Lets the model decide again that was promoted before the active one; again and again down to
+    /// the base model.
     ///
     /// # Errors
     /// `NothingBefore` if the base model decides; `Unavailable`.
@@ -251,10 +256,10 @@ impl Moderation {
             .filter(|model| model.promote_time < active.promote_time)
             .max_by_key(|model| model.promote_time);
         if let Some(before) = before {
-            let before = self.change_model(actor, before, ModelState::Active, note).await?;
+            let before = self.change_model(actor, before, ModelState::Active, None, note).await?;
             return Ok(before.version);
         }
-        self.change_model(actor, active, ModelState::Retired, note).await?;
+        self.change_model(actor, active, ModelState::Retired, None, note).await?;
         let base = self.models.base().clone();
         let version = base.model_version().to_owned();
         self.models.change(site, |deciding| deciding.scorer = base);
@@ -276,9 +281,10 @@ impl Moderation {
         match (record.state, stop) {
             (ModelState::Active, _) => Err(ModerationError::Conflict("model")),
             (ModelState::Shadow, false) => Ok(record),
-            (_, false) => self.change_model(actor, &record, ModelState::Shadow, None).await,
+            (_, false) => self.change_model(actor, &record, ModelState::Shadow, None, None).await,
             (ModelState::Shadow, true) => {
-                let ended = self.change_model(actor, &record, ModelState::Candidate, None).await?;
+                let ended =
+                    self.change_model(actor, &record, ModelState::Candidate, None, None).await?;
                 self.models.change(site, |deciding| deciding.shadow = None);
                 Ok(ended)
             }
@@ -303,8 +309,10 @@ impl Moderation {
         actor: &Actor,
         record: &ModelRecord,
         state: ModelState,
+        promote_time: Option<OffsetDateTime>,
         note: Option<String>,
     ) -> Result<ModelRecord, ModerationError> {
+        let _turn = self.models.changing.lock().await;
         // A model that cannot be used must not become the one that decides.
         if state == ModelState::Active || state == ModelState::Shadow {
             self.scorer_of(record).await?;
@@ -313,6 +321,7 @@ impl Moderation {
             site: record.site.clone(),
             version: record.version.clone(),
             state,
+            promote_time,
             actor: actor.as_str().to_owned(),
             note,
             time: self.clock.now(),

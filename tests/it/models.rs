@@ -134,7 +134,12 @@ async fn a_model_lives_from_import_to_roll_back() {
     let mut client = service.client().await;
     let again = checked(&mut client, &format!("{campaign}, write us")).await;
     assert_eq!(again.model_version, after.model_version, "it decides after a restart, too");
+    import(&mut client, (200..230).map(|number| example(number, number % 2 == 0)).collect()).await;
+    let second = train(&mut client).await.unwrap();
+    let second = promote(&mut client, &second.name, "to have two").await.unwrap();
     let request = proto::RollBackModelRequest { parent: SITE.into(), note: "a try".into() };
+    let answer = client.models.roll_back_model(request.clone()).await.unwrap().into_inner();
+    assert!(second.name != model.name && model.name.ends_with(&answer.active_version));
     let answer = client.models.roll_back_model(request.clone()).await.unwrap().into_inner();
     assert_eq!(answer.active_version, base.model_version);
     let back = checked(&mut client, &format!("{campaign}, call us")).await;

@@ -71,6 +71,8 @@ pub struct ModelChange {
     /// Where it is to stand. Of each site at most one model is active and one a shadow: the one
     /// before becomes retired or a candidate again.
     pub state: ModelState,
+    /// When it became active, if this is a promotion; a roll-back leaves the time as it was.
+    pub promote_time: Option<OffsetDateTime>,
     /// Who wants it so.
     pub actor: String,
     /// Why, in a person's words.

@@ -290,7 +290,7 @@ fn change_model(batch: &mut Batch<'_>, change: &ModelChange) -> Result<ModelReco
         let values = params![site_number, change.state.as_str(), replaced.as_str(), change.version];
         execute(db, sql, values)?;
     }
-    let promoted = (change.state == ModelState::Active).then(|| millis(change.time));
+    let promoted = change.promote_time.map(millis);
     let sql = "UPDATE models SET state = ?3, promote_time = coalesce(?4, promote_time) \
              WHERE site = ?1 AND version = ?2";
     execute(db, sql, params![site_number, change.version, change.state.as_str(), promoted])?;
