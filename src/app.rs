@@ -138,7 +138,8 @@ impl App {
         ));
         let listener = tokio::net::TcpListener::from_std(self.http)?;
         let router = http::router(watched, self.metrics.clone());
-        let ops = axum_task(listener, router, draining.clone());
+        let connection_count_max = self.config.server.connection_count_max;
+        let ops = http_task(listener, router, connection_count_max, draining.clone());
         let upkeep = tokio::spawn(upkeep(self.metrics, draining.clone()));
         let workers = Workers::start(self.service, self.grpc, &self.config.server, &draining)?;
         tracing::info!(model.version = %self.model_version, "ready");
@@ -255,10 +256,12 @@ async fn upkeep(metrics: PrometheusHandle, draining: CancellationToken) {
     }
 }
 
-fn axum_task(
+fn http_task(
     listener: tokio::net::TcpListener,
     router: http::Router,
+    connection_count_max: usize,
     draining: CancellationToken,
 ) -> tokio::task::JoinHandle<io::Result<()>> {
-    tokio::spawn(http::serve(listener, router, async move { draining.cancelled().await }))
+    let draining = async move { draining.cancelled().await };
+    tokio::spawn(http::serve(listener, router, connection_count_max, draining))
 }

@@ -3,18 +3,79 @@
 pub mod client;
 mod ops;
 
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 pub use ops::{Readiness, router};
 
 pub use axum::Router;
 
-/// Serves a router until `shutdown`.
+/// How long a client may take for the headers of a request, the first byte included.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes that are kept of a request's headers before it is refused.
+const HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// Serves a router until `shutdown`, at most `connection_count_max` connections at once; further
+/// ones wait. Then requests under way are answered.
+///
+/// axum's own server has neither limit.
 ///
 /// # Errors
-/// The operating system's.
+/// None at present; single connections are only logged.
 pub async fn serve(
-    listener: tokio::net::TcpListener,
+    listener: TcpListener,
     router: Router,
+    connection_count_max: usize,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+) -> io::Result<()> {
+    let permits = Arc::new(Semaphore::new(connection_count_max));
+    let graceful = GracefulShutdown::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &permits) => accepted,
+            () = &mut shutdown => break,
+        };
+        let (stream, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file handles, mostly: accepting again at once would spin.
+                tracing::warn!(error = %error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(HEADER_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %error, "an HTTP connection ended early");
+            }
+            drop(permit);
+        });
+    }
+    graceful.shutdown().await;
+    Ok(())
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
 }

@@ -156,6 +156,18 @@ async fn silent_connections_lock_nobody_out() {
     drop(silent);
 }
 
+#[tokio::test]
+async fn silent_http_connections_lock_nobody_out() {
+    let service = Service::start_with(&["--connection-count-max", "2"]).await;
+    let silent = [
+        tokio::net::TcpStream::connect(&service.first.http).await.unwrap(),
+        tokio::net::TcpStream::connect(&service.first.http).await.unwrap(),
+    ];
+    let (status, _) = service.page("/readyz").await;
+    assert_eq!(status, 200, "answered once the silent ones are closed");
+    drop(silent);
+}
+
 /// The contract's request, with bytes where it has texts, and more than it has.
 #[derive(Clone, PartialEq, Message)]
 struct LooseRequest {
