@@ -149,7 +149,7 @@ impl Site {
     fn of(set: &TrainingSet, source: usize, first_judged: usize, seed: u64) -> Option<Self> {
         let mut examples: Vec<(Option<i64>, u32, bool)> = set
             .examples()
-            .filter(|row| usize::from(row.source) == source)
+            .filter(|row| row.source as usize == source)
             .map(|row| (set.time(row.example), row.example, row.spam))
             .collect();
         let by_date = examples.iter().all(|(time, ..)| time.is_some());

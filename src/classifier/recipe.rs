@@ -129,7 +129,7 @@ impl Recipe {
         set: &TrainingSet,
         source: usize,
     ) -> Result<LogisticRegression, TrainError> {
-        self.of_folds().fit_without(set, |row| usize::from(row.source) == source, &mut |_| ())
+        self.of_folds().fit_without(set, |row| row.source as usize == source, &mut |_| ())
     }
 
     /// This recipe at the precision of folds.
@@ -147,7 +147,8 @@ impl Recipe {
         set: &TrainingSet,
         progress: &(dyn Fn(Stage) + Sync),
     ) -> Result<Vec<FoldScore>, TrainError> {
-        self.out_of_fold(set, set.sources.len(), |row| usize::from(row.source), progress)
+        let fold_count = set.sources.len().min(SOURCE_FOLD_COUNT_MAX);
+        self.out_of_fold(set, fold_count, |row| row.source as usize % fold_count, progress)
     }
 
     /// Scores every example, and every trial, by a model trained without the fold its group fell into.
@@ -186,7 +187,7 @@ impl Recipe {
                             Role::Variant => return None,
                         };
                         let raw_score = model.raw_score(set.table.row(index));
-                        let (source, spam) = (usize::from(row.source), row.spam);
+                        let (source, spam) = (row.source as usize, row.spam);
                         let evidence = f64::from(row.evidence);
                         let example = row.example;
                         Some(FoldScore { source, spam, raw_score, evidence, example, trial })
@@ -219,6 +220,9 @@ pub struct Trained {
 const GROUP_FOLD_COUNT: usize = 5;
 /// How often a score on a known source counts in the calibration, against once on a new one.
 const KNOWN_WEIGHT: usize = 3;
+/// Folds by source at most. Of more sources several are left out together, so that a file in which
+/// every author is a source costs no fit for each.
+const SOURCE_FOLD_COUNT_MAX: usize = 64;
 /// Fewest sources to leave one out.
 const SOURCE_COUNT_MIN: usize = 4;
 /// Folds judge and don't serve: a tenth of the precision is enough for thresholds and

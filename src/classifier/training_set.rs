@@ -1,6 +1,6 @@
 //! The training table with what is known of its rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ndarray::Array1;
 
@@ -19,6 +19,7 @@ pub struct TrainingSet {
     pub(super) table: Csr,
     pub(super) rows: Vec<Row>,
     pub(super) sources: Vec<String>,
+    source_indices: HashMap<String, u32>,
     example_count: usize,
     /// Of the examples that have one.
     times: BTreeMap<u32, i64>,
@@ -32,7 +33,7 @@ const ABUSE_COUNT_MIN: usize = 1_000;
 /// What is known of a row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {
-    pub(super) source: u16,
+    pub(super) source: u32,
     pub(super) spam: bool,
     /// Near duplicates share it; examples without a group have one of their own.
     pub(super) group: u64,
@@ -75,6 +76,7 @@ impl Default for TrainingSet {
             table: Csr::new(BUCKET_COUNT as usize),
             rows: Vec::new(),
             sources: Vec::new(),
+            source_indices: HashMap::new(),
             example_count: 0,
             times: BTreeMap::new(),
             abuse: BTreeMap::new(),
@@ -131,11 +133,13 @@ impl TrainingSet {
 
     /// Drops the sources without examples.
     fn with_sources_in_use(mut self) -> Self {
-        let used: BTreeSet<u16> = self.rows.iter().map(|row| row.source).collect();
-        let used: Vec<u16> = used.into_iter().collect();
-        let new = |old: u16| used.iter().position(|source| *source == old).unwrap_or_default();
-        self.rows.iter_mut().for_each(|row| row.source = new(row.source) as u16);
-        self.sources = used.iter().map(|old| self.sources[usize::from(*old)].clone()).collect();
+        let used: BTreeSet<u32> = self.rows.iter().map(|row| row.source).collect();
+        let used: Vec<u32> = used.into_iter().collect();
+        let new = |old: u32| used.iter().position(|source| *source == old).unwrap_or_default();
+        self.rows.iter_mut().for_each(|row| row.source = new(row.source) as u32);
+        self.sources = used.iter().map(|old| self.sources[*old as usize].clone()).collect();
+        self.source_indices =
+            (0..).zip(&self.sources).map(|(at, name)| (name.clone(), at)).collect();
         self
     }
 
@@ -147,7 +151,11 @@ impl TrainingSet {
     /// The rows of these examples as a set of their own.
     pub(super) fn subset(&self, examples: &[u32]) -> Self {
         let wanted: BTreeSet<u32> = examples.iter().copied().collect();
-        let mut set = Self { sources: self.sources.clone(), ..Self::default() };
+        let mut set = Self {
+            sources: self.sources.clone(),
+            source_indices: self.source_indices.clone(),
+            ..Self::default()
+        };
         for (index, row) in self.rows.iter().enumerate() {
             if wanted.contains(&row.example) {
                 let (columns, values) = self.table.row(index);
@@ -159,12 +167,14 @@ impl TrainingSet {
         set
     }
 
-    fn source_index(&mut self, source: &str) -> u16 {
-        let known = self.sources.iter().position(|name| name == source);
-        known.unwrap_or_else(|| {
-            self.sources.push(source.to_owned());
-            self.sources.len() - 1
-        }) as u16
+    fn source_index(&mut self, source: &str) -> u32 {
+        if let Some(known) = self.source_indices.get(source) {
+            return *known;
+        }
+        let index = self.sources.len() as u32;
+        self.sources.push(source.to_owned());
+        self.source_indices.insert(source.to_owned(), index);
+        index
     }
 
     /// The sources, in order of their first example.
@@ -211,7 +221,7 @@ impl TrainingSet {
     pub fn source_counts(&self) -> BTreeMap<String, SourceCount> {
         let mut counts: BTreeMap<String, SourceCount> = BTreeMap::new();
         for row in self.rows.iter().filter(|row| row.role == Role::Whole) {
-            let count = counts.entry(self.sources[usize::from(row.source)].clone()).or_default();
+            let count = counts.entry(self.sources[row.source as usize].clone()).or_default();
             *(if row.spam { &mut count.spam_count } else { &mut count.ham_count }) += 1;
         }
         counts
@@ -220,7 +230,7 @@ impl TrainingSet {
     /// The weight of each row: a cell (source and label) weighs as its size to `power`, then all
     /// are scaled so that the mean example weighs one.
     pub fn weights(&self, power: f64) -> Array1<f32> {
-        let mut cells: BTreeMap<(u16, bool), f64> = BTreeMap::new();
+        let mut cells: BTreeMap<(u32, bool), f64> = BTreeMap::new();
         for row in self.rows.iter().filter(|row| row.role == Role::Whole) {
             *cells.entry((row.source, row.spam)).or_default() += 1.0;
         }
