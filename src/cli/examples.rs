@@ -17,6 +17,8 @@ use crate::moderation::examples;
 
 /// Examples of a call: a second's work, so that a slow disk does not meet the call's own limit.
 const CALL_EXAMPLES: usize = 1_000;
+/// Bytes of lines of a call, below the 2 MiB that a message may have.
+const CALL_BYTES: usize = 1 << 20;
 
 /// Arguments of `examples`.
 #[derive(Args)]
@@ -143,7 +145,8 @@ impl<'a> ExampleReader<'a> {
     fn next_batch(&mut self, read: &dyn Fn(u64)) -> Result<Vec<proto::Example>, Failure> {
         let mut batch = Vec::new();
         let mut line = Vec::new();
-        while batch.len() < CALL_EXAMPLES {
+        let mut byte_count = 0;
+        while batch.len() < CALL_EXAMPLES && byte_count < CALL_BYTES {
             line.clear();
             let count = self.lines.read_until(b'\n', &mut line);
             let count = count
@@ -152,6 +155,7 @@ impl<'a> ExampleReader<'a> {
                 break;
             }
             read(count as u64);
+            byte_count += count;
             self.number += 1;
             if !line.trim_ascii().is_empty() {
                 let example = self.example(&line).map_err(|problem| {

@@ -128,8 +128,11 @@ impl Desk {
         }
     }
 
+    /// The name of a version; a whole name stays as it is.
     fn name(&self, version: &str) -> String {
-        let version = version.rsplit('/').next().unwrap_or(version);
+        if version.contains('/') {
+            return version.to_owned();
+        }
         format!("{}/models/{version}", self.site)
     }
 
@@ -266,7 +269,7 @@ fn card(model: &proto::Model) -> String {
     let rows =
         [("this", &hold_out.candidate), ("active", &hold_out.active), ("base", &hold_out.base)];
     for (name, figures) in rows {
-        let figures = figures.unwrap_or_default();
+        let Some(figures) = figures else { continue };
         let auc = figures.auc.map_or_else(|| "-".to_owned(), |auc| format!("{auc:.3}"));
         text += &format!(
             "{name:10} {:>9} {:>10} {auc:>7} {:>9.4}\n",

@@ -12,6 +12,7 @@ use super::comments::site_id;
 use super::proto::model_service_server::ModelService;
 use super::{answer, auth, longrunning, models_convert, operations, proto, status};
 use crate::domain::{CommentId, KeyScope, Site, SiteId};
+use crate::moderation::ports::StoreError;
 use crate::moderation::{
     Caller, Moderation, ModerationError, RetractionRequest, TrainSettings, note,
 };
@@ -91,11 +92,12 @@ impl Models {
             token => token.parse().map_err(|_| super::sites::bad_token())?,
         };
         let (models, active_version) = self.moderation.models(&site.id).await?;
-        let more = models.len() > from + count_max;
+        let next = from.saturating_add(count_max);
+        let more = models.len() > next;
         let page = models.into_iter().skip(from).take(count_max);
         Ok(proto::ListModelsResponse {
             models: page.map(models_convert::model).collect(),
-            next_page_token: if more { (from + count_max).to_string() } else { String::new() },
+            next_page_token: if more { next.to_string() } else { String::new() },
             active_version,
         })
     }
@@ -117,7 +119,11 @@ impl Models {
         let request = request.into_inner();
         let (actor, force) = (caller.actor(), request.force);
         let note = note(request.note)?;
-        let model = self.moderation.promote_model(&actor, &site.id, &version, force, note).await?;
+        let moderation = self.moderation.clone();
+        let model = to_the_end(async move {
+            moderation.promote_model(&actor, &site.id, &version, force, note).await
+        });
+        let model = model.await?;
         Ok(proto::PromoteModelResponse { model: Some(models_convert::model(model)) })
     }
 
@@ -127,8 +133,10 @@ impl Models {
     ) -> Result<proto::RollBackModelResponse, ModerationError> {
         let (caller, site) = self.operator(&request, "parent", &request.get_ref().parent).await?;
         let note = note(request.into_inner().note)?;
+        let (moderation, actor) = (self.moderation.clone(), caller.actor());
         let active_version =
-            self.moderation.roll_back_model(&caller.actor(), &site.id, note).await?;
+            to_the_end(async move { moderation.roll_back_model(&actor, &site.id, note).await });
+        let active_version = active_version.await?;
         Ok(proto::RollBackModelResponse { active_version })
     }
 
@@ -138,7 +146,12 @@ impl Models {
     ) -> Result<proto::ShadowModelResponse, ModerationError> {
         let (caller, site, version) = self.of_model(&request, &request.get_ref().name).await?;
         let (actor, stop) = (caller.actor(), request.get_ref().stop);
-        let model = self.moderation.shadow_model(&actor, &site.id, &version, stop).await?;
+        let moderation = self.moderation.clone();
+        let model =
+            to_the_end(
+                async move { moderation.shadow_model(&actor, &site.id, &version, stop).await },
+            );
+        let model = model.await?;
         Ok(proto::ShadowModelResponse { model: Some(models_convert::model(model)) })
     }
 
@@ -161,7 +174,7 @@ impl Models {
         let mut answer = proto::ImportExamplesResponse::default();
         while let Some(message) = messages.next().await {
             let message = message.map_err(|_| {
-                let text = "The bytes are no message of the contract.";
+                let text = "A message broke off, has more than 2 MiB or is none of the contract.";
                 ModerationError::field("examples", "malformed-message", text)
             })?;
             if message.examples.len() > MESSAGE_EXAMPLES_MAX {
@@ -212,6 +225,18 @@ impl Models {
             self.moderation.retract_examples(&caller.actor(), &site, what, note).await? as i64;
         Ok(proto::RetractExamplesResponse { retracted_count: count })
     }
+}
+
+/// Runs a change to its end, also if the caller goes away meanwhile: what the store has, memory
+/// must have too.
+async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, ModerationError>> + Send + 'static,
+) -> Result<T, ModerationError> {
+    let broken = |error: tokio::task::JoinError| {
+        let cause = StoreError::Unavailable(format!("a change of models: {error}"));
+        Err(ModerationError::Unavailable(cause))
+    };
+    tokio::spawn(change).await.unwrap_or_else(broken)
 }
 
 fn comment_of(site: &SiteId, name: &str) -> Result<CommentId, ModerationError> {

@@ -32,20 +32,18 @@ fn state(state: ModelState) -> proto::ModelState {
 }
 
 fn hold_out(hold_out: HoldOut) -> proto::HoldOut {
-    let figures = |figures: Figures| {
-        Some(proto::HoldOutFigures {
-            auc: figures.auc,
-            ham_held_count: figures.ham_held_count as i64,
-            spam_held_count: figures.spam_held_count as i64,
-            log_loss: figures.log_loss,
-        })
+    let figures = |figures: Figures| proto::HoldOutFigures {
+        auc: figures.auc,
+        ham_held_count: figures.ham_held_count as i64,
+        spam_held_count: figures.spam_held_count as i64,
+        log_loss: figures.log_loss,
     };
     proto::HoldOut {
         ham_count: hold_out.ham_count as i64,
         spam_count: hold_out.spam_count as i64,
-        candidate: figures(hold_out.candidate),
-        active: figures(hold_out.active),
-        base: figures(hold_out.base),
+        candidate: Some(figures(hold_out.candidate)),
+        active: hold_out.active.map(figures),
+        base: Some(figures(hold_out.base)),
     }
 }
 

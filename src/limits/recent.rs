@@ -304,4 +304,9 @@ impl RecentContent for MemoryRecent {
         self.with_site(site, |texts| texts.set_label(print, label));
         Ok(())
     }
+
+    async fn forget_site(&self, site: &SiteId) -> Result<(), StoreError> {
+        self.sites().pop(site);
+        Ok(())
+    }
 }

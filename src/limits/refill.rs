@@ -84,4 +84,10 @@ impl RecentContent for RefilledRecent {
         self.ready(site).await?;
         self.memory.set_label(site, print, label).await
     }
+
+    async fn forget_site(&self, site: &SiteId) -> Result<(), StoreError> {
+        // Not while it is being read: what was read before the change would stay.
+        let _turn = self.reading.lock().await;
+        self.memory.forget_site(site).await
+    }
 }

@@ -95,8 +95,9 @@ impl Moderation {
         examples.map_err(ModerationError::Unavailable)
     }
 
-    /// Takes labels back and answers with how many there were. What was learnt from them is gone
-    /// with the next training.
+    /// Takes labels back and answers with how many there were. Near duplicates and authors' records
+    /// forget them at once; what a model learnt from them is gone with the next training. Where the
+    /// comments stand does not change.
     ///
     /// # Errors
     /// `Invalid`, `Unavailable`.
@@ -110,7 +111,15 @@ impl Moderation {
         let what = match request {
             RetractionRequest::Position(position) => Retraction::Position(position),
             RetractionRequest::Comment(id) => Retraction::Comment(id),
-            RetractionRequest::ReporterName(name) => Retraction::ReporterName(name),
+            RetractionRequest::ReporterName(name) => {
+                // Stored masked, and a mask may be shared by several.
+                let stored = self::note(name.clone())?;
+                if stored.as_deref() != Some(&name) {
+                    let text = "A name with an address in it is stored masked; retract by comment.";
+                    return Err(ModerationError::field("reporter_name", "invalid-name", text));
+                }
+                Retraction::ReporterName(name)
+            }
             RetractionRequest::Source(source) => Retraction::Source(source),
             RetractionRequest::AuthorEmail(address) => {
                 let address = EmailAddress::parse(address.trim()).map_err(|_| {
@@ -123,7 +132,13 @@ impl Moderation {
         let now = self.clock.now();
         let retracted =
             self.model_store.retract_labels(&site.id, what, actor.as_str(), note, now).await;
-        retracted.map_err(ModerationError::store("site"))
+        let count = retracted.map_err(ModerationError::store("site"))?;
+        if count > 0
+            && let Err(error) = self.recent.forget_site(&site.id).await
+        {
+            tracing::warn!(site.id = %site.id, error = %error, "recent content keeps a label that was taken back");
+        }
+        Ok(count)
     }
 }
 
@@ -138,7 +153,7 @@ pub fn note(text: String) -> Result<Option<String>, ModerationError> {
 fn source(name: &str) -> Result<String, ModerationError> {
     let name = name.trim();
     let fits = name.len() <= SOURCE_BYTES_MAX && !name.contains(char::is_control);
-    if !fits || text::mask_addresses(name).1 > 0 {
+    if !fits || text::mask_addresses(name).1 > 0 || text::mask_every_ip(name) != name {
         let text = "One line of at most 100 bytes without addresses is expected.";
         return Err(ModerationError::field("examples.source", "invalid-source", text));
     }

@@ -3,8 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use time::OffsetDateTime;
-
 use super::ports::StoreError;
 use super::ports::models::{ModelChange, ModelRecord, ModelState};
 use super::training::HoldOut;
@@ -228,12 +226,12 @@ impl Moderation {
             let text = "Promoting against the hold-out needs a reason.";
             return Err(ModerationError::field("note", "required", text));
         }
+        let _turn = self.models.changing.lock().await;
         let record = self.model(site, version).await?;
-        // What decided once passed the gate once.
-        if !force && record.promote_time.is_none() {
+        if !force {
             gate(&record)?;
         }
-        self.change_model(actor, &record, ModelState::Active, Some(self.clock.now()), note).await
+        self.change_model(actor, &record, ModelState::Active, Some(Step::Promotion), note).await
     }
 
     /// Lets the model decide again that was promoted before the active one; again and again down to
@@ -247,19 +245,21 @@ impl Moderation {
         site: &SiteId,
         note: Option<String>,
     ) -> Result<String, ModerationError> {
+        let _turn = self.models.changing.lock().await;
         let (models, _) = self.models(site).await?;
         let active = models.iter().find(|model| model.state == ModelState::Active);
         let active = active.ok_or(ModerationError::NothingBefore)?;
         let before = models
             .iter()
-            .filter(|model| model.state == ModelState::Retired)
+            .filter(|model| model.promote_time.is_some())
             .filter(|model| model.promote_time < active.promote_time)
             .max_by_key(|model| model.promote_time);
+        let back = Some(Step::Back);
         if let Some(before) = before {
-            let before = self.change_model(actor, before, ModelState::Active, None, note).await?;
+            let before = self.change_model(actor, before, ModelState::Active, back, note).await?;
             return Ok(before.version);
         }
-        self.change_model(actor, active, ModelState::Retired, None, note).await?;
+        self.change_model(actor, active, ModelState::Retired, back, note).await?;
         let base = self.models.base().clone();
         let version = base.model_version().to_owned();
         self.models.change(site, |deciding| deciding.scorer = base);
@@ -277,6 +277,7 @@ impl Moderation {
         version: &str,
         stop: bool,
     ) -> Result<ModelRecord, ModerationError> {
+        let _turn = self.models.changing.lock().await;
         let record = self.model(site, version).await?;
         match (record.state, stop) {
             (ModelState::Active, _) => Err(ModerationError::Conflict("model")),
@@ -304,15 +305,15 @@ impl Moderation {
         }
     }
 
+    /// Changes store and memory; the caller holds `changing`.
     async fn change_model(
         &self,
         actor: &Actor,
         record: &ModelRecord,
         state: ModelState,
-        promote_time: Option<OffsetDateTime>,
+        step: Option<Step>,
         note: Option<String>,
     ) -> Result<ModelRecord, ModerationError> {
-        let _turn = self.models.changing.lock().await;
         // A model that cannot be used must not become the one that decides.
         if state == ModelState::Active || state == ModelState::Shadow {
             self.scorer_of(record).await?;
@@ -321,7 +322,8 @@ impl Moderation {
             site: record.site.clone(),
             version: record.version.clone(),
             state,
-            promote_time,
+            promote_time: (step == Some(Step::Promotion)).then(|| self.clock.now()),
+            rolls_back: step == Some(Step::Back),
             actor: actor.as_str().to_owned(),
             note,
             time: self.clock.now(),
@@ -333,22 +335,35 @@ impl Moderation {
     }
 }
 
+/// Why another model decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It was promoted.
+    Promotion,
+    /// What was promoted before is taken back.
+    Back,
+}
+
 /// Whether the hold-out speaks for a model.
 fn gate(record: &ModelRecord) -> Result<(), ModerationError> {
     let closed = |why: String| Err(ModerationError::GateClosed(why));
     let Some(hold_out) = HoldOut::of(record) else {
-        return closed("there are too few labels to hold some out".into());
+        return closed("there are too few labels to hold some of both kinds out".into());
     };
-    let (new, old) = (&hold_out.candidate, &hold_out.active);
+    let new = &hold_out.candidate;
+    let (name, old) = match &hold_out.active {
+        Some(active) => ("active", active),
+        None => ("base", &hold_out.base),
+    };
     if new.ham_held_count > old.ham_held_count {
         return closed(format!(
-            "of {} good comments held out it would hold {} and the active model {}",
+            "of {} good comments held out it would hold {} and the {name} model {}",
             hold_out.ham_count, new.ham_held_count, old.ham_held_count
         ));
     }
     if new.log_loss > old.log_loss {
         return closed(format!(
-            "its log loss on the hold-out is {:.4} and the active model's {:.4}",
+            "its log loss on the hold-out is {:.4} and the {name} model's {:.4}",
             new.log_loss, old.log_loss
         ));
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use super::ports::models::ModelRecord;
@@ -43,12 +43,21 @@ impl Operation {
 }
 
 /// The operations of this process.
-#[derive(Default)]
-pub(super) struct Operations(Mutex<VecDeque<Operation>>);
+pub(super) struct Operations {
+    all: Mutex<VecDeque<Operation>>,
+    /// One training at a time in this process: each takes a core and some hundred MiB.
+    turn: Semaphore,
+}
+
+impl Default for Operations {
+    fn default() -> Self {
+        Self { all: Mutex::default(), turn: Semaphore::new(1) }
+    }
+}
 
 impl Operations {
     fn with<T>(&self, work: impl FnOnce(&mut VecDeque<Operation>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.all.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Adds an operation unless one of its site is under way.
@@ -90,6 +99,8 @@ impl Moderation {
         self.operations.begin(&operation)?;
         let moderation = self.clone();
         tokio::spawn(async move {
+            // Never closed, so a permit comes in the end.
+            let _turn = moderation.operations.turn.acquire().await;
             let trained = moderation.train_model(&actor, &site, settings, progress).await;
             match &trained {
                 Ok(model) => tracing::info!(model.version = %model.version, "trained"),
@@ -117,12 +128,15 @@ impl Moderation {
         found.ok_or(ModerationError::NotFound("operation"))
     }
 
-    /// Forgets an operation.
+    /// Forgets an operation that has ended.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`, `TrainingRuns`.
     pub fn forget_operation(&self, site: &SiteId, id: Uuid) -> Result<(), ModerationError> {
         let operation = self.operation(site, id)?;
+        if operation.outcome().is_none() {
+            return Err(ModerationError::TrainingRuns);
+        }
         self.operations.with(|all| all.retain(|one| one.id != operation.id));
         Ok(())
     }

@@ -381,6 +381,9 @@ pub trait RecentContent: Send + Sync + 'static {
         print: ContentPrint,
         label: Label,
     ) -> Result<(), StoreError>;
+    /// Forgets what is known of a site, because its labels changed otherwise; it is read back from
+    /// the records when it is next asked for.
+    async fn forget_site(&self, site: &SiteId) -> Result<(), StoreError>;
 }
 
 /// The only clock.

@@ -99,8 +99,8 @@ pub struct HoldOut {
     pub spam_count: u64,
     /// A model trained like the new one on the labels before.
     pub candidate: Figures,
-    /// The model that decided.
-    pub active: Figures,
+    /// The model that decided; nothing if it was trained on some of these labels.
+    pub active: Option<Figures>,
     /// The base model.
     pub base: Figures,
 }
@@ -133,6 +133,7 @@ impl Moderation {
         let work = Work {
             base: self.models.base().model(),
             active: self.models.of(&site.id).scorer.model(),
+            active_position: self.active_position(site).await?,
             rules: self.rules.of(site),
             hold_one_in: site.policy.budget.hold_one_in,
             layer: SiteLayer { seed: settings.seed, ..SiteLayer::default() },
@@ -160,6 +161,14 @@ impl Moderation {
         };
         let stored = self.model_store.create_model(record, model.to_bytes(), actor.as_str()).await;
         stored.map_err(ModerationError::store("model"))
+    }
+
+    /// The last entry of the ledger that the site's active model knows; 0 if the base model decides.
+    async fn active_position(&self, site: &Site) -> Result<i64, ModerationError> {
+        let models = self.model_store.list_models(&site.id).await;
+        let models = models.map_err(ModerationError::Unavailable)?;
+        let active = models.iter().find(|model| model.state == ModelState::Active);
+        Ok(active.map_or(0, |model| model.ledger_position))
     }
 
     /// The examples up to a position, in order.
@@ -213,6 +222,8 @@ fn chosen(ledger: Vec<LedgerExample>) -> Vec<LedgerExample> {
 struct Work {
     base: Arc<Model>,
     active: Arc<Model>,
+    /// The last entry of the ledger that the active model knows.
+    active_position: i64,
     rules: Arc<SiteRules>,
     hold_one_in: u32,
     layer: SiteLayer,
@@ -230,7 +241,9 @@ impl Work {
         progress.enter(TrainStage::Judging)?;
         let replay = replay::examples();
         let (before, after) = ledger.split_at(ledger.len() - ledger.len() / HOLD_OUT_DIVISOR);
-        let hold_out = self.hold_out(&self.set(before), &self.set(after), replay);
+        let unseen = after.first().is_some_and(|first| first.position > self.active_position);
+        let active = unseen.then_some(&*self.active);
+        let hold_out = self.hold_out(&self.set(before), &self.set(after), active, replay);
         progress.enter(TrainStage::Fitting)?;
         let set = self.set(ledger);
         let model = self.layer.train(&self.base, &self.name, &set, replay);
@@ -248,19 +261,21 @@ impl Work {
         &self,
         before: &TrainingSet,
         after: &TrainingSet,
+        active: Option<&Model>,
         replay: &TrainingSet,
     ) -> Option<HoldOut> {
-        if after.example_count() == 0 {
+        let spam_count = after.whole_rows().filter(|row| after.is_spam(*row)).count();
+        // One kind alone says nothing about the other.
+        if spam_count == 0 || spam_count == after.example_count() {
             return None;
         }
         let candidate = self.layer.train(&self.base, &self.name, before, replay).ok()?;
         let figures = |model: &Model| Figures::measure(model, after, self.hold_one_in);
-        let spam_count = after.whole_rows().filter(|row| after.is_spam(*row)).count();
         Some(HoldOut {
             ham_count: (after.example_count() - spam_count) as u64,
             spam_count: spam_count as u64,
             candidate: figures(&candidate),
-            active: figures(&self.active),
+            active: active.map(figures),
             base: figures(&self.base),
         })
     }

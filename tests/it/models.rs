@@ -213,6 +213,73 @@ async fn feedback_is_in_the_ledger_and_the_last_word_counts() {
 }
 
 #[tokio::test]
+async fn what_was_rolled_back_does_not_come_back() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let base = checked(&mut client, "Good morning to all of you here").await.model_version;
+    import(&mut client, archive(90)).await;
+    let first = train(&mut client).await.unwrap();
+    promote(&mut client, &first.name, "").await.unwrap();
+    let request = proto::RollBackModelRequest { parent: SITE.into(), note: String::new() };
+    client.models.roll_back_model(request.clone()).await.unwrap();
+    import(&mut client, (200..260).map(|number| example(number, number % 3 == 0)).collect()).await;
+    let second = train(&mut client).await.unwrap();
+    promote(&mut client, &second.name, "").await.unwrap();
+    let answer = client.models.roll_back_model(request).await.unwrap().into_inner();
+    assert_eq!(answer.active_version, base, "the first one was taken out on purpose");
+    let again = promote(&mut client, &first.name, "").await.unwrap();
+    assert_eq!(again.state, i32::from(proto::ModelState::Active), "it may be promoted again");
+    let operations = longrunning::ListOperationsRequest { name: SITE.into(), ..Default::default() };
+    let listed = client.operations.list_operations(operations).await.unwrap().into_inner();
+    assert_eq!(listed.operations.len(), 2);
+    let token = proto::ListModelsRequest {
+        parent: SITE.into(),
+        page_token: u64::MAX.to_string(),
+        ..Default::default()
+    };
+    let page = client.models.list_models(token).await.unwrap().into_inner();
+    assert!(page.models.is_empty());
+}
+
+#[tokio::test]
+async fn a_label_that_is_taken_back_stops_working_at_once() {
+    let mut service = Service::start().await;
+    let mut client = service.client().await;
+    let lots = |town: &str| {
+        let text = "We have quite a number of old garden chairs to give away this weekend, just \
+            come and fetch them in the yard behind the church in";
+        format!("{text} {town}")
+    };
+    let signals = |comment: &proto::CheckedComment| {
+        comment.signals.iter().map(|signal| signal.name.clone()).collect::<Vec<_>>()
+    };
+    let first = checked(&mut client, &lots("Aldingen")).await;
+    let feedback = proto::SubmitFeedbackRequest {
+        name: first.name.clone(),
+        label: i32::from(proto::Label::Spam),
+        reporter: i32::from(proto::Reporter::Reader),
+        reporter_name: "spiteful".into(),
+        note: String::new(),
+    };
+    client.comments.submit_feedback(feedback).await.unwrap();
+    let marked = checked(&mut client, &lots("Bergheim")).await;
+    assert!(signals(&marked).contains(&"near-rejected".to_owned()), "{marked:?}");
+    let retract = proto::RetractExamplesRequest {
+        parent: SITE.into(),
+        selector: Some(proto::retract_examples_request::Selector::ReporterName("spiteful".into())),
+        note: "a grudge".into(),
+    };
+    let answer = client.models.retract_examples(retract).await.unwrap().into_inner();
+    assert_eq!(answer.retracted_count, 1);
+    let free = checked(&mut client, &lots("Cadolzburg")).await;
+    assert!(!signals(&free).contains(&"near-rejected".to_owned()), "{free:?}");
+    service.kill_and_restart().await;
+    let mut client = service.client().await;
+    let free = checked(&mut client, &lots("Dornstetten")).await;
+    assert!(!signals(&free).contains(&"near-rejected".to_owned()), "{free:?}");
+}
+
+#[tokio::test]
 async fn the_gate_stops_what_the_hold_out_speaks_against() {
     let service = Service::start().await;
     let mut client = service.client().await;

@@ -174,6 +174,11 @@ async fn imports_can_be_repeated(store: &impl Both) {
     assert_eq!(found.len(), 3);
     assert_eq!(found[0].submission, imported(1, "old", Some(4)).submission);
     assert_eq!((found[0].source.as_str(), found[0].label), ("old", Label::Spam));
+    assert_eq!(retract(store, Retraction::Source("old".into())).await, 2);
+    let mut after = examples();
+    after[0].id = comment_id(6_000);
+    after[1].id = comment_id(6_001);
+    assert_eq!(import(after).await.unwrap(), 2, "what was taken back can be imported again");
 }
 
 fn model(version: &str) -> ModelRecord {
@@ -217,6 +222,7 @@ async fn one_model_decides_and_one_shadows(store: &impl Both) {
         version: version.into(),
         state,
         promote_time: (state == ModelState::Active).then(start),
+        rolls_back: false,
         actor: "key:1".into(),
         note: Some("tried".into()),
         time: start(),
@@ -259,6 +265,7 @@ async fn unknown_sites_and_models_are_not_found(store: &impl Both) {
         version: "none".into(),
         state: ModelState::Active,
         promote_time: None,
+        rolls_back: false,
         actor: "a".into(),
         note: None,
         time: start(),

@@ -22,6 +22,7 @@ mod answers;
 mod authors;
 mod cache;
 mod error;
+mod ledger;
 mod maintenance;
 mod models;
 mod open;

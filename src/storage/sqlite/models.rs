@@ -1,200 +1,22 @@
-//! The ledger as examples, and the registry of models.
+//! The registry of models, and the port of models on top of it and of the ledger.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
 
-use crate::domain::{Fingerprint, IpFingerprints, SiteId};
+use crate::domain::SiteId;
 use crate::moderation::ports::StoreError;
 use crate::moderation::ports::models::{
     ImportedExample, LedgerExample, ModelChange, ModelRecord, ModelState, ModelStore, Retraction,
 };
-use crate::storage::record::{self, SubmissionColumns};
 
 use super::commands::{Audit, execute, stored_site};
 use super::error::from_sqlite;
+use super::ledger::{import_examples, ledger_examples, retract_labels};
 use super::queries::{all, first};
-use super::rows::{Word, comment_id, corrupt, millis, time, time_or_none};
+use super::rows::{Word, corrupt, millis, time, time_or_none};
 use super::store::SqliteStore;
 use super::writer::{Batch, Undo};
-
-/// The labels that count at a position: of each comment the last that is not taken back.
-const COUNTING: &str = "SELECT max(position) AS position FROM labels AS label \
-     WHERE site = ?1 AND retracts IS NULL AND position <= ?3 AND NOT EXISTS (\
-         SELECT 1 FROM labels AS back WHERE back.retracts = label.position AND back.position <= ?3) \
-     GROUP BY comment";
-
-fn ledger_examples(
-    db: &Connection,
-    site_number: i64,
-    after: i64,
-    until: i64,
-    count_max: usize,
-) -> Result<Vec<LedgerExample>, StoreError> {
-    let sql = format!(
-        "SELECT label.position, label.comment, label.label, label.reporter, label.time, \
-             coalesce(example.source, 'site'), \
-             coalesce(comment.content_hash, example.content_hash), \
-             coalesce(comment.author, example.author), comment.ip, comment.ip_prefix, \
-             coalesce(comment.page_uri, example.page_uri), coalesce(comment.lang, example.lang), \
-             comment.body, example.body \
-         FROM ({COUNTING}) AS counting \
-         JOIN labels AS label ON label.position = counting.position \
-         LEFT JOIN comments AS comment ON comment.site = ?1 AND comment.id = label.comment \
-         LEFT JOIN examples AS example ON example.site = ?1 AND example.id = label.comment \
-         WHERE label.position > ?2 AND coalesce(comment.number, example.number) IS NOT NULL \
-         ORDER BY label.position LIMIT ?4"
-    );
-    all(db, &sql, params![site_number, after, until, count_max as i64], ledger_example)
-}
-
-fn ledger_example(row: &Row<'_>) -> Result<LedgerExample, StoreError> {
-    let fingerprint = |column| -> rusqlite::Result<Option<Fingerprint>> {
-        Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(Fingerprint::from_bytes))
-    };
-    let columns = || -> rusqlite::Result<SubmissionColumns> {
-        let ip = fingerprint(8)?.zip(fingerprint(9)?);
-        Ok(SubmissionColumns {
-            author: fingerprint(7)?,
-            ip: ip.map(|(address, prefix)| IpFingerprints { address, prefix }),
-            page_uri: row.get(10)?,
-            lang: row.get(11)?,
-        })
-    };
-    let columns = columns().map_err(from_sqlite)?;
-    let bytes = |column| -> Result<Option<&[u8]>, StoreError> {
-        row.get_ref(column).map_err(from_sqlite)?.as_blob_or_null().map_err(corrupt)
-    };
-    let submission = match (bytes(12)?, bytes(13)?) {
-        (Some(body), _) => record::decode(body, columns)?.submission,
-        (None, Some(body)) => record::decode_submission(body, columns)?,
-        (None, None) => return Err(StoreError::Corrupt("an example without a body".into())),
-    };
-    let read = || -> rusqlite::Result<LedgerExample> {
-        Ok(LedgerExample {
-            position: row.get(0)?,
-            id: comment_id(row, 1)?,
-            label: row.get::<_, Word<_>>(2)?.0,
-            reporter: row.get::<_, Word<_>>(3)?.0,
-            time: time(row, 4)?,
-            source: row.get(5)?,
-            content_hash: row.get::<_, i64>(6)? as u64,
-            submission,
-        })
-    };
-    read().map_err(from_sqlite)
-}
-
-fn import_examples(
-    batch: &mut Batch<'_>,
-    site: &SiteId,
-    examples: &[ImportedExample],
-    actor: &str,
-    now: OffsetDateTime,
-) -> Result<u64, StoreError> {
-    let site_number = stored_site(batch, site)?.number;
-    let db = batch.db;
-    let mut count = 0;
-    for example in examples {
-        count += u64::from(import_example(db, site_number, example)?);
-    }
-    if count > 0 {
-        let audit = Audit {
-            site_number,
-            time: now,
-            actor,
-            action: "import-examples",
-            subject: site.name(),
-            before: None,
-            after: Some(format!("{count} examples")),
-            note: None,
-        };
-        audit.write(db)?;
-    }
-    Ok(count)
-}
-
-/// Imports one example, unless its text is there with this label from the same source.
-fn import_example(
-    db: &Connection,
-    site_number: i64,
-    example: &ImportedExample,
-) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM examples AS example JOIN labels AS label \
-             ON label.site = ?1 AND label.comment = example.id AND label.label = ?4 \
-                 AND label.retracts IS NULL \
-             WHERE example.site = ?1 AND example.source = ?2 AND example.content_hash = ?3";
-    let hash = example.content_hash as i64;
-    let known = params![site_number, example.source, hash, example.label.as_str()];
-    if first(db, sql, known, |_| Ok(()))?.is_some() {
-        return Ok(false);
-    }
-    let submission = &example.submission;
-    let author = submission.email.as_ref().map(|email| *email.folded_fingerprint.as_bytes());
-    let sql = "INSERT INTO examples \
-             (site, id, source, author, content_hash, page_uri, lang, body) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let id = example.id.as_uuid().as_bytes();
-    let body = record::encode_submission(submission);
-    let (page, lang) = (&submission.page_uri, &submission.lang);
-    execute(db, sql, params![site_number, id, example.source, author, hash, page, lang, body])?;
-    let sql = "INSERT INTO labels (site, comment, label, reporter, time) \
-             VALUES (?1, ?2, ?3, 'import', ?4)";
-    execute(db, sql, params![site_number, id, example.label.as_str(), millis(example.time)])?;
-    Ok(true)
-}
-
-/// Which labels a retraction means, as a condition on `label` with the parameter `?2`.
-fn condition(what: &Retraction) -> (&'static str, Box<dyn ToSql>) {
-    match what {
-        Retraction::Position(position) => ("label.position = ?2", Box::new(*position)),
-        Retraction::Comment(id) => ("label.comment = ?2", Box::new(*id.as_uuid().as_bytes())),
-        Retraction::ReporterName(name) => ("label.reporter_name = ?2", Box::new(name.clone())),
-        Retraction::Author(author) => (
-            "label.comment IN (SELECT id FROM comments WHERE site = ?1 AND author = ?2 \
-             UNION ALL SELECT id FROM examples WHERE site = ?1 AND author = ?2)",
-            Box::new(*author.as_bytes()),
-        ),
-        Retraction::Source(source) => (
-            "label.comment IN (SELECT id FROM examples WHERE site = ?1 AND source = ?2)",
-            Box::new(source.clone()),
-        ),
-    }
-}
-
-fn retract_labels(
-    batch: &mut Batch<'_>,
-    site: &SiteId,
-    what: &Retraction,
-    audit: (&str, Option<String>, OffsetDateTime),
-) -> Result<u64, StoreError> {
-    let site_number = stored_site(batch, site)?.number;
-    let (actor, note, now) = audit;
-    let (condition, value) = condition(what);
-    let sql = format!(
-        "INSERT INTO labels (site, comment, label, reporter, note, time, retracts) \
-         SELECT site, comment, label, 'administrator', ?3, ?4, position FROM labels AS label \
-         WHERE site = ?1 AND retracts IS NULL AND {condition} AND NOT EXISTS (\
-             SELECT 1 FROM labels AS back WHERE back.retracts = label.position) \
-         ORDER BY position"
-    );
-    execute(batch.db, &sql, params![site_number, value, note, millis(now)])?;
-    let count = batch.db.changes();
-    if count > 0 {
-        Audit {
-            site_number,
-            time: now,
-            actor,
-            action: "retract-labels",
-            subject: site.name(),
-            before: None,
-            after: Some(format!("{count} labels")),
-            note: note.as_deref(),
-        }
-        .write(batch.db)?;
-    }
-    Ok(count)
-}
 
 /// The columns that [`model_record`] reads, of `models JOIN sites`.
 const MODEL_COLUMNS: &str = "sites.id, version, state, models.create_time, promote_time, \
@@ -286,14 +108,20 @@ fn change_model(batch: &mut Batch<'_>, change: &ModelChange) -> Result<ModelReco
         ModelState::Candidate | ModelState::Retired => None,
     };
     if let Some(replaced) = replaced {
-        let sql = "UPDATE models SET state = ?3 WHERE site = ?1 AND state = ?2 AND version <> ?4";
-        let values = params![site_number, change.state.as_str(), replaced.as_str(), change.version];
+        let sql = "UPDATE models SET state = ?3, \
+                 promote_time = CASE WHEN ?5 THEN NULL ELSE promote_time END \
+             WHERE site = ?1 AND state = ?2 AND version <> ?4";
+        let (state, replaced) = (change.state.as_str(), replaced.as_str());
+        let values = params![site_number, state, replaced, change.version, change.rolls_back];
         execute(db, sql, values)?;
     }
     let promoted = change.promote_time.map(millis);
-    let sql = "UPDATE models SET state = ?3, promote_time = coalesce(?4, promote_time) \
-             WHERE site = ?1 AND version = ?2";
-    execute(db, sql, params![site_number, change.version, change.state.as_str(), promoted])?;
+    let retired = change.rolls_back && change.state == ModelState::Retired;
+    let sql = "UPDATE models SET state = ?3, \
+             promote_time = CASE WHEN ?5 THEN NULL ELSE coalesce(?4, promote_time) END \
+         WHERE site = ?1 AND version = ?2";
+    let state = change.state.as_str();
+    execute(db, sql, params![site_number, change.version, state, promoted, retired])?;
     Audit {
         site_number,
         time: change.time,
