@@ -124,13 +124,13 @@ fn write(file: &Path, first: &FirstSite) -> Result<(), BindError> {
 
 fn try_write(file: &Path, first: &FirstSite) -> io::Result<()> {
     let temporary = file.with_extension("json.new");
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
     // One that was left over may have other rights.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
     let mut target = options.open(&temporary)?;
     serde_json::to_writer(&mut target, first)?;
     target.write_all(b"\n")?;

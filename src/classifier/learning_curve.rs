@@ -6,7 +6,6 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::artifact::storable;
 use super::{
     BudgetTable, Calibration, Head, Measures, Model, Outcome, Recipe, RecipeError, SiteLayer,
     Stage, TrainingSet,
@@ -79,7 +78,10 @@ impl Recipe {
     ) -> Result<Vec<LearningCurve>, RecipeError> {
         let (_, calibration, budget) = self.judge(set, progress)?;
         let first_judged = label_counts.iter().copied().max().unwrap_or(0);
+        // A source that every layer learns from anyway is no new site.
+        let replayed = |source: &usize| replay.sources().contains(&set.sources()[*source]);
         let sites: Vec<Site> = (0..set.sources().len())
+            .filter(|source| !replayed(source))
             .filter_map(|source| Site::of(set, source, first_judged, self.seed))
             .collect();
         let curves = sites.par_iter().map(|site| {
@@ -118,14 +120,7 @@ impl Recipe {
         budget: &BudgetTable,
     ) -> Result<Model, RecipeError> {
         let fitted = self.fit_without_source(set, source)?;
-        let weight = |weight: &f32| storable(calibration.slope * f64::from(*weight));
-        let head = Head {
-            name: "spam".into(),
-            weights: fitted.weights.iter().map(weight).collect(),
-            bias: LogOdds::from_f64(calibration.apply(f64::from(fitted.bias))),
-            calibration,
-            budget: budget.clone(),
-        };
+        let head = Head::calibrated("spam", &fitted, calibration, budget.clone());
         Ok(Model {
             version: String::new(),
             name: "base".into(),

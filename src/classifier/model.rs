@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calibration, TrainingSet};
+use super::artifact::storable;
+use super::{Calibration, LogisticRegression, TrainingSet};
 use crate::domain::{Contribution, LogOdds, Score, Signal, probability};
 use crate::features::{FeatureVector, Names};
 
@@ -110,6 +111,23 @@ impl Model {
 }
 
 impl Head {
+    /// The head of fitted weights, with the calibration folded into them.
+    pub(super) fn calibrated(
+        name: &str,
+        fitted: &LogisticRegression,
+        calibration: Calibration,
+        budget: BudgetTable,
+    ) -> Self {
+        let weight = |weight: &f32| storable(calibration.slope * f64::from(*weight));
+        Self {
+            name: name.to_owned(),
+            weights: fitted.weights.iter().map(weight).collect(),
+            bias: LogOdds::from_f64(calibration.apply(f64::from(fitted.bias))),
+            calibration,
+            budget,
+        }
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name

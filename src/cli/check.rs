@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::first_site::{connect_to_site, refused};
 use super::output::{print, say};
-use super::{Failure, ServiceArgs, block_on};
+use super::{Failure, SiteArgs, block_on};
 use crate::grpc::client::to_json;
 use crate::grpc::proto;
 
@@ -52,11 +52,8 @@ pub(super) struct CheckArgs {
     /// A UUID; a repeated one gets the first answer
     #[arg(long, default_value = "")]
     request_id: String,
-    /// The site [default: as in first-site.json]
-    #[arg(long)]
-    site: Option<String>,
     #[command(flatten)]
-    service: ServiceArgs,
+    site: SiteArgs,
 }
 
 impl CheckArgs {
@@ -71,7 +68,7 @@ impl CheckArgs {
     }
 
     async fn send(self, text: String) -> Result<(), Failure> {
-        let (mut client, site) = connect_to_site(&self.service, self.site.as_deref()).await?;
+        let (mut client, site) = connect_to_site(&self.site).await?;
         let comment = proto::Comment {
             text,
             author: self.author,
@@ -94,7 +91,7 @@ impl CheckArgs {
         let answer = client.comments.check_comment(request).await;
         let answer = answer.map_err(|status| refused(&status))?.into_inner();
         let comment = answer.comment.unwrap_or_default();
-        if self.service.json {
+        if self.site.service.json {
             say!("{}", to_json("replyguard.v1.CheckedComment", &comment))?;
         } else {
             print(format_args!("{}", for_people(&comment)))?;

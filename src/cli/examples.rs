@@ -9,7 +9,7 @@ use tokio_stream::StreamExt;
 
 use super::first_site::{connect_to_site, refused};
 use super::output::say;
-use super::{Failure, ServiceArgs, block_on, progress};
+use super::{Failure, SiteArgs, block_on, progress};
 use crate::domain::{Example, Label};
 use crate::grpc::client::{Client, Timestamp, to_json};
 use crate::grpc::proto;
@@ -25,11 +25,8 @@ const CALL_BYTES: usize = 1 << 20;
 pub(super) struct ExamplesArgs {
     #[command(subcommand)]
     action: Action,
-    /// The site [default: as in first-site.json]
-    #[arg(long, global = true)]
-    site: Option<String>,
     #[command(flatten)]
-    service: ServiceArgs,
+    site: SiteArgs,
 }
 
 #[derive(Subcommand)]
@@ -83,7 +80,7 @@ impl ExamplesArgs {
     /// Does it and prints what came of it.
     pub(super) fn run(self) -> Result<(), Failure> {
         block_on(async {
-            let (client, site) = connect_to_site(&self.service, self.site.as_deref()).await?;
+            let (client, site) = connect_to_site(&self.site).await?;
             match self.action {
                 Action::Import { files, source } => {
                     import(client, &site, &files, source.as_deref()).await

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Failure, ServiceArgs};
+use super::{Failure, ServiceArgs, SiteArgs};
 use crate::app::FirstSite;
 use crate::grpc::client::Client;
 
@@ -30,12 +30,9 @@ pub(super) async fn connect(args: &ServiceArgs) -> Result<(Client, Option<String
 }
 
 /// A client, and the name of the site that is meant.
-pub(super) async fn connect_to_site(
-    args: &ServiceArgs,
-    site: Option<&str>,
-) -> Result<(Client, String), Failure> {
-    let (client, first) = connect(args).await?;
-    let site = site.map(str::to_owned).or(first);
+pub(super) async fn connect_to_site(args: &SiteArgs) -> Result<(Client, String), Failure> {
+    let (client, first) = connect(&args.service).await?;
+    let site = args.site.clone().or(first);
     let site = site.ok_or_else(|| Failure::usage("no site: give --site"))?;
     Ok((client, format!("sites/{}", site.strip_prefix("sites/").unwrap_or(&site))))
 }

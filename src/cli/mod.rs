@@ -108,6 +108,16 @@ struct ServiceArgs {
     json: bool,
 }
 
+/// A site of the running service.
+#[derive(Args)]
+struct SiteArgs {
+    /// The site [default: as in first-site.json]
+    #[arg(long, global = true)]
+    site: Option<String>,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
 /// The model in a file, or the bundled one.
 fn load_model(path: Option<&std::path::Path>) -> Result<Model, Failure> {
     let Some(path) = path else { return Ok(base_model()) };

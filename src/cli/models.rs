@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::first_site::{connect_to_site, refused};
 use super::output::{print, say};
-use super::{Failure, ServiceArgs, block_on, progress};
+use super::{Failure, SiteArgs, block_on, progress};
 use crate::grpc::client::{Client, Message, WireDuration, to_json};
 use crate::grpc::longrunning::operation::Result as Ended;
 use crate::grpc::{longrunning, proto};
@@ -19,11 +19,8 @@ const WAIT: Duration = Duration::from_millis(200);
 pub(super) struct ModelsArgs {
     #[command(subcommand)]
     action: Action,
-    /// The site [default: as in first-site.json]
-    #[arg(long, global = true)]
-    site: Option<String>,
     #[command(flatten)]
-    service: ServiceArgs,
+    site: SiteArgs,
 }
 
 #[derive(Subcommand)]
@@ -77,8 +74,8 @@ impl ModelsArgs {
     /// Does it and prints what came of it.
     pub(super) fn run(self) -> Result<(), Failure> {
         block_on(async {
-            let (client, site) = connect_to_site(&self.service, self.site.as_deref()).await?;
-            let desk = Desk { client, site, json: self.service.json };
+            let (client, site) = connect_to_site(&self.site).await?;
+            let desk = Desk { client, site, json: self.site.service.json };
             desk.run(self.action).await
         })
     }

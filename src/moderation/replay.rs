@@ -22,6 +22,9 @@ const FILES: [&str; 10] = [
     include_str!("../../training-data/seed/zh.jsonl"),
 ];
 
+/// Their `source`.
+const SOURCE: &str = "seed";
+
 /// The examples; made once, in some tens of milliseconds.
 pub fn examples() -> &'static TrainingSet {
     static SET: OnceLock<TrainingSet> = OnceLock::new();
@@ -37,7 +40,7 @@ pub fn examples() -> &'static TrainingSet {
                 Some((label, views))
             });
             if let Some((label, views)) = labelled {
-                set.push("replay", label, None, &views);
+                set.push(SOURCE, label, None, &views);
             }
         }
         set

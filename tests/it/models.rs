@@ -6,7 +6,7 @@ use replyguard::grpc::longrunning::operation::Result as Ended;
 use replyguard::grpc::{longrunning, proto};
 use tokio_stream::StreamExt;
 
-use crate::support::service::{Service, check, comment};
+use crate::support::service::{Service, check, comment, wait_for};
 
 const SITE: &str = "sites/default";
 
@@ -332,6 +332,84 @@ async fn models_need_the_scope_operate_and_names_that_exist() {
     };
     let status = client.models.import_examples(tokio_stream::iter([bad])).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+}
+
+#[tokio::test]
+async fn the_gate_does_not_judge_the_active_model_by_what_it_learnt() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    import(&mut client, archive(90)).await;
+    let first = train(&mut client).await.unwrap();
+    promote(&mut client, &first.name, "").await.unwrap();
+    import(&mut client, vec![example(900, true), example(901, false)]).await;
+    let second = train(&mut client).await.unwrap();
+    assert_eq!(second.hold_out.unwrap().active, None, "it learnt from most of these");
+    promote(&mut client, &second.name, "").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_its_caller_left_is_whole() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    import(&mut client, archive(90)).await;
+    let model = train(&mut client).await.unwrap();
+    for wait in [1, 2, 4, 8, 16, 32] {
+        let mut request = tonic::Request::new(proto::PromoteModelRequest {
+            name: model.name.clone(),
+            force: false,
+            note: String::new(),
+        });
+        request.set_timeout(std::time::Duration::from_millis(wait));
+        // Whether it came in time is the machine's affair.
+        let _ = client.models.promote_model(request).await;
+    }
+    let list = || proto::ListModelsRequest { parent: SITE.into(), ..Default::default() };
+    wait_for("store and memory to agree on an active model", || {
+        let mut client = client.clone();
+        async move {
+            let listed = client.models.list_models(list()).await.unwrap().into_inner();
+            let active = listed.models[0].state() == proto::ModelState::Active;
+            (active && listed.models[0].name.ends_with(&listed.active_version)).then_some(())
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn names_with_addresses_are_refused_in_the_ledger() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    for source in ["dump of 203.0.113.7", "jane@example.org"] {
+        let mut example = example(1, true);
+        example.source = source.into();
+        let request = proto::ImportExamplesRequest { parent: SITE.into(), examples: vec![example] };
+        let status = client.models.import_examples(tokio_stream::iter([request])).await;
+        assert_eq!(status.unwrap_err().code(), Code::InvalidArgument, "{source}");
+    }
+    let request = proto::RetractExamplesRequest {
+        parent: SITE.into(),
+        selector: Some(proto::retract_examples_request::Selector::ReporterName(
+            "jane@example.org".into(),
+        )),
+        note: String::new(),
+    };
+    let status = client.models.retract_examples(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+}
+
+#[tokio::test]
+async fn long_comments_are_imported() {
+    let service = Service::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("long.jsonl");
+    let line = |number: usize| {
+        let text = format!("Remark {}: {}", spelled(number), "well said ".repeat(5_000));
+        format!("{}\n", serde_json::json!({ "text": text, "label": "ham" }))
+    };
+    std::fs::write(&file, (0..80).map(line).collect::<String>()).unwrap();
+    let output = service.command(&["examples", "import", file.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, "80 examples imported, 0 were there already\n", "4 MB in several calls");
 }
 
 #[tokio::test]

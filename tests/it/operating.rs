@@ -170,7 +170,12 @@ async fn a_first_start_that_was_cut_short_is_mended() {
     store.create_site(records::site("default"), "first-start").await.unwrap();
     store.close().await;
     drop(store);
+    let left_over = folder.path().join("data/first-site.json.new");
+    std::fs::write(&left_over, "half a fi").unwrap();
+    std::fs::set_permissions(&left_over, std::fs::Permissions::from_mode(0o644)).unwrap();
     let service = Service::start_in(folder, &[]).await;
+    let metadata = std::fs::metadata(service.data().join("first-site.json")).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     let mut client = service.client().await;
     client.comments.check_comment(check(comment("The key opens the site."))).await.unwrap();
 }
