@@ -270,7 +270,7 @@ impl Recipe {
     /// scores are those of whole sources left out where there are enough, and come back calibrated.
     ///
     /// A site is a source that the model never saw, and later it is one that it did see. So the
-    /// calibration is fitted to scores of both kinds, the known ones counted [`KNOWN_WEIGHT`]
+    /// calibration is fitted to scores of both kinds, the known ones counted three
     /// times: expected error 0.043 on new sources and 0.017 on known ones; the model card has the
     /// alternatives. The budget is measured on new sources alone, which is the cautious side.
     ///
