@@ -220,6 +220,18 @@ impl Head {
         shown
     }
 
+    /// Every named part of a score that weighs anything, signals and bias apart: with them the parts
+    /// sum exactly to the raw score.
+    pub fn parts<'n>(
+        &self,
+        vector: &FeatureVector,
+        names: &'n Names,
+    ) -> impl Iterator<Item = ((&'n str, &'n str), LogOdds)> {
+        let sums = self.sums_by_name(vector, names).into_iter().enumerate();
+        sums.filter(|(_, sum)| *sum != 0)
+            .map(|(name, sum)| (names.name(name), LogOdds::from_steps(sum)))
+    }
+
     /// What the features of each name weigh together, in steps.
     fn sums_by_name(&self, vector: &FeatureVector, names: &Names) -> Vec<i64> {
         let mut sums = vec![0; names.count()];

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use super::first_site::{connect_to_site, refused};
-use super::output::{print, say};
+use super::output::{print, safe, say};
 use super::{Failure, SiteArgs, block_on};
 use crate::grpc::client::to_json;
 use crate::grpc::proto;
@@ -151,29 +151,9 @@ fn for_people(comment: &proto::CheckedComment) -> String {
     out
 }
 
-/// The text with control and direction characters written out.
-fn safe(text: &str) -> String {
-    let harmless = |c: char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars()
-        .flat_map(|c| {
-            let shown = harmless(c).then_some(c);
-            let escaped = shown.is_none().then(|| c.escape_unicode());
-            shown.into_iter().chain(escaped.into_iter().flatten())
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn terminals_get_no_escapes() {
-        assert_eq!(safe("a\u{1b}[31m\u{202e}b"), "a\\u{1b}[31m\\u{202e}b");
-    }
 
     #[test]
     fn fresh_addresses_are_addresses() {

@@ -6,6 +6,7 @@ mod corpus;
 mod doctor;
 mod evaluate;
 mod examples;
+mod explain;
 mod failure;
 mod files;
 mod learning_curve;

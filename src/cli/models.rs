@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::explain::ExplainArgs;
 use super::first_site::{connect_to_site, refused};
 use super::output::{print, say};
 use super::{Failure, SiteArgs, block_on, progress};
@@ -68,6 +69,8 @@ enum Action {
     },
     /// Tell how often the shadow would have decided otherwise
     Disagreements,
+    /// Tell why a comment is judged as it is: every part of its score, and what would change it
+    Explain(ExplainArgs),
 }
 
 impl ModelsArgs {
@@ -122,6 +125,7 @@ impl Desk {
                 self.show(&answer.model.unwrap_or_default())
             }
             Action::Disagreements => self.disagreements().await,
+            Action::Explain(args) => args.run(&mut self.client, self.site, self.json).await,
         }
     }
 

@@ -23,3 +23,28 @@ macro_rules! say {
 }
 
 pub(super) use say;
+
+/// The text with control and direction characters written out.
+pub(super) fn safe(text: &str) -> String {
+    let harmless = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .flat_map(|c| {
+            let shown = harmless(c).then_some(c);
+            let escaped = shown.is_none().then(|| c.escape_unicode());
+            shown.into_iter().chain(escaped.into_iter().flatten())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_get_no_escapes() {
+        assert_eq!(safe("a\u{1b}[31m\u{202e}b"), "a\\u{1b}[31m\\u{202e}b");
+    }
+}

@@ -8,6 +8,7 @@ mod collector;
 mod fold;
 mod links;
 mod names;
+mod places;
 mod shape;
 mod vector;
 mod words;
@@ -19,6 +20,7 @@ use collector::{Collector, Seen};
 use names::Naming;
 
 pub use names::Names;
+pub use places::{Field, Group, Place, Places};
 pub use vector::FeatureVector;
 
 /// Buckets that features are hashed into. 2^18 cost 1–2 points of recall on sources never seen,

@@ -142,7 +142,7 @@ impl Naming for &mut Names {
 }
 
 /// The beginning of a value, as much as a person wants to see of 60 kB without a space.
-fn cut(value: &str) -> &str {
+pub(super) fn cut(value: &str) -> &str {
     &value[..value.floor_char_boundary(VALUE_BYTES_MAX)]
 }
 

@@ -10,11 +10,13 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::comments::site_id;
 use super::proto::model_service_server::ModelService;
-use super::{answer, auth, longrunning, models_convert, operations, proto, status};
+use super::{
+    answer, auth, convert, explanations, longrunning, models_convert, operations, proto, status,
+};
 use crate::domain::{CommentId, KeyScope, Site, SiteId};
 use crate::moderation::ports::StoreError;
 use crate::moderation::{
-    Caller, Moderation, ModerationError, RetractionRequest, TrainSettings, note,
+    Caller, Explained, Moderation, ModerationError, RetractionRequest, TrainSettings, note,
 };
 use crate::telemetry::Call;
 
@@ -227,6 +229,32 @@ impl Models {
     }
 }
 
+impl Models {
+    async fn explain(
+        &self,
+        request: Request<proto::ExplainCommentRequest>,
+    ) -> Result<proto::ExplainCommentResponse, ModerationError> {
+        use proto::explain_comment_request::Subject;
+        let (_, site) = self.operator(&request, "parent", &request.get_ref().parent).await?;
+        let request = request.into_inner();
+        let subject = match request.subject {
+            Some(Subject::Name(name)) => Explained::Recorded(comment_of(&site.id, &name)?),
+            Some(Subject::Comment(comment)) => {
+                Explained::New(Box::new(convert::raw_submission(Some(comment))?))
+            }
+            None => {
+                let text = "A comment or the name of one is required.";
+                return Err(ModerationError::field("subject", "required", text));
+            }
+        };
+        let version = Some(request.model_version.as_str()).filter(|version| !version.is_empty());
+        let explanation = self.moderation.explain(&site, subject, version).await?;
+        Ok(proto::ExplainCommentResponse {
+            explanation: Some(explanations::explanation(explanation)),
+        })
+    }
+}
+
 /// Runs a change to its end, also if the caller goes away meanwhile: what the store has, memory
 /// must have too.
 async fn to_the_end<T: Send + 'static>(
@@ -348,6 +376,13 @@ impl ModelService for Models {
         request: Request<proto::RetractExamplesRequest>,
     ) -> Result<Response<proto::RetractExamplesResponse>, Status> {
         answer!(self, "RetractExamples", retract, request)
+    }
+
+    async fn explain_comment(
+        &self,
+        request: Request<proto::ExplainCommentRequest>,
+    ) -> Result<Response<proto::ExplainCommentResponse>, Status> {
+        answer!(self, "ExplainComment", explain, request)
     }
 }
 

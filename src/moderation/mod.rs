@@ -4,7 +4,9 @@ mod access;
 mod check;
 mod error;
 pub mod examples;
+mod explain;
 mod feedback;
+mod flip;
 mod in_flight;
 mod ledger;
 mod models;
@@ -21,7 +23,9 @@ use std::sync::Arc;
 pub use access::{Actor, Caller};
 pub use check::Answer;
 pub use error::ModerationError;
+pub use explain::{Explained, Explanation, Part};
 pub use feedback::Feedback;
+pub use flip::Flip;
 pub use ledger::{ForeignExample, RetractionRequest, note};
 pub use models::{Disagreement, ShadowReport};
 pub use operations::{Operation, Outcome};
@@ -34,7 +38,7 @@ use in_flight::InFlight;
 use models::ModelTable;
 use operations::Operations;
 use ports::models::ModelStore;
-use ports::{Clock, Limiter, Random, RecentContent, Store};
+use ports::{Clock, Limiter, Random, RecentContent, Store, StoreError};
 use rules::RulesCache;
 
 /// The use cases of one process, over its ports.
@@ -88,4 +92,15 @@ impl Moderation {
     pub fn model_version(&self) -> &str {
         self.models.base().model_version()
     }
+}
+
+/// Runs arithmetic that takes long on a thread that answers no calls.
+async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T, ModerationError> + Send + 'static,
+) -> Result<T, ModerationError> {
+    let broken = |error: tokio::task::JoinError| {
+        Err(ModerationError::Unavailable(StoreError::Unavailable(format!("{what}: {error}"))))
+    };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(broken)
 }

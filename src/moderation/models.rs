@@ -8,7 +8,7 @@ use super::ports::models::{ModelChange, ModelRecord, ModelState};
 use super::training::HoldOut;
 use super::{Actor, Judgement, Moderation, ModerationError, Scorer};
 use crate::classifier::Model;
-use crate::domain::{CommentId, SiteId, Verdict};
+use crate::domain::{CommentId, Site, SiteId, Verdict};
 
 /// Disagreements of a shadow that are kept to be read.
 const DISAGREEMENT_COUNT_MAX: usize = 1_000;
@@ -169,8 +169,28 @@ impl Moderation {
         Ok(())
     }
 
+    /// The scorer of one of a site's models, or of the base model.
+    pub(super) async fn scorer_of_version(
+        &self,
+        site: &Site,
+        version: &str,
+    ) -> Result<Scorer, ModerationError> {
+        let Deciding { scorer, shadow } = self.models.of(&site.id);
+        let loaded = [Some(scorer), shadow.map(|shadow| shadow.scorer.clone())];
+        let base = Some(self.models.base().clone());
+        let mut loaded = loaded.into_iter().chain([base]).flatten();
+        match loaded.find(|scorer| scorer.model_version() == version) {
+            Some(scorer) => Ok(scorer),
+            None => self.stored_scorer(&site.id, version).await,
+        }
+    }
+
     async fn scorer_of(&self, record: &ModelRecord) -> Result<Scorer, ModerationError> {
-        let found = self.model_store.get_model(&record.site, &record.version).await;
+        self.stored_scorer(&record.site, &record.version).await
+    }
+
+    async fn stored_scorer(&self, site: &SiteId, version: &str) -> Result<Scorer, ModerationError> {
+        let found = self.model_store.get_model(site, version).await;
         let (_, artifact) = found
             .map_err(ModerationError::Unavailable)?
             .ok_or(ModerationError::NotFound("model"))?;

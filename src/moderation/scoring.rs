@@ -59,9 +59,21 @@ impl Scorer {
         analysis: &Analysis<'_>,
         rules: &SiteRules,
         facts: &Facts,
+        degraded: Vec<Degraded>,
+    ) -> Judgement {
+        let find = || checks::run(&CheckInput { analysis, rules, facts });
+        self.judge_by(analysis, rules, find, degraded)
+    }
+
+    /// Judges a comment by signals that `find` makes.
+    pub(super) fn judge_by(
+        &self,
+        analysis: &Analysis<'_>,
+        rules: &SiteRules,
+        find: impl Fn() -> Vec<Signal>,
         mut degraded: Vec<Degraded>,
     ) -> Judgement {
-        let evidence = catch_unwind(AssertUnwindSafe(|| self.evidence(analysis, rules, facts)));
+        let evidence = catch_unwind(AssertUnwindSafe(|| self.evidence(analysis, rules, find())));
         let (signals, score) = match evidence {
             Ok((signals, score)) => (signals, Some(score)),
             Err(_) => {
@@ -82,9 +94,8 @@ impl Scorer {
         &self,
         analysis: &Analysis<'_>,
         rules: &SiteRules,
-        facts: &Facts,
+        signals: Vec<Signal>,
     ) -> (Vec<Signal>, Score) {
-        let signals = checks::run(&CheckInput { analysis, rules, facts });
         let score = SCRATCH.with_borrow_mut(|(builder, names)| {
             let learnt = signals.iter().filter(|signal| checks::is_learnt(&signal.name));
             let vector = builder.build_named(analysis, learnt, names);
@@ -98,7 +109,7 @@ impl Scorer {
     }
 
     /// Where the verdict changes, by the site's budget in good comments.
-    fn thresholds(&self, policy: &SitePolicy) -> Thresholds {
+    pub(super) fn thresholds(&self, policy: &SitePolicy) -> Thresholds {
         let at = |one_in: u32| probability(self.model.spam().threshold(one_in));
         let hold = at(policy.budget.hold_one_in);
         let abuse = policy.hold_abuse_one_in.zip(self.model.abuse());

@@ -141,11 +141,8 @@ impl Moderation {
         };
         let watched = progress.clone();
         // Minutes of arithmetic at most; not on a thread that answers calls.
-        let trained = tokio::task::spawn_blocking(move || work.train(&ledger, &watched)).await;
-        let broken = |error: tokio::task::JoinError| {
-            ModerationError::Unavailable(StoreError::Unavailable(format!("training: {error}")))
-        };
-        let (model, hold_out, counts) = trained.map_err(broken)??;
+        let trained = super::blocking("training", move || work.train(&ledger, &watched));
+        let (model, hold_out, counts) = trained.await?;
         progress.enter(TrainStage::Storing)?;
         let record = ModelRecord {
             site: site.id.clone(),

@@ -6,6 +6,7 @@ mod contract;
 mod contract_of_comments;
 mod contract_of_sites;
 mod documentation;
+mod explain;
 mod learning;
 mod limits;
 mod models;
