@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Perturbation, Trial, TrialMeasures, Trials};
+use super::intervals::{self, Interval, Intervals};
+use super::slices::slices;
+use super::{Judged, Perturbation, Slice, Trial, TrialMeasures, Trials};
 use crate::domain::{LogOdds, probability};
 
 /// Bins of equal width for the calibration error.
@@ -66,6 +68,9 @@ pub struct Measures {
     pub hold: Confusion,
     /// At the threshold for rejecting.
     pub reject: Confusion,
+    /// How sure the figures are, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<Intervals>,
 }
 
 /// The figures of a model: pooled and by source.
@@ -77,52 +82,100 @@ pub struct Evaluation {
     pub pooled: Measures,
     /// Mean over the sources that have both labels, each counting once.
     pub mean_auc: Option<f64>,
+    /// Where that mean lies if other sources had been drawn.
+    pub mean_auc_interval: Option<Interval>,
     /// Likewise, of the recall at 1 %.
     pub mean_recall_at_1_percent: Option<f64>,
+    /// Likewise.
+    pub mean_recall_at_1_percent_interval: Option<Interval>,
     /// Each source by itself.
     pub sources: BTreeMap<String, Measures>,
+    /// Kinds of comments with enough examples.
+    pub slices: Vec<Slice>,
+    /// The examples on the wrong side, the worst of each label first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub worst_errors: Vec<WorstError>,
     /// What disguises do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trials: Vec<TrialMeasures>,
 }
 
+/// An example on the wrong side, to be read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WorstError {
+    /// Where it comes from.
+    pub source: String,
+    /// The truth.
+    pub spam: bool,
+    /// The probability of spam that the model gave, 0–1.
+    pub score: f64,
+    /// The comment, with every address masked.
+    pub text: String,
+}
+
 impl Evaluation {
-    /// Measures outcomes by source.
-    pub fn new(
-        model_version: String,
-        outcomes: &BTreeMap<String, Vec<Outcome>>,
-        hold: LogOdds,
-        reject: LogOdds,
-    ) -> Self {
-        let all: Vec<Outcome> = outcomes.values().flatten().copied().collect();
+    /// Measures examples by source and by kind.
+    pub fn new(model_version: String, judged: &[Judged], hold: LogOdds, reject: LogOdds) -> Self {
+        let measured =
+            |outcomes: &[Outcome]| Measures::new(outcomes, hold, reject).with_intervals(outcomes);
+        let all: Vec<Outcome> = judged.iter().map(|one| one.outcome).collect();
+        let mut outcomes: BTreeMap<&str, Vec<Outcome>> = BTreeMap::new();
+        for one in judged {
+            outcomes.entry(&one.source).or_default().push(one.outcome);
+        }
         let sources: BTreeMap<String, Measures> = outcomes
             .iter()
-            .map(|(source, outcomes)| (source.clone(), Measures::new(outcomes, hold, reject)))
+            .map(|(source, outcomes)| ((*source).to_owned(), measured(outcomes)))
             .collect();
-        let mean = |figure: fn(&Measures) -> Option<f64>| {
-            let figures: Vec<f64> = sources.values().filter_map(figure).collect();
-            ratio(figures.iter().sum(), figures.len() as f64)
+        let figures = |figure: fn(&Measures) -> Option<f64>| -> Vec<f64> {
+            sources.values().filter_map(figure).collect()
         };
+        let mean = |figures: &[f64]| ratio(figures.iter().sum(), figures.len() as f64);
+        let aucs = figures(|measures| measures.auc);
+        let recalls = figures(|measures| measures.recall_at_1_percent);
         Self {
             model_version,
-            pooled: Measures::new(&all, hold, reject),
-            mean_auc: mean(|measures| measures.auc),
-            mean_recall_at_1_percent: mean(|measures| measures.recall_at_1_percent),
+            pooled: measured(&all),
+            mean_auc: mean(&aucs),
+            mean_auc_interval: intervals::of_mean(&aucs),
+            mean_recall_at_1_percent: mean(&recalls),
+            mean_recall_at_1_percent_interval: intervals::of_mean(&recalls),
+            slices: slices(judged, hold, reject),
             sources,
+            worst_errors: Vec::new(),
             trials: Vec::new(),
         }
     }
 
-    /// Measures what disguises do, against the threshold that flags 1 % of all ham in
-    /// `outcomes`.
+    /// The positions of the examples that are worst on the wrong side of the threshold for
+    /// holding: at most `count` good ones with the highest scores, then as much spam with the
+    /// lowest.
+    pub fn worst(judged: &[Judged], hold: LogOdds, count: usize) -> Vec<usize> {
+        let wrong = |spam: bool| {
+            let at = |place: &usize| judged[*place].outcome;
+            let mut wrong: Vec<usize> = (0..judged.len())
+                .filter(|place| at(place).spam == spam && (at(place).raw_score >= hold) != spam)
+                .collect();
+            let badness = |place: &usize| {
+                let steps = at(place).raw_score.steps();
+                if spam { steps } else { -steps }
+            };
+            wrong.sort_by_key(badness);
+            wrong.truncate(count);
+            wrong
+        };
+        [wrong(false), wrong(true)].concat()
+    }
+
+    /// Measures what disguises do, against the threshold that flags 1 % of all ham in `judged`.
     pub fn add_trials(
         &mut self,
-        outcomes: &BTreeMap<String, Vec<Outcome>>,
+        judged: &[Judged],
         trials: &Trials,
         hold: LogOdds,
         reject: LogOdds,
     ) {
-        let ham = outcomes.values().flatten().filter(|outcome| !outcome.spam);
+        let ham = judged.iter().map(|one| one.outcome).filter(|outcome| !outcome.spam);
         let mut scores: Vec<LogOdds> = ham.map(|outcome| outcome.raw_score).collect();
         scores.sort_unstable_by(|a, b| b.cmp(a));
         // The lowest score above the first that must not be flagged.
@@ -150,7 +203,14 @@ impl Measures {
             even: Confusion::new(outcomes, LogOdds::ZERO),
             hold: Confusion::new(outcomes, hold),
             reject: Confusion::new(outcomes, reject),
+            intervals: None,
         }
+    }
+
+    /// The same figures of the same outcomes, with their intervals.
+    pub fn with_intervals(mut self, outcomes: &[Outcome]) -> Self {
+        self.intervals = Some(Intervals::new(outcomes, &self.hold, &self.reject));
+        self
     }
 }
 

@@ -6,15 +6,18 @@
 mod artifact;
 mod base;
 mod calibrate;
+mod compare;
 mod csr;
 mod evaluate;
 mod figures;
+mod intervals;
 mod learning_curve;
 mod model;
 mod perturb;
 mod recipe;
 mod report;
 mod site_layer;
+mod slices;
 mod train;
 mod training_set;
 mod trials;
@@ -22,15 +25,18 @@ mod trials;
 pub use artifact::{ArtifactError, FORMAT_VERSION};
 pub use base::base_model;
 pub use calibrate::{Calibration, CalibrationError};
+pub use compare::{Comparison, Contender, Difference, Disagreeing};
 pub use csr::Csr;
-pub use evaluate::{Confusion, Evaluation, Measures, Outcome};
+pub use evaluate::{Confusion, Evaluation, Measures, Outcome, WorstError};
 pub use figures::Figures;
+pub use intervals::{Interval, Intervals, wilson};
 pub use learning_curve::{CurveFigures, LayerFigures, LearningCurve};
 pub use model::{BudgetTable, Head, Model, SourceCount, TrainingSummary};
 pub use perturb::Perturbation;
 pub use recipe::{FoldScore, Recipe, RecipeError, Stage, Trained};
 pub use report::html_report;
 pub use site_layer::{SiteLayer, SiteLayerError};
+pub use slices::{Judged, Length, Slice, Traits};
 pub use train::{
     Dataset, LogisticRegression, LogisticRegressionParams, LogisticRegressionValidParams, Progress,
     TrainError,

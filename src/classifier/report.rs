@@ -1,74 +1,94 @@
-//! An evaluation as one HTML page: tables, and curves as inline SVG. It loads nothing from
-//! anywhere and shows no comment.
+//! An evaluation as one HTML page: tables, curves as inline SVG, and the worst errors to read. It
+//! loads nothing from anywhere; addresses in comments are masked.
 
-use std::collections::BTreeMap;
+mod charts;
+
 use std::fmt::Write as _;
 
-use super::evaluate::{Curve, Evaluation, Measures, Outcome, bins};
-use crate::domain::probability;
-
-/// Width and height of a drawing area, in SVG units.
-const SIDE: f64 = 260.0;
-/// Room around it for the axes.
-const MARGIN: f64 = 38.0;
-/// A curve needs no more points than the screen has.
-const POINT_COUNT_MAX: usize = 400;
-/// Bars of a histogram.
-const BAR_COUNT: usize = 30;
+use super::evaluate::{Curve, Evaluation, Measures, Outcome, WorstError};
+use super::{Comparison, Difference, Disagreeing, Interval, Judged};
 
 /// The page. `title` says what was measured.
 pub fn html_report(
     title: &str,
     evaluation: &Evaluation,
-    outcomes: &BTreeMap<String, Vec<Outcome>>,
+    judged: &[Judged],
+    comparison: Option<&Comparison>,
 ) -> String {
-    let all: Vec<Outcome> = outcomes.values().flatten().copied().collect();
+    let all: Vec<Outcome> = judged.iter().map(|one| one.outcome).collect();
     let mut page = String::new();
     page.push_str(HEAD);
     let _ = write!(
         page,
         "<title>{title}</title></head><body><main><h1>{title}</h1>\
-         <p class=lead>Model <code>{}</code> on {} good comments and {} spam.</p>",
+         <p class=lead>Model <code>{}</code> on {} good comments and {} spam. Small figures say \
+         where the true one lies 95 times in 100.</p>",
         escaped(&evaluation.model_version),
         evaluation.pooled.ham_count,
         evaluation.pooled.spam_count,
         title = escaped(title),
     );
     tiles(&mut page, evaluation);
+    figures(&mut page, &all, evaluation);
+    if let Some(comparison) = comparison {
+        compare(&mut page, comparison);
+    }
+    page.push_str("<h2>By source</h2>");
+    let sources = evaluation.sources.iter().map(|(source, measures)| (source.clone(), measures));
+    table(&mut page, "source", evaluation, sources);
+    page.push_str("<h2>By kind of comment</h2>");
+    let slices = evaluation
+        .slices
+        .iter()
+        .map(|slice| (format!("{}: {}", slice.by, slice.value), &slice.measures));
+    table(&mut page, "kind", evaluation, slices);
+    for (title, spam) in [("Good comments that would be held", false), ("Spam that passes", true)] {
+        worst(&mut page, title, evaluation.worst_errors.iter().filter(|one| one.spam == spam));
+    }
+    page.push_str("</main></body></html>\n");
+    page
+}
+
+fn figures(page: &mut String, all: &[Outcome], evaluation: &Evaluation) {
     page.push_str("<section class=charts>");
-    let curve = Curve::new(&all);
+    let curve = Curve::new(all);
     figure(
-        &mut page,
+        page,
         "ROC",
         "How much spam is caught (up) at which share of good comments flagged \
         (right, logarithmic).",
-        &roc(&curve),
+        &charts::roc(&curve),
     );
     figure(
-        &mut page,
+        page,
         "Precision and recall",
         "Share of spam among what is flagged (up) against \
         the share of spam caught (right).",
-        &precision_recall(&curve),
+        &charts::precision_recall(&curve),
     );
     figure(
-        &mut page,
+        page,
         "Calibration",
         "True share of spam (up) where the model says so much \
         (right). The diagonal is honest.",
-        &calibration(&all),
+        &charts::calibration(all),
     );
     figure(
-        &mut page,
+        page,
         "Scores",
         "Good comments (filled) and spam (outlined) by probability; each \
         label's bars add up to one.",
-        &histogram(&all, evaluation),
+        &charts::histogram(all, evaluation),
     );
-    page.push_str("</section><h2>By source</h2>");
-    source_table(&mut page, evaluation);
-    page.push_str("</main></body></html>\n");
-    page
+    figure(
+        page,
+        "Threshold and cost",
+        "What errors cost (up, as a share of flagging all or nothing) by the threshold (right), \
+        where a good comment flagged costs as much as 1, 10 or 100 spam missed. Dots are the \
+        cheapest thresholds; dotted lines are those for holding and rejecting.",
+        &charts::cost(all, evaluation),
+    );
+    page.push_str("</section>");
 }
 
 const HEAD: &str = "<!doctype html><html lang=en><head><meta charset=utf-8>\
@@ -78,7 +98,7 @@ const HEAD: &str = "<!doctype html><html lang=en><head><meta charset=utf-8>\
 @media(prefers-color-scheme:dark){:root{--ink:#e6ebf0;--soft:#9aa8b6;--line:#36424f;\
 --paper:#1b232c;--ground:#12181f;--ham:#64b1ec;--spam:#f08a72}}\
 body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}\
-main{max-width:72rem;margin:auto;padding:2rem 1rem}h1{margin:0;font-size:1.6rem}\
+main{max-width:84rem;margin:auto;padding:2rem 1rem}h1{margin:0;font-size:1.6rem}\
 h2{font-size:1.15rem;margin:2rem 0 .7rem}.lead{color:var(--soft);margin:.3rem 0 1.5rem}\
 .tiles,.charts{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr))}\
 .charts{grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));margin-top:1rem}\
@@ -94,7 +114,10 @@ tr.all td{font-weight:600}svg{width:100%;height:auto}svg text{fill:var(--soft);f
 .axis{stroke:var(--line);fill:none}.line{stroke:var(--spam);stroke-width:2;fill:none}\
 .ideal{stroke:var(--soft);stroke-dasharray:4 4;fill:none}.dot{fill:var(--spam)}\
 .ham{fill:var(--ham);opacity:.6}.spam{fill:none;stroke:var(--spam);stroke-width:1.5}\
-.mark{stroke:var(--ink);stroke-dasharray:2 3}</style>";
+.mark{stroke:var(--ink);stroke-dasharray:2 3}.cost1{opacity:.7}.cost2{opacity:.4}\
+td small{display:block;color:var(--soft);font-size:.75rem}ol{padding-left:1.4rem}\
+li{margin:.6rem 0}li p{margin:.1rem 0;white-space:pre-wrap;overflow-wrap:anywhere;\
+unicode-bidi:isolate}</style>";
 
 fn tiles(page: &mut String, evaluation: &Evaluation) {
     let pooled = &evaluation.pooled;
@@ -115,7 +138,7 @@ fn tiles(page: &mut String, evaluation: &Evaluation) {
 }
 
 fn figure(page: &mut String, title: &str, caption: &str, drawing: &str) {
-    let size = SIDE + 2.0 * MARGIN;
+    let size = charts::SIZE;
     let _ = write!(
         page,
         "<figure><svg viewBox=\"0 0 {size} {size}\" role=img aria-label=\"{title}\">{drawing}</svg>\
@@ -123,152 +146,110 @@ fn figure(page: &mut String, title: &str, caption: &str, drawing: &str) {
     );
 }
 
-/// A point of the unit square as SVG coordinates.
-fn place(x: f64, y: f64) -> (f64, f64) {
-    (MARGIN + x * SIDE, MARGIN + (1.0 - y) * SIDE)
-}
-
-fn axes(x_marks: &[(f64, &str)]) -> String {
-    let (left, top) = place(0.0, 1.0);
-    let mut svg =
-        format!("<rect class=axis x=\"{left}\" y=\"{top}\" width=\"{SIDE}\" height=\"{SIDE}\"/>");
-    for (x, label) in x_marks {
-        let (x, y) = place(*x, 0.0);
-        let _ = write!(
-            svg,
-            "<text x=\"{x:.0}\" y=\"{:.0}\" text-anchor=middle>{label}</text>",
-            y + 16.0
-        );
-    }
-    for step in 0..=4 {
-        let value = f64::from(step) / 4.0;
-        let (x, y) = place(0.0, value);
-        let (right, _) = place(1.0, value);
-        let _ = write!(
-            svg,
-            "<path class=axis d=\"M{x:.0} {y:.1}H{right:.0}\"/>\
-             <text x=\"{:.0}\" y=\"{:.1}\" text-anchor=end>{:.0} %</text>",
-            x - 5.0,
-            y + 4.0,
-            value * 100.0
-        );
-    }
-    svg
-}
-
-const PERCENT_MARKS: [(f64, &str); 3] = [(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")];
-
-fn line(class: &str, points: impl Iterator<Item = (f64, f64)>) -> String {
-    let points: Vec<(f64, f64)> = points.collect();
-    let step = points.len().div_ceil(POINT_COUNT_MAX).max(1);
-    let mut path = String::new();
-    for (index, (x, y)) in points.iter().enumerate() {
-        if index % step == 0 || index + 1 == points.len() {
-            let (x, y) = place(*x, *y);
-            let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { 'M' } else { 'L' });
-        }
-    }
-    format!("<path class={class} d=\"{path}\"/>")
-}
-
-/// The curve with the ham side from 0.01 % to 100 % on a logarithmic scale, since all thresholds
-/// of use are below 1 %.
-fn roc(curve: &Curve) -> String {
-    const DECADES: f64 = 4.0;
-    let scale = |rate: f64| ((rate.max(1e-9).log10() + DECADES) / DECADES).max(0.0);
-    let (ham, spam) = (curve.ham_count.max(1) as f64, curve.spam_count.max(1) as f64);
-    let points = curve.points.iter().map(|(h, s)| (scale(*h as f64 / ham), *s as f64 / spam));
-    let marks = [(0.0, "0.01 %"), (0.25, "0.1 %"), (0.5, "1 %"), (0.75, "10 %"), (1.0, "100 %")];
-    axes(&marks) + &line("line", points)
-}
-
-fn precision_recall(curve: &Curve) -> String {
-    let spam = curve.spam_count.max(1) as f64;
-    let points = curve
-        .points
-        .iter()
-        .filter(|(h, s)| h + s > 0)
-        .map(|(h, s)| (*s as f64 / spam, *s as f64 / (h + s) as f64));
-    axes(&PERCENT_MARKS) + &line("line", points)
-}
-
-fn calibration(outcomes: &[Outcome]) -> String {
-    let filled: Vec<(f64, f64)> = bins(outcomes)
-        .iter()
-        .filter(|bin| bin.count > 0)
-        .map(|bin| {
-            let count = bin.count as f64;
-            (bin.probability_sum / count, bin.spam_count as f64 / count)
-        })
-        .collect();
-    let mut svg = axes(&PERCENT_MARKS);
-    svg.push_str(&line("ideal", [(0.0, 0.0), (1.0, 1.0)].into_iter()));
-    svg.push_str(&line("line", filled.iter().copied()));
-    for (x, y) in filled {
-        let (x, y) = place(x, y);
-        let _ = write!(svg, "<circle class=dot cx=\"{x:.1}\" cy=\"{y:.1}\" r=3.5 />");
-    }
-    svg
-}
-
-fn histogram(outcomes: &[Outcome], evaluation: &Evaluation) -> String {
-    let mut svg = axes(&PERCENT_MARKS);
-    for spam in [false, true] {
-        let mut bars = [0u64; BAR_COUNT];
-        for outcome in outcomes.iter().filter(|outcome| outcome.spam == spam) {
-            let bar = (probability(outcome.raw_score) * BAR_COUNT as f64) as usize;
-            bars[bar.min(BAR_COUNT - 1)] += 1;
-        }
-        let total = bars.iter().sum::<u64>().max(1) as f64;
-        let class = if spam { "spam" } else { "ham" };
-        for (index, count) in bars.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let (x, y) = place(index as f64 / BAR_COUNT as f64, *count as f64 / total);
-            let (_, base) = place(0.0, 0.0);
-            let _ = write!(
-                svg,
-                "<rect class={class} x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
-                x + 0.5,
-                SIDE / BAR_COUNT as f64 - 1.0,
-                base - y
-            );
-        }
-    }
-    for threshold in [evaluation.pooled.hold.threshold, evaluation.pooled.reject.threshold] {
-        let (x, top) = place(threshold, 1.0);
-        let _ = write!(svg, "<path class=mark d=\"M{x:.1} {top}v{SIDE}\"/>");
-    }
-    svg
-}
-
-fn source_table(page: &mut String, evaluation: &Evaluation) {
-    page.push_str(
-        "<div class=wide><table><thead><tr><th>source<th>ham<th>spam<th>AUC<th>caught at 1 %\
+/// A table with a row for all and one for each of `rows`.
+fn table<'m>(
+    page: &mut String,
+    head: &str,
+    evaluation: &Evaluation,
+    rows: impl Iterator<Item = (String, &'m Measures)>,
+) {
+    let _ = write!(
+        page,
+        "<div class=wide><table><thead><tr><th>{head}<th>ham<th>spam<th>AUC<th>caught at 1 %\
          <th>caught at 0.1 %<th>calibration error<th>ham held<th>spam held<th>ham rejected\
          <th>spam rejected</tr></thead><tbody>",
     );
     row(page, "all", "all together", &evaluation.pooled);
-    for (source, measures) in &evaluation.sources {
-        row(page, "one", source, measures);
+    for (name, measures) in rows {
+        row(page, "one", &name, measures);
     }
     page.push_str("</tbody></table></div>");
 }
 
 fn row(page: &mut String, class: &str, name: &str, measures: &Measures) {
+    let sure = measures.intervals.as_ref();
+    let decimal = |value, interval: Option<Interval>| {
+        let range = |i: Interval| format!("<small>{:.3}–{:.3}</small>", i.low, i.high);
+        decimal(value) + &interval.map(range).unwrap_or_default()
+    };
+    let percent = |value, interval: Option<Interval>| {
+        let range =
+            |i: Interval| format!("<small>{:.2}–{:.2}</small>", i.low * 100.0, i.high * 100.0);
+        percent(value) + &interval.map(range).unwrap_or_default()
+    };
     let _ = write!(
         page,
         "<tr class={class}><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
         escaped(name),
         measures.ham_count,
         measures.spam_count,
-        decimal(measures.auc),
-        percent(measures.recall_at_1_percent),
-        percent(measures.recall_at_0_1_percent),
-        decimal(measures.calibration_error),
-        percent(measures.hold.false_positive_rate),
-        percent(measures.hold.recall),
-        percent(measures.reject.false_positive_rate),
-        percent(measures.reject.recall),
+        decimal(measures.auc, sure.and_then(|sure| sure.auc)),
+        percent(measures.recall_at_1_percent, sure.and_then(|sure| sure.recall_at_1_percent)),
+        percent(measures.recall_at_0_1_percent, sure.and_then(|sure| sure.recall_at_0_1_percent)),
+        decimal(measures.calibration_error, None),
+        percent(measures.hold.false_positive_rate, sure.and_then(|sure| sure.ham_held)),
+        percent(measures.hold.recall, sure.and_then(|sure| sure.spam_held)),
+        percent(measures.reject.false_positive_rate, sure.and_then(|sure| sure.ham_rejected)),
+        percent(measures.reject.recall, sure.and_then(|sure| sure.spam_rejected)),
     );
+}
+
+/// Two models side by side.
+fn compare(page: &mut String, comparison: &Comparison) {
+    let _ = write!(
+        page,
+        "<h2>Against <code>{}</code></h2><div class=wide><table><thead><tr><th>figure\
+         <th>difference<th>95 times in 100</tr></thead><tbody>",
+        escaped(&comparison.against_version)
+    );
+    let differences = [("AUC", comparison.auc), ("caught at 1 %", comparison.recall_at_1_percent)];
+    for (name, difference) in differences {
+        let Some(Difference { value, interval }) = difference else { continue };
+        let _ = write!(
+            page,
+            "<tr><td>{name}<td>{value:+.4}<td>{:+.4} to {:+.4}</tr>",
+            interval.low, interval.high
+        );
+    }
+    page.push_str(
+        "</tbody></table></div><div class=wide><table><thead><tr><th>held by<th>this alone\
+         <th>the other alone<th>both<th>by chance (McNemar)</tr></thead><tbody>",
+    );
+    for (name, sides) in [("ham", &comparison.ham_held), ("spam", &comparison.spam_held)] {
+        let Disagreeing { first_only_count, second_only_count, both_count, p_value } = sides;
+        let _ = write!(
+            page,
+            "<tr><td>{name}<td>{first_only_count}<td>{second_only_count}<td>{both_count}\
+             <td>p = {p_value:.3}</tr>"
+        );
+    }
+    page.push_str("</tbody></table></div>");
+}
+
+/// The longest text of an error that is shown, in characters.
+const ERROR_CHARACTERS_MAX: usize = 600;
+
+/// The worst errors of one label.
+fn worst<'e>(page: &mut String, title: &str, errors: impl Iterator<Item = &'e WorstError>) {
+    let mut errors = errors.peekable();
+    if errors.peek().is_none() {
+        return;
+    }
+    let _ = write!(page, "<h2>{title}</h2><ol>");
+    for error in errors {
+        let mut text: String = error.text.chars().take(ERROR_CHARACTERS_MAX).collect();
+        if text.len() < error.text.len() {
+            text.push('…');
+        }
+        let _ = write!(
+            page,
+            "<li><small>{} · {}</small><p dir=auto>{}</p></li>",
+            escaped(&error.source),
+            percent(Some(error.score)),
+            escaped(&text)
+        );
+    }
+    page.push_str("</ol>");
 }
 
 fn decimal(figure: Option<f64>) -> String {
@@ -286,20 +267,34 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::classifier::{Contender, Length, Traits};
     use crate::domain::LogOdds;
 
     #[test]
     fn the_page_has_every_source_and_no_foreign_markup() {
-        let outcome = |spam, score| Outcome { spam, raw_score: LogOdds::from_f64(score) };
-        let outcomes = BTreeMap::from([
-            ("<b>a".to_owned(), vec![outcome(true, 2.0), outcome(false, -1.0)]),
-            ("good only".to_owned(), vec![outcome(false, 0.3)]),
-        ]);
-        let evaluation = Evaluation::new("m-1".into(), &outcomes, LogOdds::ZERO, LogOdds::ZERO);
-        let page = html_report("A & B", &evaluation, &outcomes);
+        let judged = |source: &str, spam, score| Judged {
+            source: source.into(),
+            outcome: Outcome { spam, raw_score: LogOdds::from_f64(score) },
+            traits: Traits { language: "English", length: Length::Short, has_link: false },
+        };
+        let mut all = vec![judged("<b>a", true, 2.0), judged("<b>a", false, -1.0)];
+        all.extend((0..60).map(|n| judged("good only", n % 9 == 0, 0.3 - f64::from(n) / 30.0)));
+        let mut evaluation = Evaluation::new("m-1".into(), &all, LogOdds::ZERO, LogOdds::ZERO);
+        evaluation.worst_errors = vec![WorstError {
+            source: "a".into(),
+            spam: true,
+            score: 0.1,
+            text: "<script>alert(1)</script>".into(),
+        }];
+        let outcomes: Vec<Outcome> = all.iter().map(|one| one.outcome).collect();
+        let side = Contender { version: "m-2", outcomes: &outcomes, hold: LogOdds::ZERO };
+        let comparison = Comparison::new(side, side);
+        let page = html_report("A & B", &evaluation, &all, Some(&comparison));
         assert!(page.contains("&lt;b&gt;a") && !page.contains("<b>a"));
         assert!(page.contains("good only") && page.contains("A &amp; B"));
-        assert_eq!(page.matches("<svg").count(), 4);
+        assert!(page.contains("&lt;script&gt;") && !page.contains("<script"));
+        assert!(page.contains("language: English") && page.contains("Against <code>m-2"));
+        assert_eq!(page.matches("<svg").count(), 5);
         assert!(!page.contains("NaN") && !page.contains("http"));
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::checks::SiteRules;
-use crate::classifier::{Model, Outcome, Perturbation, TrainingSet, Trial, Trials, View};
-use crate::domain::{BlindSubmission, Example, Label, SitePolicy};
+use crate::classifier::{Perturbation, TrainingSet, View};
+use crate::domain::{Example, Label, SitePolicy};
 use crate::features::FeatureBuilder;
 use crate::moderation::examples::{self, ExampleError};
 
@@ -105,94 +105,11 @@ pub fn read_training_set(
     Ok(set)
 }
 
-/// Scores examples from files that say whether they are abuse, by source.
-///
-/// # Errors
-/// [`CorpusError`] of the first bad line.
-pub fn read_abuse_outcomes(
-    paths: &[PathBuf],
-    model: &Model,
-    progress: &dyn Fn(u64),
-) -> Result<BTreeMap<String, Vec<Outcome>>, CorpusError> {
-    let rules = SiteRules::new(SitePolicy::default());
-    let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
-    read_examples(
-        paths,
-        |_| false,
-        &TrialPlan::default(),
-        progress,
-        |examples| {
-            let score = |builder: &mut FeatureBuilder, (labelled, _): &Planned<'_>| {
-                let Some(abuse) = labelled.example.abuse() else { return Ok(None) };
-                let blind = examples::blind(labelled.example.clone())
-                    .map_err(|error| labelled.bad(&error))?;
-                let raw_score = examples::abuse_score(model, &blind, &rules, builder);
-                Ok(raw_score.map(|raw_score| Outcome { spam: abuse, raw_score }))
-            };
-            let scored: Result<Vec<_>, CorpusError> =
-                examples.par_iter().map_init(FeatureBuilder::default, score).collect();
-            for ((labelled, _), outcome) in examples.iter().zip(scored?) {
-                if let Some(outcome) = outcome {
-                    outcomes.entry(labelled.source.clone()).or_default().push(outcome);
-                }
-            }
-            Ok(())
-        },
-    )?;
-    Ok(outcomes)
-}
-
-/// Scores labelled examples from files with a model: by source, and disguised as planned.
-///
-/// # Errors
-/// [`CorpusError`] of the first bad line.
-pub fn read_outcomes(
-    paths: &[PathBuf],
-    model: &Model,
-    plan: &TrialPlan,
-    progress: &dyn Fn(u64),
-) -> Result<(BTreeMap<String, Vec<Outcome>>, Trials), CorpusError> {
-    let rules = SiteRules::new(SitePolicy::default());
-    let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
-    let mut trials = Trials::new();
-    read_examples(
-        paths,
-        |_| false,
-        plan,
-        progress,
-        |examples| {
-            let score = |builder: &mut FeatureBuilder, (labelled, kinds): &Planned<'_>| {
-                let example = &labelled.example;
-                let blind =
-                    examples::blind(example.clone()).map_err(|error| labelled.bad(&error))?;
-                let mut score =
-                    |blind: &BlindSubmission| examples::raw_score(model, blind, &rules, builder);
-                let plain =
-                    Outcome { spam: labelled.label == Label::Spam, raw_score: score(&blind) };
-                let disguised = examples::trials(example, kinds);
-                let disguised: Vec<_> =
-                    disguised.map(|(kind, copy)| (kind, score(&copy))).collect();
-                Ok((plain, disguised))
-            };
-            let scored: Result<Vec<_>, CorpusError> =
-                examples.par_iter().map_init(FeatureBuilder::default, score).collect();
-            for ((labelled, _), (plain, copies)) in examples.iter().zip(scored?) {
-                outcomes.entry(labelled.source.clone()).or_default().push(plain);
-                for (kind, disguised) in copies {
-                    trials.entry(kind).or_default().push(Trial { plain, disguised });
-                }
-            }
-            Ok(())
-        },
-    )?;
-    Ok((outcomes, trials))
-}
-
 /// An example and how it is disguised.
-type Planned<'a> = (Labelled, &'a [Perturbation]);
+pub(super) type Planned<'a> = (Labelled, &'a [Perturbation]);
 
 /// Calls `take` with the examples of all files, many at once and in order.
-fn read_examples(
+pub(super) fn read_examples(
     paths: &[PathBuf],
     skip: impl Fn(&str) -> bool + Sync,
     plan: &TrialPlan,
@@ -245,16 +162,16 @@ fn read_chunks(
 }
 
 /// A labelled example and where it stands.
-struct Labelled {
+pub(super) struct Labelled {
     path: PathBuf,
     line: usize,
-    source: String,
-    label: Label,
-    example: Example,
+    pub(super) source: String,
+    pub(super) label: Label,
+    pub(super) example: Example,
 }
 
 impl Labelled {
-    fn bad(&self, problem: &ExampleError) -> CorpusError {
+    pub(super) fn bad(&self, problem: &ExampleError) -> CorpusError {
         let problem = problem.to_string();
         CorpusError::Line { path: self.path.clone(), line: self.line, problem }
     }
@@ -335,11 +252,6 @@ mod tests {
         // Both stand there disguised too, and the one with a name also without it.
         assert_eq!((set.example_count(), set.table().row_count()), (2, 5));
         assert_eq!(read(|source| source == "blog").sources(), ["other"]);
-        let plan = TrialPlan { kinds: vec![Perturbation::ZeroWidth], per_cell_max: 1 };
-        let model = crate::classifier::base_model();
-        let (outcomes, trials) = read_outcomes(&[path], &model, &plan, &|_| ()).unwrap();
-        assert_eq!(outcomes.len(), 2);
-        assert_eq!(trials[&Perturbation::ZeroWidth].len(), 2);
     }
 
     #[test]

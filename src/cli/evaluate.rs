@@ -1,19 +1,22 @@
 //! `replyguard evaluate`: how good a model, or the recipe, is on labelled examples.
 
-use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
-use super::corpus::{TrialPlan, read_abuse_outcomes, read_outcomes, read_training_set};
+use super::corpus::{TrialPlan, read_training_set};
+use super::evaluation_table::{comparison_table, table, trial_table};
 use super::files::write_whole;
+use super::output::print;
+use super::scored::{Scored, describe, read_abuse_outcomes, read_outcomes, read_texts};
 use super::{Failure, learning_curve, load_model, progress};
 use crate::classifier::{
-    BudgetTable, Change, Confusion, Evaluation, FoldScore, Measures, Outcome, Perturbation, Recipe,
-    Stage, Trial, TrialMeasures, Trials, html_report,
+    BudgetTable, Comparison, Contender, Evaluation, FoldScore, Head, Judged, Model, Outcome,
+    Perturbation, Recipe, Stage, TrainingSet, Trial, Trials, WorstError, html_report,
 };
-use crate::domain::{Budget, LogOdds};
+use crate::domain::{Budget, LogOdds, probability};
 
 /// What to measure.
 #[derive(Args)]
@@ -47,6 +50,16 @@ pub struct EvaluateArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Compare with the model in this file, on the same examples, by paired tests
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["leave_one_source_out", "learning_curve"])]
+    against: Option<PathBuf>,
+    /// How many of the worst errors of each label to list in the report and in JSON; their texts
+    /// are masked
+    #[arg(long, default_value_t = 20, value_name = "COUNT")]
+    worst: usize,
+    /// Also write each example's source, label and raw score, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
     /// Also write `report.html` with curves into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -70,42 +83,119 @@ impl EvaluateArgs {
         if self.learning_curve {
             return learning_curve::print(&self.data, self.seed, self.json);
         }
-        let Measured { title, version, outcomes, trials, thresholds } =
+        let measured =
             if self.leave_one_source_out { self.leave_one_source_out()? } else { self.score()? };
-        let [hold, reject] = thresholds;
-        let mut evaluation = Evaluation::new(version, &outcomes, hold, reject);
-        evaluation.add_trials(&outcomes, &trials, hold, reject);
+        let (evaluation, judged, comparison) = self.evaluate(&measured)?;
+        if let Some(path) = &self.scores {
+            write_scores(path, &judged)?;
+        }
         if let Some(folder) = &self.report {
-            let page = html_report(title, &evaluation, &outcomes);
+            let page = html_report(measured.title, &evaluation, &judged, comparison.as_ref());
             std::fs::create_dir_all(folder).map_err(anyhow::Error::from)?;
             write_whole(&folder.join("report.html"), page.as_bytes())?;
         }
         let text = if self.json {
-            serde_json::to_string_pretty(&evaluation).map_err(anyhow::Error::from)? + "\n"
+            let all = Printed { evaluation: &evaluation, comparison: comparison.as_ref() };
+            serde_json::to_string_pretty(&all).map_err(anyhow::Error::from)? + "\n"
         } else {
-            table(&evaluation) + &trial_table(&evaluation.trials)
+            let comparison = comparison.as_ref().map(comparison_table).unwrap_or_default();
+            table(&evaluation) + &trial_table(&evaluation.trials) + &comparison
         };
-        std::io::stdout().write_all(text.as_bytes()).map_err(anyhow::Error::from)?;
-        Ok(())
+        print(format_args!("{text}"))
+    }
+
+    /// All figures of what was scored.
+    fn evaluate(
+        &self,
+        measured: &Measured,
+    ) -> Result<(Evaluation, Vec<Judged>, Option<Comparison>), Failure> {
+        let [hold, reject] = measured.thresholds;
+        let bar = progress::bytes_bar(&self.data, "describing");
+        let judged = describe(&self.data, &measured.scored, &|bytes| bar.inc(bytes))?;
+        bar.finish_and_clear();
+        let mut evaluation = Evaluation::new(measured.version.clone(), &judged, hold, reject);
+        evaluation.add_trials(&judged, &measured.trials, hold, reject);
+        evaluation.worst_errors = self.worst_errors(&measured.scored, &judged, hold)?;
+        let comparison = match &self.against {
+            None => None,
+            Some(path) => {
+                let model = load_model(Some(path))?;
+                let bar = progress::bytes_bar(&self.data, "scoring");
+                let progress = |bytes| bar.inc(bytes);
+                let (head, other) = match self.head {
+                    HeadName::Spam => {
+                        let no_trials = TrialPlan::default();
+                        let (scored, _) = read_outcomes(&self.data, &model, &no_trials, &progress)?;
+                        (model.spam(), scored)
+                    }
+                    HeadName::Abuse => {
+                        (abuse(&model)?, read_abuse_outcomes(&self.data, &model, &progress)?)
+                    }
+                };
+                bar.finish_and_clear();
+                let outcomes = |scored: &[Scored]| -> Vec<Outcome> {
+                    scored.iter().map(|one| one.outcome).collect()
+                };
+                let [first, second] = [outcomes(&measured.scored), outcomes(&other)];
+                let against_hold = thresholds(head.budget())[0];
+                let side = |version, outcomes, hold| Contender { version, outcomes, hold };
+                Some(Comparison::new(
+                    side(&measured.version, &first, hold),
+                    side(model.version(), &second, against_hold),
+                ))
+            }
+        };
+        Ok((evaluation, judged, comparison))
+    }
+
+    /// The worst errors with their texts; of equal texts the first.
+    fn worst_errors(
+        &self,
+        scored: &[Scored],
+        judged: &[Judged],
+        hold: LogOdds,
+    ) -> Result<Vec<WorstError>, Failure> {
+        // More than are shown, since bots repeat themselves.
+        let worst = Evaluation::worst(judged, hold, self.worst * 4);
+        let wanted: BTreeSet<usize> = worst.iter().map(|place| scored[*place].example).collect();
+        let texts = read_texts(&self.data, &wanted)?;
+        let mut seen = BTreeSet::new();
+        let mut shown = [0; 2];
+        let mut errors = Vec::new();
+        for place in worst {
+            let one = &scored[place];
+            let text = texts.get(&one.example).cloned().unwrap_or_default();
+            let shown = &mut shown[usize::from(one.outcome.spam)];
+            if *shown < self.worst && seen.insert(text.clone()) {
+                *shown += 1;
+                errors.push(WorstError {
+                    source: one.source.clone(),
+                    spam: one.outcome.spam,
+                    score: probability(one.outcome.raw_score),
+                    text,
+                });
+            }
+        }
+        Ok(errors)
     }
 
     fn score(&self) -> Result<Measured, Failure> {
         let model = load_model(self.model.as_deref())?;
         let bar = progress::bytes_bar(&self.data, "scoring");
         if self.head == HeadName::Abuse {
-            let head = model.abuse().ok_or_else(|| Failure::data("the model has no such head"))?;
-            let outcomes = read_abuse_outcomes(&self.data, &model, &|bytes| bar.inc(bytes))?;
+            let head = abuse(&model)?;
+            let scored = read_abuse_outcomes(&self.data, &model, &|bytes| bar.inc(bytes))?;
             bar.finish_and_clear();
             let (title, version) = ("Abuse", model.version().to_owned());
             let (trials, thresholds) = (Trials::new(), thresholds(head.budget()));
-            return Ok(Measured { title, version, outcomes, trials, thresholds });
+            return Ok(Measured { title, version, scored, trials, thresholds });
         }
-        let (outcomes, trials) =
+        let (scored, trials) =
             read_outcomes(&self.data, &model, &self.plan(), &|bytes| bar.inc(bytes))?;
         bar.finish_and_clear();
         let thresholds = thresholds(model.spam().budget());
         let (title, version) = ("Evaluation", model.version().to_owned());
-        Ok(Measured { title, version, outcomes, trials, thresholds })
+        Ok(Measured { title, version, scored, trials, thresholds })
     }
 
     /// Which examples are disguised.
@@ -136,31 +226,60 @@ impl EvaluateArgs {
             }
         })?;
         bar.finish_and_clear();
-        let mut outcomes: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
-        let mut plain: BTreeMap<u32, Outcome> = BTreeMap::new();
-        let raw_score = |score: &FoldScore| LogOdds::from_f64(score.raw_score);
-        for score in scores.iter().filter(|score| score.trial.is_none()) {
-            let outcome = Outcome { spam: score.spam, raw_score: raw_score(score) };
-            outcomes.entry(set.sources()[score.source].clone()).or_default().push(outcome);
-            plain.insert(score.example, outcome);
-        }
-        let mut trials = Trials::new();
-        for score in &scores {
-            if let (Some(kind), Some(plain)) = (score.trial, plain.get(&score.example)) {
-                let trial = Trial { plain: *plain, disguised: raw_score(score) };
-                trials.entry(kind).or_default().push(trial);
-            }
-        }
+        let (scored, trials) = in_order(&set, &scores);
         let (title, version) = ("Leave one source out", "one a source".to_owned());
-        Ok(Measured { title, version, outcomes, trials, thresholds: thresholds(&budget) })
+        Ok(Measured { title, version, scored, trials, thresholds: thresholds(&budget) })
     }
+}
+
+/// Scores out of fold in the order of the examples, and the trials among them.
+fn in_order(set: &TrainingSet, scores: &[FoldScore]) -> (Vec<Scored>, Trials) {
+    let raw_score = |score: &FoldScore| LogOdds::from_f64(score.raw_score);
+    let mut plain: BTreeMap<u32, Scored> = BTreeMap::new();
+    for score in scores.iter().filter(|score| score.trial.is_none()) {
+        let outcome = Outcome { spam: score.spam, raw_score: raw_score(score) };
+        let (example, source) = (score.example as usize, set.sources()[score.source].clone());
+        plain.insert(score.example, Scored { example, source, outcome });
+    }
+    let mut trials = Trials::new();
+    for score in scores {
+        if let (Some(kind), Some(plain)) = (score.trial, plain.get(&score.example)) {
+            let trial = Trial { plain: plain.outcome, disguised: raw_score(score) };
+            trials.entry(kind).or_default().push(trial);
+        }
+    }
+    (plain.into_values().collect(), trials)
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<&'a Comparison>,
+}
+
+/// Writes a line for each example, for other tools.
+fn write_scores(path: &Path, judged: &[Judged]) -> Result<(), Failure> {
+    let mut text = String::new();
+    for one in judged {
+        let line = serde_json::json!({
+            "source": &*one.source,
+            "spam": one.outcome.spam,
+            "raw_score": one.outcome.raw_score,
+        });
+        text.push_str(&line.to_string());
+        text.push('\n');
+    }
+    Ok(write_whole(path, text.as_bytes())?)
 }
 
 /// What was scored, and by what.
 struct Measured {
     title: &'static str,
     version: String,
-    outcomes: BTreeMap<String, Vec<Outcome>>,
+    scored: Vec<Scored>,
     trials: Trials,
     /// To hold and to reject.
     thresholds: [LogOdds; 2],
@@ -173,121 +292,14 @@ fn perturbation(name: &str) -> Result<Perturbation, String> {
     found.ok_or_else(|| format!("expected one of {}", names()))
 }
 
+/// The head of a model that tells abuse.
+fn abuse(model: &Model) -> Result<&Head, Failure> {
+    model.abuse().ok_or_else(|| Failure::data("the model has no such head"))
+}
+
 /// The thresholds of the default budget.
 fn thresholds(budget: &BudgetTable) -> [LogOdds; 2] {
     let sites = Budget::default();
     let hold = budget.threshold(sites.hold_one_in);
     [hold, budget.threshold(sites.reject_one_in).max(hold)]
-}
-
-fn table(evaluation: &Evaluation) -> String {
-    let mut text = format!(
-        "model {}\nhold from {:.5}, reject from {:.5}\n\n{:24} {:>7} {:>7} {:>6} {:>7} {:>7} {:>6} \
-         {:>7} {:>7} {:>7} {:>7}\n",
-        evaluation.model_version,
-        evaluation.pooled.hold.threshold,
-        evaluation.pooled.reject.threshold,
-        "source",
-        "ham",
-        "spam",
-        "auc",
-        "r@1%",
-        "r@0.1%",
-        "ece",
-        "held",
-        "caught",
-        "reject",
-        "caught"
-    );
-    for (source, measures) in &evaluation.sources {
-        text += &row(source, measures);
-    }
-    text += &row("all together", &evaluation.pooled);
-    text += &format!(
-        "{:24} {:>7} {:>7} {} {}\n\n",
-        "mean of sources",
-        "",
-        "",
-        decimal(evaluation.mean_auc),
-        percent(evaluation.mean_recall_at_1_percent),
-    );
-    let pooled = &evaluation.pooled;
-    for (name, at) in [("even", &pooled.even), ("hold", &pooled.hold), ("reject", &pooled.reject)] {
-        text += &confusion(name, at);
-    }
-    text
-}
-
-/// What disguises do to spam and to ham; nothing without trials.
-fn trial_table(trials: &[TrialMeasures]) -> String {
-    if trials.is_empty() {
-        return String::new();
-    }
-    let mut text = format!(
-        "\nas it came > disguised\n{:12} {:>6} {:>6} {:>15} {:>15} {:>15} {:>15} {:>15} {:>15}\n",
-        "disguise",
-        "ham",
-        "spam",
-        "spam at 1%",
-        "ham at 1%",
-        "spam held",
-        "ham held",
-        "spam rejected",
-        "ham rejected",
-    );
-    for trial in trials {
-        let name = trial.perturbation.name();
-        text += &format!("{name:12} {:>6} {:>6}", trial.ham_count, trial.spam_count);
-        for change in [trial.at_1_percent, trial.held, trial.rejected].as_flattened() {
-            text += &format!(" {:>15}", changed(*change));
-        }
-        text.push('\n');
-    }
-    text
-}
-
-fn changed(change: Option<Change>) -> String {
-    change.map_or_else(
-        || "-".to_owned(),
-        |Change { plain, disguised }| format!("{:.1} > {:.1} %", plain * 100.0, disguised * 100.0),
-    )
-}
-
-fn row(name: &str, measures: &Measures) -> String {
-    format!(
-        "{name:24} {:>7} {:>7} {} {} {} {} {} {} {} {}\n",
-        measures.ham_count,
-        measures.spam_count,
-        decimal(measures.auc),
-        percent(measures.recall_at_1_percent),
-        percent(measures.recall_at_0_1_percent),
-        decimal(measures.calibration_error),
-        percent(measures.hold.false_positive_rate),
-        percent(measures.hold.recall),
-        percent(measures.reject.false_positive_rate),
-        percent(measures.reject.recall),
-    )
-}
-
-fn confusion(name: &str, at: &Confusion) -> String {
-    format!(
-        "at {name:7} {:.5}: {} spam caught, {} missed, {} ham passed, {} flagged; precision {}, \
-         recall {}, F1 {}\n",
-        at.threshold,
-        at.true_positive_count,
-        at.false_negative_count,
-        at.true_negative_count,
-        at.false_positive_count,
-        decimal(at.precision).trim(),
-        decimal(at.recall).trim(),
-        decimal(at.f1).trim(),
-    )
-}
-
-fn decimal(figure: Option<f64>) -> String {
-    figure.map_or_else(|| format!("{:>6}", "-"), |figure| format!("{figure:>6.3}"))
-}
-
-fn percent(figure: Option<f64>) -> String {
-    figure.map_or_else(|| format!("{:>7}", "-"), |figure| format!("{:>6.2}%", figure * 100.0))
 }

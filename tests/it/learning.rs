@@ -50,6 +50,42 @@ fn a_model_is_trained_to_the_same_bytes_and_measured() {
 }
 
 #[test]
+fn models_are_compared_on_the_same_examples_and_errors_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, german_only) = at(folder.path(), "german.rgmodel");
+    let (english, german) = (seed("en"), seed("de"));
+    let output = replyguard(&["train", "--data", &german, "--out", &german_only]);
+    assert!(output.status.success(), "{output:?}");
+    let (scores, scores_name) = at(folder.path(), "scores.jsonl");
+    let evaluate = |more: &[&str]| {
+        let arguments =
+            [&["evaluate", "--data", &english, "--json", "--worst", "2"], more].concat();
+        let output = replyguard(&arguments);
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let base = evaluate(&["--against", &german_only, "--scores", &scores_name]);
+    let comparison = &base["comparison"];
+    let lowest = comparison["auc"]["interval"]["low"].as_f64().unwrap();
+    assert!(lowest > 0.0, "English is told better by a model that knows it: {comparison}");
+    assert!(comparison["against_version"].as_str().unwrap().starts_with("german-"));
+    let lines = std::fs::read_to_string(scores).unwrap();
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert!(first["raw_score"].is_number() && first["spam"].is_boolean(), "{first}");
+    let count = base["pooled"]["ham_count"].as_u64().unwrap()
+        + base["pooled"]["spam_count"].as_u64().unwrap();
+    assert_eq!(lines.lines().count() as u64, count);
+    let poor = evaluate(&["--model", &german_only]);
+    let errors = poor["worst_errors"].as_array().unwrap();
+    let spam = errors.iter().filter(|error| error["spam"] == true);
+    assert_eq!(spam.count(), 2, "as many as were asked for");
+    assert!(!errors[0]["text"].as_str().unwrap().is_empty());
+    assert!(poor["slices"].as_array().unwrap().iter().any(|slice| slice["value"] == "English"));
+    let interval = &poor["pooled"]["intervals"]["auc"];
+    assert!(interval["low"].as_f64() < poor["pooled"]["auc"].as_f64(), "{interval}");
+}
+
+#[test]
 fn bad_labels_end_with_65_and_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let (_, data) = at(folder.path(), "bad.jsonl");
