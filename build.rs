@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     let files = [
         "proto/replyguard/v1/comment.proto",
         "proto/replyguard/v1/comment_service.proto",
+        "proto/replyguard/v1/evaluation.proto",
         "proto/replyguard/v1/explanation.proto",
         "proto/replyguard/v1/model_service.proto",
         "proto/replyguard/v1/site_service.proto",

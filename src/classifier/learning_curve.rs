@@ -90,7 +90,7 @@ impl Recipe {
             let figures = |model: &Model| site_figures(model, &judged, base.spam());
             let layers = label_counts.iter().map(|count| {
                 let labels = set.subset(&site.examples[..*count]);
-                let trained = layer.train(&base, "site", &labels, replay).ok();
+                let trained = layer.train(&base, "site", &labels, replay, &|| true).ok();
                 LayerFigures {
                     label_count: *count,
                     spam_label_count: labels.whole_rows().filter(|r| labels.is_spam(*r)).count(),

@@ -35,7 +35,7 @@ pub use model::{BudgetTable, Head, Model, SourceCount, TrainingSummary};
 pub use perturb::Perturbation;
 pub use recipe::{FoldScore, Recipe, RecipeError, Stage, Trained};
 pub use report::html_report;
-pub use site_layer::{SiteLayer, SiteLayerError};
+pub use site_layer::{Influence, SiteLayer, SiteLayerError};
 pub use slices::{Judged, Length, Slice, Traits};
 pub use train::{
     Dataset, LogisticRegression, LogisticRegressionParams, LogisticRegressionValidParams, Progress,

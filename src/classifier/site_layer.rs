@@ -34,6 +34,18 @@ impl Default for SiteLayer {
 /// How much more a label of the rarer kind may weigh than one of the other.
 const BALANCE_MAX: f64 = 10.0;
 
+/// What one example did to a site layer.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Influence {
+    /// The length of its part of the layer's weights.
+    pub moved: f64,
+    /// Its score by the model, in log-odds.
+    pub raw_score: f64,
+    /// What of this score comes from its own label; to a first approximation, the rest is what the
+    /// model says without it.
+    pub own: f64,
+}
+
 /// Why there is no site layer.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteLayerError {
@@ -60,15 +72,16 @@ impl SiteLayer {
     /// of both kinds that the base model was trained on.
     ///
     /// # Errors
-    /// [`SiteLayerError::TooFewLabels`]; settings out of range.
+    /// [`SiteLayerError::TooFewLabels`]; settings out of range; cancelled once `goes_on` says no.
     pub fn train(
         &self,
         base: &Model,
         name: &str,
         set: &TrainingSet,
         replay: &TrainingSet,
+        goes_on: &dyn Fn() -> bool,
     ) -> Result<Model, SiteLayerError> {
-        let difference = self.difference(base.spam(), set, replay)?;
+        let difference = self.difference(base.spam(), set, replay, goes_on)?;
         let mut heads = base.heads.clone();
         let weights = heads[0].weights.iter().zip(&difference);
         // Buckets that the site's labels do not touch keep the base model's bits.
@@ -94,12 +107,48 @@ impl SiteLayer {
         Ok(model.versioned())
     }
 
+    /// How much each example of `set` moved `model`, which was trained on it over `base`.
+    ///
+    /// At the optimum the layer is the sum of the rows, each times its dual variable, which is its
+    /// weight times how wrong the model still is about it; so an example's part of the layer is
+    /// known without training again (Yeh, Kim, Yen and Ravikumar, "Representer Point Selection for
+    /// Explaining Deep Neural Networks", NeurIPS 2018).
+    ///
+    /// # Errors
+    /// [`SiteLayerError::TooFewLabels`].
+    pub fn influences(
+        &self,
+        model: &Model,
+        set: &TrainingSet,
+    ) -> Result<Vec<Influence>, SiteLayerError> {
+        let weights = self.weights(set)?;
+        let head = model.spam();
+        let mut influences: Vec<Influence> = Vec::new();
+        for (row, weight) in weights.into_iter().enumerate() {
+            let score = head.raw_score_of(set, row);
+            let sign = if set.is_spam(row) { 1.0 } else { -1.0 };
+            let dual = f64::from(weight) / (1.0 + (sign * score).exp());
+            let (_, values) = set.table().row(row);
+            let square: f64 = values.iter().map(|value| f64::from(value * value)).sum();
+            if set.is_whole(row) {
+                influences.push(Influence { raw_score: score, ..Influence::default() });
+            }
+            // The views of an example follow it, and are like it.
+            if let Some(influence) = influences.last_mut() {
+                influence.moved += dual * square.sqrt();
+                influence.own += sign * dual * square;
+            }
+        }
+        Ok(influences)
+    }
+
     /// What to add to each weight of the head.
     fn difference(
         &self,
         head: &Head,
         set: &TrainingSet,
         replay: &TrainingSet,
+        goes_on: &dyn Fn() -> bool,
     ) -> Result<Vec<f32>, SiteLayerError> {
         let mut weights = self.weights(set)?;
         weights.extend(replay.shares().map(|(_, share)| share * self.replay_cost as f32));
@@ -119,7 +168,7 @@ impl SiteLayer {
             .seed(self.seed)
             .fits_bias(false)
             .check()?;
-        Ok(params.fit_difference(&dataset, &offsets)?.weights)
+        Ok(params.fit_difference(&dataset, &offsets, goes_on)?.weights)
     }
 
     /// The weight of each row: both labels weigh the same together, up to [`BALANCE_MAX`].
@@ -196,7 +245,8 @@ mod tests {
     #[test]
     fn a_site_learns_its_own_spam_and_keeps_the_rest() {
         let base = base_model();
-        let layered = SiteLayer::default().train(&base, "site", &site(30, 12), &replay()).unwrap();
+        let layered =
+            SiteLayer::default().train(&base, "site", &site(30, 12), &replay(), &|| true).unwrap();
         let of = |text| score(&layered, text) - score(&base, text);
         assert!(of("Our sourdough dealer ships to you") > 1.0);
         let ham = score(&layered, "My sourdough rose well again");
@@ -210,15 +260,34 @@ mod tests {
     #[test]
     fn the_same_labels_give_the_same_bytes() {
         let base = base_model();
-        let train = || SiteLayer::default().train(&base, "site", &site(8, 6), &replay()).unwrap();
+        let train =
+            || SiteLayer::default().train(&base, "site", &site(8, 6), &replay(), &|| true).unwrap();
         assert_eq!(train().to_bytes(), train().to_bytes());
         assert_eq!(Model::from_bytes(&train().to_bytes()).unwrap(), train());
     }
 
     #[test]
+    fn a_label_against_all_others_moves_the_model_most() {
+        let base = base_model();
+        let mut texts: Vec<(String, Label)> = Vec::new();
+        texts.extend((0..30).map(|n| (format!("My sourdough rose well, loaf {n}"), Label::Ham)));
+        texts.push(("My sourdough rose well, loaf x".into(), Label::Spam));
+        texts.extend((0..12).map(|n| (format!("Our sourdough dealer ships {n}"), Label::Spam)));
+        let site = set(texts);
+        let layer = SiteLayer::default();
+        let model = layer.train(&base, "site", &site, &replay(), &|| true).unwrap();
+        let influences = layer.influences(&model, &site).unwrap();
+        assert_eq!(influences.len(), site.example_count());
+        let most = influences.iter().enumerate().max_by(|a, b| a.1.moved.total_cmp(&b.1.moved));
+        let (at, most) = most.unwrap();
+        assert_eq!(at, 30, "{influences:?}");
+        assert!(most.raw_score - most.own < -1.0, "without it, it is ham: {most:?}");
+    }
+
+    #[test]
     fn one_kind_of_label_is_not_enough() {
         let error = SiteLayer::default()
-            .train(&base_model(), "site", &site(500, 4), &replay())
+            .train(&base_model(), "site", &site(500, 4), &replay(), &|| true)
             .unwrap_err();
         let text = "500 ham and 4 spam labels are too few: at least 5 of each are needed";
         assert_eq!(error.to_string(), text);

@@ -197,9 +197,14 @@ impl TrainingSet {
         self.rows[row].spam
     }
 
+    /// Whether a row has its example as it came.
+    pub(super) fn is_whole(&self, row: usize) -> bool {
+        self.rows[row].role == Role::Whole
+    }
+
     /// The rows that have an example as it came.
     pub fn whole_rows(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.rows.len()).filter(|row| self.rows[*row].role == Role::Whole)
+        (0..self.rows.len()).filter(|row| self.is_whole(*row))
     }
 
     /// The examples, each by the row that has it as it came.

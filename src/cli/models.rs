@@ -1,19 +1,15 @@
 //! `replyguard models`: the models of a site in the running service.
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 
 use super::explain::ExplainArgs;
 use super::first_site::{connect_to_site, refused};
+use super::model_reports::{self, ReportArgs};
+use super::operations::watch;
 use super::output::{print, say};
-use super::{Failure, SiteArgs, block_on, progress};
-use crate::grpc::client::{Client, Message, WireDuration, to_json};
-use crate::grpc::longrunning::operation::Result as Ended;
-use crate::grpc::{longrunning, proto};
-
-/// How long one question about a training waits; the bar moves in between.
-const WAIT: Duration = Duration::from_millis(200);
+use super::{Failure, SiteArgs, block_on};
+use crate::grpc::client::{Client, Message, to_json};
+use crate::grpc::proto;
 
 /// Arguments of `models`.
 #[derive(Args)]
@@ -69,6 +65,28 @@ enum Action {
     },
     /// Tell how often the shadow would have decided otherwise
     Disagreements,
+    /// Judge a model on the last fifth of the site's labels, with intervals and by kind of comment
+    Evaluate {
+        /// The model's version [default: the one that decides]
+        version: Option<String>,
+        #[command(flatten)]
+        report: ReportArgs,
+    },
+    /// Compare two models by paired tests, on the labels that neither knows
+    Compare {
+        /// The model's version
+        version: String,
+        /// The other one's
+        other: String,
+        #[command(flatten)]
+        report: ReportArgs,
+    },
+    /// Prove what a model was made of: train it again, also without anything that was taken back,
+    /// and compare the bytes; list the labels that moved it most
+    Prove {
+        /// The model's version
+        version: String,
+    },
     /// Tell why a comment is judged as it is: every part of its score, and what would change it
     Explain(ExplainArgs),
 }
@@ -125,6 +143,22 @@ impl Desk {
                 self.show(&answer.model.unwrap_or_default())
             }
             Action::Disagreements => self.disagreements().await,
+            Action::Evaluate { version, report } => {
+                let name = match version {
+                    Some(version) => self.name(&version),
+                    None => self.active().await?,
+                };
+                let (folder, json) = (report.folder(), self.json);
+                model_reports::evaluate(&mut self.client, name, String::new(), folder, json).await
+            }
+            Action::Compare { version, other, report } => {
+                let (name, folder) = (self.name(&version), report.folder());
+                model_reports::evaluate(&mut self.client, name, other, folder, self.json).await
+            }
+            Action::Prove { version } => {
+                let name = self.name(&version);
+                model_reports::prove(&mut self.client, name, self.json).await
+            }
             Action::Explain(args) => args.run(&mut self.client, self.site, self.json).await,
         }
     }
@@ -165,30 +199,19 @@ impl Desk {
         let parent = self.site.clone();
         let request = proto::TrainModelRequest { parent, ledger_position, seed: Some(seed) };
         let begun = self.client.models.train_model(request).await;
-        let mut operation = begun.map_err(|status| refused(&status))?.into_inner();
-        let bar = progress::bar(0, "training", "{msg:>12} {pos} examples {elapsed}");
-        while !operation.done {
-            let timeout = WireDuration::try_from(WAIT).ok();
-            let name = operation.name.clone();
-            let request = longrunning::WaitOperationRequest { name, timeout };
-            let waited = self.client.operations.wait_operation(request).await;
-            operation = waited.map_err(|status| refused(&status))?.into_inner();
-            let bytes = operation.metadata.as_ref().map(|any| any.value.as_slice());
-            let decoded = bytes.and_then(|bytes| proto::TrainModelMetadata::decode(bytes).ok());
-            let metadata = decoded.unwrap_or_default();
-            bar.set_message(metadata.stage);
-            bar.set_position(metadata.example_count.max(0) as u64);
-        }
-        bar.finish_and_clear();
-        match operation.result {
-            Some(Ended::Response(any)) => {
-                let response = proto::TrainModelResponse::decode(any.value.as_slice());
-                let response = response.map_err(|error| Failure::software(error.to_string()))?;
-                self.show(&response.model.unwrap_or_default())
-            }
-            Some(Ended::Error(status)) => Err(Failure::data(status.message)),
-            None => Err(Failure::software("the training ended without a result")),
-        }
+        let operation = begun.map_err(|status| refused(&status))?.into_inner();
+        let response: proto::TrainModelResponse =
+            watch(&mut self.client, operation, "training").await?;
+        self.show(&response.model.unwrap_or_default())
+    }
+
+    /// The name of the model that decides.
+    async fn active(&mut self) -> Result<String, Failure> {
+        let parent = self.site.clone();
+        let request = proto::ListModelsRequest { parent, page_size: 1, page_token: String::new() };
+        let answer = self.client.models.list_models(request).await;
+        let version = answer.map_err(|status| refused(&status))?.into_inner().active_version;
+        Ok(self.name(&version))
     }
 
     async fn disagreements(&mut self) -> Result<(), Failure> {

@@ -22,7 +22,7 @@ pub use comment::{CheckedComment, PublicComment};
 pub use email::{EmailAddress, EmailError, EmailShape, EmailTraits, MASK};
 pub use example::{Example, Label};
 pub use fingerprint::{Fingerprint, SiteSecret};
-pub use history::{AuthorRecord, ContentPrint, Neighbours};
+pub use history::{AuthorRecord, ContentPrint, NEAR_DISTANCE_MAX, Neighbours};
 pub use ids::{CommentId, IdError, RequestId, SiteId};
 pub use ip::IpFingerprints;
 pub use score::{Contribution, LogOdds, Score, probability};

@@ -77,6 +77,14 @@ pub(super) fn label(value: i32, field: &'static str) -> Result<Label, Moderation
     }
 }
 
+/// A label for the wire.
+pub(super) fn label_to_wire(label: Label) -> proto::Label {
+    match label {
+        Label::Ham => proto::Label::Ham,
+        Label::Spam => proto::Label::Spam,
+    }
+}
+
 /// A reporter; unspecified counts as the site.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ pub mod client;
 mod comments;
 mod connection;
 mod convert;
+mod evaluations;
 mod explanations;
 mod models;
 mod models_convert;

@@ -16,7 +16,7 @@ use super::{
 use crate::domain::{CommentId, KeyScope, Site, SiteId};
 use crate::moderation::ports::StoreError;
 use crate::moderation::{
-    Caller, Explained, Moderation, ModerationError, RetractionRequest, TrainSettings, note,
+    Caller, Explained, Moderation, ModerationError, RetractionRequest, TrainSettings, Work, note,
 };
 use crate::telemetry::Call;
 
@@ -78,8 +78,27 @@ impl Models {
             ledger_position: request.ledger_position,
             seed: request.seed.unwrap_or(1) as u64,
         };
-        let operation = self.moderation.begin_training(caller.actor(), site, settings)?;
+        let operation = self.moderation.begin(caller.actor(), site, Work::Train(settings))?;
         Ok(operations::operation(&operation))
+    }
+
+    async fn evaluate(
+        &self,
+        request: Request<proto::EvaluateModelRequest>,
+    ) -> Result<longrunning::Operation, ModerationError> {
+        let (caller, site, version) = self.of_model(&request, &request.get_ref().name).await?;
+        let against = Some(request.into_inner().against_version).filter(|name| !name.is_empty());
+        let work = Work::Evaluate { version, against };
+        Ok(operations::operation(&self.moderation.begin(caller.actor(), site, work)?))
+    }
+
+    async fn prove(
+        &self,
+        request: Request<proto::ProveModelRequest>,
+    ) -> Result<longrunning::Operation, ModerationError> {
+        let (caller, site, version) = self.of_model(&request, &request.get_ref().name).await?;
+        let work = Work::Prove { version };
+        Ok(operations::operation(&self.moderation.begin(caller.actor(), site, work)?))
     }
 
     async fn list(
@@ -306,6 +325,20 @@ impl ModelService for Models {
         request: Request<proto::TrainModelRequest>,
     ) -> Result<Response<longrunning::Operation>, Status> {
         answer!(self, "TrainModel", train, request)
+    }
+
+    async fn evaluate_model(
+        &self,
+        request: Request<proto::EvaluateModelRequest>,
+    ) -> Result<Response<longrunning::Operation>, Status> {
+        answer!(self, "EvaluateModel", evaluate, request)
+    }
+
+    async fn prove_model(
+        &self,
+        request: Request<proto::ProveModelRequest>,
+    ) -> Result<Response<longrunning::Operation>, Status> {
+        answer!(self, "ProveModel", prove, request)
     }
 
     async fn list_models(

@@ -2,7 +2,7 @@
 
 use super::{convert, proto};
 use crate::classifier::Figures;
-use crate::domain::{Example, Label, SiteId};
+use crate::domain::{Example, SiteId};
 use crate::moderation::ports::models::{LedgerExample, ModelRecord, ModelState};
 use crate::moderation::{ForeignExample, HoldOut, ModerationError, ShadowReport};
 
@@ -104,10 +104,7 @@ pub(super) fn exported(site: &SiteId, example: LedgerExample) -> proto::ExportEx
         text: submission.text,
         author: submission.author.unwrap_or_default(),
         url: submission.url.unwrap_or_default(),
-        label: i32::from(match example.label {
-            Label::Ham => proto::Label::Ham,
-            Label::Spam => proto::Label::Spam,
-        }),
+        label: i32::from(convert::label_to_wire(example.label)),
         source: example.source,
         label_time: Some(convert::timestamp(example.time)),
     }

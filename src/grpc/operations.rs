@@ -1,4 +1,4 @@
-//! `google.longrunning.Operations` over the trainings under way.
+//! `google.longrunning.Operations` over the long work under way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::comments::site_id;
 use super::longrunning::operations_server::Operations as OperationsService;
 use super::models::any;
-use super::{answer, auth, longrunning, models_convert, proto, rpc, status};
+use super::{answer, auth, evaluations, longrunning, models_convert, proto, rpc, status};
 use crate::domain::{KeyScope, SiteId};
-use crate::moderation::{Moderation, ModerationError, Operation};
+use crate::moderation::{Moderation, ModerationError, Operation, Worked};
 
 /// The longest wait: a bit less than the longest time for a call.
 const WAIT_MAX: Duration = Duration::from_secs(8);
@@ -92,16 +92,12 @@ impl Operations {
 /// An operation for the wire.
 pub(super) fn operation(operation: &Operation) -> longrunning::Operation {
     use longrunning::operation::Result as Ended;
-    let metadata = proto::TrainModelMetadata {
+    let metadata = proto::WorkMetadata {
         example_count: operation.progress.example_count() as i64,
         stage: operation.progress.stage().as_str().into(),
     };
     let result = operation.outcome().map(|outcome| match &*outcome {
-        Ok(record) => {
-            let model = Some(models_convert::model(record.clone()));
-            let response = proto::TrainModelResponse { model };
-            Ended::Response(any("TrainModelResponse", &response))
-        }
+        Ok(worked) => Ended::Response(response(worked, &operation.site)),
         Err(error) => {
             let details = status::parts(error);
             Ended::Error(rpc::Status { code: details.0, message: details.1, details: Vec::new() })
@@ -109,9 +105,27 @@ pub(super) fn operation(operation: &Operation) -> longrunning::Operation {
     });
     longrunning::Operation {
         name: format!("{}/operations/{}", operation.site.name(), operation.id),
-        metadata: Some(any("TrainModelMetadata", &metadata)),
+        metadata: Some(any("WorkMetadata", &metadata)),
         done: result.is_some(),
         result,
+    }
+}
+
+/// What came of work, for the wire.
+fn response(worked: &Worked, site: &SiteId) -> prost_types::Any {
+    match worked {
+        Worked::Trained(record) => {
+            let model = Some(models_convert::model(record.clone()));
+            any("TrainModelResponse", &proto::TrainModelResponse { model })
+        }
+        Worked::Evaluated(evaluation) => {
+            let evaluation = Some(evaluations::evaluation(evaluation));
+            any("EvaluateModelResponse", &proto::EvaluateModelResponse { evaluation })
+        }
+        Worked::Proven(proof) => {
+            let proof = Some(evaluations::proof(proof, site));
+            any("ProveModelResponse", &proto::ProveModelResponse { proof })
+        }
     }
 }
 

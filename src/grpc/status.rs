@@ -24,7 +24,8 @@ fn code(error: &ModerationError) -> Code {
         ModerationError::TooFewLabels(_)
         | ModerationError::GateClosed(_)
         | ModerationError::NothingBefore
-        | ModerationError::TrainingRuns => Code::FailedPrecondition,
+        | ModerationError::WorkRuns
+        | ModerationError::ForeignBase(..) => Code::FailedPrecondition,
         ModerationError::Cancelled => Code::Cancelled,
         ModerationError::Unavailable(_) => Code::Unavailable,
     }

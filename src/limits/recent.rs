@@ -13,13 +13,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use lru::LruCache;
 
-use crate::domain::{ContentPrint, Label, Neighbours, SiteId};
+use crate::domain::{ContentPrint, Label, NEAR_DISTANCE_MAX, Neighbours, SiteId};
 use crate::moderation::ports::{RecentContent, StoreError};
 
-/// Bits in which near duplicates may differ. One changed word in a comment of twenty changes 16
-/// of 128 on average; unlike comments on one subject differ in 45 or more, with a standard
-/// deviation of 5.5.
-pub const NEAR_DISTANCE_MAX: u32 = 24;
 /// Bytes of a SimHash, each a band.
 const BAND_COUNT: usize = 16;
 /// Candidates that are compared in one band, the newest first; floods of one text have one hash,

@@ -52,9 +52,12 @@ pub enum ModerationError {
     /// There is no model to go back to.
     #[error("the base model decides; there is nothing before it")]
     NothingBefore,
-    /// One training of a site at a time.
-    #[error("a training of this site is under way")]
-    TrainingRuns,
+    /// One long work of a site at a time.
+    #[error("a training, evaluation or proof of this site is under way")]
+    WorkRuns,
+    /// A model is a layer over another base model than this program has.
+    #[error("the model is a layer over {0}, and this program has {1}: train again")]
+    ForeignBase(String, String),
     /// Somebody asked the work to end.
     #[error("it was cancelled")]
     Cancelled,
@@ -80,7 +83,8 @@ impl ModerationError {
             Self::TooFewLabels(_) => "too-few-labels",
             Self::GateClosed(_) => "gate-closed",
             Self::NothingBefore => "nothing-before",
-            Self::TrainingRuns => "training-runs",
+            Self::WorkRuns => "work-runs",
+            Self::ForeignBase(..) => "foreign-base",
             Self::Cancelled => "cancelled",
             Self::Unavailable(_) => "store-unavailable",
         }

@@ -71,6 +71,13 @@ pub struct ShadowReport {
     pub disagreements: Vec<Disagreement>,
 }
 
+/// A model and how much of its site's ledger it knows.
+pub(super) struct Known {
+    pub(super) model: Arc<Model>,
+    /// The last entry; 0 for the base model.
+    pub(super) ledger_position: i64,
+}
+
 impl Shadow {
     fn new(scorer: Scorer) -> Self {
         Self { scorer, seen: Mutex::default() }
@@ -183,6 +190,21 @@ impl Moderation {
             Some(scorer) => Ok(scorer),
             None => self.stored_scorer(&site.id, version).await,
         }
+    }
+
+    /// One of a site's models, or the base model, with what it knows.
+    pub(super) async fn known_model(
+        &self,
+        site: &Site,
+        version: &str,
+    ) -> Result<Known, ModerationError> {
+        let scorer = self.scorer_of_version(site, version).await?;
+        let ledger_position = if version == self.models.base().model_version() {
+            0
+        } else {
+            self.model(&site.id, version).await?.ledger_position
+        };
+        Ok(Known { model: scorer.model(), ledger_position })
     }
 
     async fn scorer_of(&self, record: &ModelRecord) -> Result<Scorer, ModerationError> {

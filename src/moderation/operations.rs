@@ -1,4 +1,4 @@
-//! Trainings under way: begun by one call, watched and cancelled by others.
+//! Long work under way, such as trainings: begun by one call, watched and cancelled by others.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,28 +6,63 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+use super::evaluation::ModelEvaluation;
 use super::ports::models::ModelRecord;
-use super::training::{TrainProgress, TrainSettings};
+use super::progress::WorkProgress;
+use super::proof::ModelProof;
+use super::training::TrainSettings;
 use super::{Actor, Moderation, ModerationError};
 use crate::domain::{Site, SiteId};
 
 /// Operations that are remembered; the oldest ended one is forgotten first.
 const OPERATION_COUNT_MAX: usize = 256;
 
-/// A training under way or ended.
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Train a model of the site.
+    Train(TrainSettings),
+    /// Judge a model on the site's labels.
+    Evaluate {
+        /// The model's version.
+        version: String,
+        /// The version to compare it with.
+        against: Option<String>,
+    },
+    /// Prove what a model was made of.
+    Prove {
+        /// The model's version.
+        version: String,
+    },
+}
+
+/// Work under way or ended.
 #[derive(Clone)]
 pub struct Operation {
     /// Its id.
     pub id: Uuid,
     /// Its site.
     pub site: SiteId,
+    /// What is done.
+    pub work: Work,
     /// How far it is.
-    pub progress: Arc<TrainProgress>,
+    pub progress: Arc<WorkProgress>,
     ended: watch::Receiver<Option<Outcome>>,
 }
 
-/// How a training ended.
-pub type Outcome = Arc<Result<ModelRecord, ModerationError>>;
+/// What came of work.
+#[derive(Debug)]
+pub enum Worked {
+    /// A model was trained.
+    Trained(ModelRecord),
+    /// A model was judged.
+    Evaluated(Box<ModelEvaluation>),
+    /// It was proven what a model was made of, or that it was not so.
+    Proven(Box<ModelProof>),
+}
+
+/// How work ended.
+pub type Outcome = Arc<Result<Worked, ModerationError>>;
 
 impl Operation {
     /// How it ended, if it has.
@@ -45,7 +80,7 @@ impl Operation {
 /// The operations of this process.
 pub(super) struct Operations {
     all: Mutex<VecDeque<Operation>>,
-    /// One training at a time in this process: each takes a core and some hundred MiB.
+    /// One at a time in this process: each takes a core and some hundred MiB.
     turn: Semaphore,
 }
 
@@ -65,11 +100,11 @@ impl Operations {
         self.with(|all| {
             let running = |one: &Operation| one.outcome().is_none();
             if all.iter().any(|one| one.site == operation.site && running(one)) {
-                return Err(ModerationError::TrainingRuns);
+                return Err(ModerationError::WorkRuns);
             }
             if all.len() >= OPERATION_COUNT_MAX {
                 let ended = all.iter().position(|one| !running(one));
-                all.remove(ended.ok_or(ModerationError::TrainingRuns)?);
+                all.remove(ended.ok_or(ModerationError::WorkRuns)?);
             }
             all.push_back(operation.clone());
             Ok(())
@@ -78,21 +113,22 @@ impl Operations {
 }
 
 impl Moderation {
-    /// Begins the training of a site's model.
+    /// Begins long work for a site.
     ///
     /// # Errors
-    /// `TrainingRuns` if one of this site is under way.
-    pub fn begin_training(
+    /// `WorkRuns` if some of this site is under way.
+    pub fn begin(
         self: &Arc<Self>,
         actor: Actor,
         site: Arc<Site>,
-        settings: TrainSettings,
+        work: Work,
     ) -> Result<Operation, ModerationError> {
-        let progress = Arc::new(TrainProgress::default());
+        let progress = Arc::new(WorkProgress::default());
         let (end, ended) = watch::channel(None);
         let operation = Operation {
             id: self.random.uuid(),
             site: site.id.clone(),
+            work: work.clone(),
             progress: progress.clone(),
             ended,
         };
@@ -101,14 +137,40 @@ impl Moderation {
         tokio::spawn(async move {
             // Never closed, so a permit comes in the end.
             let _turn = moderation.operations.turn.acquire().await;
-            let trained = moderation.train_model(&actor, &site, settings, progress).await;
-            match &trained {
-                Ok(model) => tracing::info!(model.version = %model.version, "trained"),
-                Err(error) => tracing::warn!(error = %error, "a training ended without a model"),
+            let worked = moderation.work(&actor, &site, &work, progress).await;
+            match &worked {
+                Ok(Worked::Trained(model)) => {
+                    tracing::info!(model.version = %model.version, "trained");
+                }
+                Ok(Worked::Evaluated(_) | Worked::Proven(_)) => {}
+                Err(error) => tracing::warn!(error = %error, "long work ended without a result"),
             }
-            end.send_replace(Some(Arc::new(trained)));
+            end.send_replace(Some(Arc::new(worked)));
         });
         Ok(operation)
+    }
+
+    async fn work(
+        &self,
+        actor: &Actor,
+        site: &Arc<Site>,
+        work: &Work,
+        progress: Arc<WorkProgress>,
+    ) -> Result<Worked, ModerationError> {
+        match work {
+            Work::Train(settings) => {
+                self.train_model(actor, site, *settings, progress).await.map(Worked::Trained)
+            }
+            Work::Evaluate { version, against } => {
+                let against = against.as_deref();
+                let judged = self.evaluate_model(site, version, against, progress).await?;
+                Ok(Worked::Evaluated(Box::new(judged)))
+            }
+            Work::Prove { version } => {
+                let proof = self.prove_model(site, version, progress).await?;
+                Ok(Worked::Proven(Box::new(proof)))
+            }
+        }
     }
 
     /// The operations of a site, the newest first.
@@ -131,11 +193,11 @@ impl Moderation {
     /// Forgets an operation that has ended.
     ///
     /// # Errors
-    /// `NotFound`, `TrainingRuns`.
+    /// `NotFound`, `WorkRuns`.
     pub fn forget_operation(&self, site: &SiteId, id: Uuid) -> Result<(), ModerationError> {
         let operation = self.operation(site, id)?;
         if operation.outcome().is_none() {
-            return Err(ModerationError::TrainingRuns);
+            return Err(ModerationError::WorkRuns);
         }
         self.operations.with(|all| all.retain(|one| one.id != operation.id));
         Ok(())

@@ -1,27 +1,22 @@
 //! Training a site's model from its ledger.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
 use super::ports::StoreError;
 use super::ports::models::{LedgerExample, ModelRecord, ModelState};
-use super::{Actor, Moderation, ModerationError, examples, replay};
+use super::progress::{WorkProgress, WorkStage};
+use super::{Actor, Moderation, ModerationError, curation, examples, replay};
 use crate::checks::SiteRules;
-use crate::classifier::{Figures, Model, SiteLayer, SiteLayerError, TrainingSet};
-use crate::domain::{Fingerprint, Label, Site};
+use crate::classifier::{Figures, Model, SiteLayer, SiteLayerError, TrainError, TrainingSet};
+use crate::domain::{Label, LogOdds, Site, SitePolicy};
 use crate::features::FeatureBuilder;
 
 /// Examples read from the store at once.
 const PAGE_SIZE: usize = 5_000;
-/// Examples of a training at most, the last labelled ones: a table of them takes some 400 MiB.
-const EXAMPLE_COUNT_MAX: usize = 50_000;
-/// Examples of one author with one label, so that nobody teaches the filter alone.
-const AUTHOR_EXAMPLE_COUNT_MAX: usize = 20;
 /// The share of the labels, the last ones, that judges.
-const HOLD_OUT_DIVISOR: usize = 5;
+pub(super) const HOLD_OUT_DIVISOR: usize = 5;
 
 /// What to train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,64 +25,6 @@ pub struct TrainSettings {
     pub ledger_position: Option<i64>,
     /// The seed of all shuffling.
     pub seed: u64,
-}
-
-/// What a training is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrainStage {
-    /// Examples are read from the ledger.
-    Reading,
-    /// The hold-out is judged.
-    Judging,
-    /// The model is fitted to all examples.
-    Fitting,
-    /// The model is stored.
-    Storing,
-}
-
-impl TrainStage {
-    const ALL: [Self; 4] = [Self::Reading, Self::Judging, Self::Fitting, Self::Storing];
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reading => "reading",
-            Self::Judging => "judging",
-            Self::Fitting => "fitting",
-            Self::Storing => "storing",
-        }
-    }
-}
-
-/// How far a training is, and whether it is to end.
-#[derive(Debug, Default)]
-pub struct TrainProgress {
-    example_count: AtomicU64,
-    stage: AtomicU8,
-    cancelled: AtomicBool,
-}
-
-impl TrainProgress {
-    /// Examples read so far.
-    pub fn example_count(&self) -> u64 {
-        self.example_count.load(Ordering::Relaxed)
-    }
-
-    /// What is done now.
-    pub fn stage(&self) -> TrainStage {
-        TrainStage::ALL[usize::from(self.stage.load(Ordering::Relaxed)) % TrainStage::ALL.len()]
-    }
-
-    /// Asks the training to end.
-    pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
-
-    fn enter(&self, stage: TrainStage) -> Result<(), ModerationError> {
-        self.stage.store(stage as u8, Ordering::Relaxed);
-        let cancelled = self.cancelled.load(Ordering::Relaxed);
-        if cancelled { Err(ModerationError::Cancelled) } else { Ok(()) }
-    }
 }
 
 /// How models did on labels that they were not trained on.
@@ -123,27 +60,24 @@ impl Moderation {
         actor: &Actor,
         site: &Site,
         settings: TrainSettings,
-        progress: Arc<TrainProgress>,
+        progress: Arc<WorkProgress>,
     ) -> Result<ModelRecord, ModerationError> {
-        progress.enter(TrainStage::Reading)?;
+        progress.enter(WorkStage::Reading)?;
         let last = self.model_store.ledger_position(&site.id).await;
         let last = last.map_err(ModerationError::Unavailable)?;
         let position = settings.ledger_position.map_or(last, |until| until.min(last));
         let ledger = self.read_ledger(site, position, &progress).await?;
         let work = Work {
-            base: self.models.base().model(),
             active: self.models.of(&site.id).scorer.model(),
             active_position: self.active_position(site).await?,
-            rules: self.rules.of(site),
             hold_one_in: site.policy.budget.hold_one_in,
-            layer: SiteLayer { seed: settings.seed, ..SiteLayer::default() },
-            name: site.id.to_string(),
+            teacher: self.teacher(site, settings.seed),
         };
         let watched = progress.clone();
         // Minutes of arithmetic at most; not on a thread that answers calls.
         let trained = super::blocking("training", move || work.train(&ledger, &watched));
         let (model, hold_out, counts) = trained.await?;
-        progress.enter(TrainStage::Storing)?;
+        progress.enter(WorkStage::Storing)?;
         let record = ModelRecord {
             site: site.id.clone(),
             version: model.version().to_owned(),
@@ -168,63 +102,123 @@ impl Moderation {
         Ok(active.map_or(0, |model| model.ledger_position))
     }
 
-    /// The examples up to a position, in order.
-    async fn read_ledger(
+    /// The examples up to a position that a model may learn from, in order.
+    pub(super) async fn read_ledger(
         &self,
         site: &Site,
         until: i64,
-        progress: &TrainProgress,
+        progress: &WorkProgress,
     ) -> Result<Vec<LedgerExample>, ModerationError> {
         let mut ledger: Vec<LedgerExample> = Vec::new();
         let mut after = 0;
         loop {
-            progress.enter(TrainStage::Reading)?;
+            progress.check()?;
             let page =
                 self.model_store.ledger_examples(&site.id, after, Some(until), PAGE_SIZE).await;
             let page = page.map_err(ModerationError::Unavailable)?;
-            progress.example_count.fetch_add(page.len() as u64, Ordering::Relaxed);
+            progress.read(page.len());
             let Some(last) = page.last() else { break };
             after = last.position;
             ledger.extend(page);
-            if ledger.len() > 2 * EXAMPLE_COUNT_MAX {
-                ledger.drain(..ledger.len() - EXAMPLE_COUNT_MAX);
+            if ledger.len() > 2 * curation::EXAMPLE_COUNT_MAX {
+                ledger.drain(..ledger.len() - curation::EXAMPLE_COUNT_MAX);
             }
         }
-        Ok(chosen(ledger))
+        Ok(curation::chosen(ledger))
     }
 }
 
-/// The examples that a model may learn from: of equal texts the last label, of each author and
-/// label the last [`AUTHOR_EXAMPLE_COUNT_MAX`], in all the last [`EXAMPLE_COUNT_MAX`].
-fn chosen(ledger: Vec<LedgerExample>) -> Vec<LedgerExample> {
-    let mut texts = HashSet::new();
-    let mut authors: HashMap<(Fingerprint, Label), usize> = HashMap::new();
-    let mut keep = |example: &LedgerExample| {
-        if !texts.insert(example.content_hash) {
-            return false;
+impl Moderation {
+    /// What trains models of a site.
+    pub(super) fn teacher(&self, site: &Site, seed: u64) -> Teacher {
+        Teacher {
+            base: self.models.base().model(),
+            layer: SiteLayer { seed, ..SiteLayer::default() },
+            name: site.id.to_string(),
         }
-        let Some(email) = &example.submission.email else { return true };
-        let count = authors.entry((email.folded_fingerprint, example.label)).or_default();
-        *count += 1;
-        *count <= AUTHOR_EXAMPLE_COUNT_MAX
-    };
-    // From the last to the first, so that the last word counts.
-    let mut chosen: Vec<LedgerExample> = ledger.into_iter().rev().filter(|e| keep(e)).collect();
-    chosen.truncate(EXAMPLE_COUNT_MAX);
-    chosen.reverse();
-    chosen
+    }
+}
+
+/// The rules that examples are looked at under. Not the site's: its word lists may change, and a
+/// model is a function of ledger, seed, base model and program alone.
+static RULES: LazyLock<SiteRules> = LazyLock::new(|| SiteRules::new(SitePolicy::default()));
+
+/// Trains models of a site.
+pub(super) struct Teacher {
+    pub(super) base: Arc<Model>,
+    pub(super) layer: SiteLayer,
+    name: String,
+}
+
+impl Teacher {
+    /// The model of these examples.
+    ///
+    /// # Errors
+    /// `TooFewLabels`, `Cancelled`.
+    pub(super) fn train(
+        &self,
+        ledger: &[LedgerExample],
+        progress: &WorkProgress,
+    ) -> Result<Model, ModerationError> {
+        self.train_on(&set(ledger, progress)?, progress)
+    }
+
+    fn train_on(
+        &self,
+        set: &TrainingSet,
+        progress: &WorkProgress,
+    ) -> Result<Model, ModerationError> {
+        let goes_on = || progress.goes_on();
+        let replay = replay::examples();
+        self.layer.train(&self.base, &self.name, set, replay, &goes_on).map_err(refused)
+    }
+}
+
+/// Why a site layer was not trained.
+pub(super) fn refused(error: SiteLayerError) -> ModerationError {
+    match error {
+        SiteLayerError::TooFewLabels { .. } => ModerationError::TooFewLabels(error.to_string()),
+        SiteLayerError::Train(TrainError::Cancelled) => ModerationError::Cancelled,
+        SiteLayerError::Train(error) => {
+            ModerationError::Unavailable(StoreError::Unavailable(error.to_string()))
+        }
+    }
+}
+
+/// Examples as a training set.
+///
+/// # Errors
+/// `Cancelled`.
+pub(super) fn set(
+    ledger: &[LedgerExample],
+    progress: &WorkProgress,
+) -> Result<TrainingSet, ModerationError> {
+    let mut set = TrainingSet::default();
+    let mut builder = FeatureBuilder::default();
+    for example in ledger {
+        progress.check()?;
+        let views = examples::submission_views(&example.submission, &RULES, &mut builder);
+        set.push(&example.source, example.label, None, &views);
+    }
+    Ok(set)
+}
+
+/// The calibrated log-odds of an example by a model, under the rules of trainings.
+pub(super) fn raw_score(
+    model: &Model,
+    example: &LedgerExample,
+    builder: &mut FeatureBuilder,
+) -> LogOdds {
+    examples::raw_score(model, &example.submission, &RULES, builder)
 }
 
 /// What a training needs besides examples.
 struct Work {
-    base: Arc<Model>,
     active: Arc<Model>,
     /// The last entry of the ledger that the active model knows.
     active_position: i64,
-    rules: Arc<SiteRules>,
     hold_one_in: u32,
-    layer: SiteLayer,
-    name: String,
+    teacher: Teacher,
 }
 
 type Trained = (Model, Option<HoldOut>, (u64, u64));
@@ -233,23 +227,16 @@ impl Work {
     fn train(
         &self,
         ledger: &[LedgerExample],
-        progress: &TrainProgress,
+        progress: &WorkProgress,
     ) -> Result<Trained, ModerationError> {
-        progress.enter(TrainStage::Judging)?;
-        let replay = replay::examples();
+        progress.enter(WorkStage::Judging)?;
         let (before, after) = ledger.split_at(ledger.len() - ledger.len() / HOLD_OUT_DIVISOR);
         let unseen = after.first().is_some_and(|first| first.position > self.active_position);
         let active = unseen.then_some(&*self.active);
-        let hold_out = self.hold_out(&self.set(before), &self.set(after), active, replay);
-        progress.enter(TrainStage::Fitting)?;
-        let set = self.set(ledger);
-        let model = self.layer.train(&self.base, &self.name, &set, replay);
-        let model = model.map_err(|error| match error {
-            SiteLayerError::TooFewLabels { .. } => ModerationError::TooFewLabels(error.to_string()),
-            SiteLayerError::Train(error) => {
-                ModerationError::Unavailable(StoreError::Unavailable(error.to_string()))
-            }
-        })?;
+        let hold_out =
+            self.hold_out(&set(before, progress)?, &set(after, progress)?, active, progress)?;
+        progress.enter(WorkStage::Fitting)?;
+        let model = self.teacher.train(ledger, progress)?;
         let count = |label| ledger.iter().filter(|example| example.label == label).count() as u64;
         Ok((model, hold_out, (count(Label::Ham), count(Label::Spam))))
     }
@@ -259,32 +246,26 @@ impl Work {
         before: &TrainingSet,
         after: &TrainingSet,
         active: Option<&Model>,
-        replay: &TrainingSet,
-    ) -> Option<HoldOut> {
+        progress: &WorkProgress,
+    ) -> Result<Option<HoldOut>, ModerationError> {
         let spam_count = after.whole_rows().filter(|row| after.is_spam(*row)).count();
         // One kind alone says nothing about the other.
         if spam_count == 0 || spam_count == after.example_count() {
-            return None;
+            return Ok(None);
         }
-        let candidate = self.layer.train(&self.base, &self.name, before, replay).ok()?;
+        let candidate = match self.teacher.train_on(before, progress) {
+            Ok(candidate) => candidate,
+            Err(ModerationError::TooFewLabels(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let figures = |model: &Model| Figures::measure(model, after, self.hold_one_in);
-        Some(HoldOut {
+        Ok(Some(HoldOut {
             ham_count: (after.example_count() - spam_count) as u64,
             spam_count: spam_count as u64,
             candidate: figures(&candidate),
             active: active.map(figures),
-            base: figures(&self.base),
-        })
-    }
-
-    fn set(&self, ledger: &[LedgerExample]) -> TrainingSet {
-        let mut set = TrainingSet::default();
-        let mut builder = FeatureBuilder::default();
-        for example in ledger {
-            let views = examples::submission_views(&example.submission, &self.rules, &mut builder);
-            set.push(&example.source, example.label, None, &views);
-        }
-        set
+            base: figures(&self.teacher.base),
+        }))
     }
 }
 

@@ -19,3 +19,4 @@ mod store_models;
 mod support;
 mod training_data;
 mod wire;
+mod workbench;

@@ -12,7 +12,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::{Csr, Dataset, LogisticRegression, LogisticRegressionValidParams};
+use super::{Csr, Dataset, LogisticRegression, LogisticRegressionValidParams, TrainError};
 
 /// Newton steps for one row; the paper's experiments need two or three.
 const NEWTON_STEPS_MAX: u32 = 100;
@@ -45,13 +45,14 @@ struct Row {
     duals: [f64; 2],
 }
 
-/// Solves the problem. Targets, weights and offsets have been checked.
+/// Solves the problem, as long as it `goes_on`. Targets, weights and offsets have been checked.
 pub(super) fn fit<R: Records + Borrow<Csr>>(
     params: &LogisticRegressionValidParams,
     dataset: &Dataset<R>,
     offsets: Option<&[f64]>,
     progress: &mut dyn FnMut(Progress),
-) -> LogisticRegression {
+    goes_on: &dyn Fn() -> bool,
+) -> Result<LogisticRegression, TrainError> {
     let table: &Csr = dataset.records.borrow();
     let mut weights = vec![0.0f32; table.column_count()];
     let mut bias = 0.0f64;
@@ -82,6 +83,9 @@ pub(super) fn fit<R: Records + Borrow<Csr>>(
             }
         }
         pass += 1;
+        if !goes_on() {
+            return Err(TrainError::Cancelled);
+        }
         progress(Progress { pass, violation });
         if violation < params.tolerance {
             break;
@@ -91,7 +95,7 @@ pub(super) fn fit<R: Records + Borrow<Csr>>(
         }
     }
     let bias = if params.fits_bias { bias as f32 } else { 0.0 };
-    LogisticRegression { weights, bias, pass_count: pass }
+    Ok(LogisticRegression { weights, bias, pass_count: pass })
 }
 
 /// The rows that take part, each with its dual variable next to zero.

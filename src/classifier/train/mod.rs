@@ -65,6 +65,9 @@ pub enum TrainError {
     /// No row of one label has a weight above zero, so there is nothing to tell apart.
     #[error("there is no {0} to learn from")]
     MissingLabel(&'static str),
+    /// Whoever asked for it does not want it any more.
+    #[error("it was cancelled")]
+    Cancelled,
     /// linfa could not do its part.
     #[error(transparent)]
     Linfa(#[from] linfa::Error),
@@ -190,7 +193,7 @@ impl LogisticRegressionValidParams {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<LogisticRegression, TrainError> {
         self.check_dataset(dataset)?;
-        Ok(dual::fit(self, dataset, None, progress))
+        dual::fit(self, dataset, None, progress, &|| true)
     }
 
     /// Fits what has to be added to a model whose raw scores of the rows are `offsets`: the
@@ -199,18 +202,19 @@ impl LogisticRegressionValidParams {
     /// Data Can Help a Lot", EMNLP 2004).
     ///
     /// # Errors
-    /// As [`Self::fit_with_progress`].
+    /// As [`Self::fit_with_progress`]; [`TrainError::Cancelled`] once `goes_on` says no.
     pub fn fit_difference<R: Records + Borrow<Csr>>(
         &self,
         dataset: &Dataset<R>,
         offsets: &[f64],
+        goes_on: &dyn Fn() -> bool,
     ) -> Result<LogisticRegression, TrainError> {
         self.check_dataset(dataset)?;
         let rows = dataset.records.borrow().row_count();
         if offsets.len() != rows {
             return Err(TrainError::Count { rows, what: "offsets", count: offsets.len() });
         }
-        Ok(dual::fit(self, dataset, Some(offsets), &mut |_| ()))
+        dual::fit(self, dataset, Some(offsets), &mut |_| (), goes_on)
     }
 
     fn check_dataset<R: Records + Borrow<Csr>>(
@@ -319,7 +323,7 @@ mod tests {
             (0..120).map(|row| prior.raw_score(dataset.records.row(row))).collect();
         let params = LogisticRegressionParams::default().cost(0.7).tolerance(1e-4);
         let params = params.pass_count_max(2_000).fits_bias(false).check().unwrap();
-        let difference = params.fit_difference(&dataset, &offsets).unwrap();
+        let difference = params.fit_difference(&dataset, &offsets, &|| true).unwrap();
         assert_eq!(difference.bias, 0.0);
         let sum = LogisticRegression {
             weights: prior.weights.iter().zip(&difference.weights).map(|(a, b)| a + b).collect(),
@@ -331,6 +335,19 @@ mod tests {
             let partial = partial - f64::from(prior.weights[column]);
             assert!(partial.abs() < 0.02, "{column}: {partial}");
         }
+    }
+
+    #[test]
+    fn a_fit_ends_when_it_is_told_to() {
+        let dataset = noisy(40);
+        let params = LogisticRegressionParams::default().check().unwrap();
+        let passes = std::cell::Cell::new(0);
+        let goes_on = || {
+            passes.set(passes.get() + 1);
+            passes.get() < 2
+        };
+        let error = params.fit_difference(&dataset, &[0.0; 40], &goes_on).unwrap_err();
+        assert!(matches!(error, TrainError::Cancelled) && passes.get() == 2, "{error}");
     }
 
     #[test]

@@ -94,6 +94,8 @@ pub struct LedgerExample {
     pub label: Label,
     /// Who said so.
     pub reporter: Reporter,
+    /// The reporter's name, if it was given.
+    pub reporter_name: Option<String>,
     /// Where it comes from: `site` for the site's own comments, else as the import named it.
     pub source: String,
     /// When it was labelled.
@@ -102,6 +104,17 @@ pub struct LedgerExample {
     pub content_hash: u64,
     /// What was sent.
     pub submission: BlindSubmission,
+}
+
+/// An entry of the ledger as it was appended: a label, or the retraction of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// Its position.
+    pub position: i64,
+    /// The comment or imported example.
+    pub id: CommentId,
+    /// The position of the label that it takes back, if it is a retraction.
+    pub retracts: Option<i64>,
 }
 
 /// An example from elsewhere, to be put into the ledger.
@@ -151,6 +164,14 @@ pub trait ModelStore: Send + Sync + 'static {
         until: Option<i64>,
         count_max: usize,
     ) -> Result<Vec<LedgerExample>, StoreError>;
+    /// The entries of a site's ledger as they were appended, retractions and all, after position
+    /// `after`, in order.
+    async fn ledger_entries(
+        &self,
+        site: &SiteId,
+        after: i64,
+        count_max: usize,
+    ) -> Result<Vec<LedgerEntry>, StoreError>;
     /// The last position of a site's ledger; 0 if it is empty.
     async fn ledger_position(&self, site: &SiteId) -> Result<i64, StoreError>;
     /// Appends examples from elsewhere to the ledger, with one audit entry. One whose text and

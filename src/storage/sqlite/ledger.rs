@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use crate::domain::{Fingerprint, IpFingerprints, Label, SiteId};
 use crate::moderation::ports::StoreError;
-use crate::moderation::ports::models::{ImportedExample, LedgerExample, Retraction};
+use crate::moderation::ports::models::{ImportedExample, LedgerEntry, LedgerExample, Retraction};
 use crate::storage::record::{self, SubmissionColumns};
 
 use super::authors::AuthorChange;
@@ -35,7 +35,7 @@ pub(super) fn ledger_examples(
              coalesce(comment.content_hash, example.content_hash), \
              coalesce(comment.author, example.author), comment.ip, comment.ip_prefix, \
              coalesce(comment.page_uri, example.page_uri), coalesce(comment.lang, example.lang), \
-             comment.body, example.body \
+             comment.body, example.body, label.reporter_name \
          FROM ({COUNTING}) AS counting \
          JOIN labels AS label ON label.position = counting.position \
          LEFT JOIN comments AS comment ON comment.site = ?1 AND comment.id = label.comment \
@@ -74,6 +74,7 @@ fn ledger_example(row: &Row<'_>) -> Result<LedgerExample, StoreError> {
             id: comment_id(row, 1)?,
             label: row.get::<_, Word<_>>(2)?.0,
             reporter: row.get::<_, Word<_>>(3)?.0,
+            reporter_name: row.get(14)?,
             time: time(row, 4)?,
             source: row.get(5)?,
             content_hash: row.get::<_, i64>(6)? as u64,
@@ -81,6 +82,22 @@ fn ledger_example(row: &Row<'_>) -> Result<LedgerExample, StoreError> {
         })
     };
     read().map_err(from_sqlite)
+}
+
+pub(super) fn ledger_entries(
+    db: &Connection,
+    site_number: i64,
+    after: i64,
+    count_max: usize,
+) -> Result<Vec<LedgerEntry>, StoreError> {
+    let sql = "SELECT position, comment, retracts FROM labels \
+         WHERE site = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+    let read = |row: &Row<'_>| -> rusqlite::Result<LedgerEntry> {
+        let (position, id, retracts) = (row.get(0)?, comment_id(row, 1)?, row.get(2)?);
+        Ok(LedgerEntry { position, id, retracts })
+    };
+    let parameters = params![site_number, after, count_max as i64];
+    all(db, sql, parameters, |row| read(row).map_err(from_sqlite))
 }
 
 pub(super) fn import_examples(

@@ -7,12 +7,13 @@ use time::OffsetDateTime;
 use crate::domain::SiteId;
 use crate::moderation::ports::StoreError;
 use crate::moderation::ports::models::{
-    ImportedExample, LedgerExample, ModelChange, ModelRecord, ModelState, ModelStore, Retraction,
+    ImportedExample, LedgerEntry, LedgerExample, ModelChange, ModelRecord, ModelState, ModelStore,
+    Retraction,
 };
 
 use super::commands::{Audit, execute, stored_site};
 use super::error::from_sqlite;
-use super::ledger::{import_examples, ledger_examples, retract_labels};
+use super::ledger::{import_examples, ledger_entries, ledger_examples, retract_labels};
 use super::queries::{all, first};
 use super::rows::{Word, corrupt, millis, time, time_or_none};
 use super::store::SqliteStore;
@@ -148,6 +149,16 @@ impl ModelStore for SqliteStore {
         let until = until.unwrap_or(i64::MAX);
         let read =
             move |db: &Connection, number| ledger_examples(db, number, after, until, count_max);
+        self.read_site(site, read).await
+    }
+
+    async fn ledger_entries(
+        &self,
+        site: &SiteId,
+        after: i64,
+        count_max: usize,
+    ) -> Result<Vec<LedgerEntry>, StoreError> {
+        let read = move |db: &Connection, number| ledger_entries(db, number, after, count_max);
         self.read_site(site, read).await
     }
 

@@ -1,5 +1,6 @@
 //! What several tests need.
 
+pub mod models;
 pub mod records;
 pub mod redis;
 pub mod service;

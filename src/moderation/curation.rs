@@ -1,0 +1,172 @@
+//! Which labels of a ledger a model may learn from, so that nobody teaches it alone.
+//!
+//! The last word counts: of equal texts the last label, and of what one author, one campaign or
+//! one reader has, the last few.
+
+use std::collections::{HashMap, HashSet};
+
+use super::ports::Reporter;
+use super::ports::models::LedgerExample;
+use crate::domain::{ContentPrint, Fingerprint, Label, NEAR_DISTANCE_MAX};
+use crate::text::Analysis;
+
+/// Examples of a training at most, the last labelled ones: a table of them takes some 400 MiB.
+pub(super) const EXAMPLE_COUNT_MAX: usize = 50_000;
+/// Examples of one author with one label.
+const AUTHOR_EXAMPLE_COUNT_MAX: usize = 20;
+/// Examples of one campaign, which is texts much like each other, with one label. Twenty copies
+/// say what there is to say.
+const CAMPAIGN_EXAMPLE_COUNT_MAX: usize = 20;
+/// Labels of one reader, who is no member of the site's staff; readers without a name count as one.
+const READER_EXAMPLE_COUNT_MAX: usize = 20;
+/// Parts of a print, one of which must be equal for two to be compared.
+const BAND_COUNT: u32 = 16;
+/// Prints of one band that are compared: a bound on the work, whatever is in the ledger.
+const BAND_CANDIDATE_COUNT_MAX: usize = 64;
+
+/// The examples of `ledger`, which is in the order of its positions, that a model may learn from.
+pub(super) fn chosen(ledger: Vec<LedgerExample>) -> Vec<LedgerExample> {
+    let mut texts = HashSet::new();
+    let mut authors: HashMap<(Fingerprint, Label), usize> = HashMap::new();
+    let mut readers: HashMap<Option<String>, usize> = HashMap::new();
+    let mut campaigns = Campaigns::default();
+    let mut keep = |example: &LedgerExample| {
+        if !texts.insert(example.content_hash) {
+            return false;
+        }
+        if example.reporter == Reporter::Reader {
+            let count = readers.entry(example.reporter_name.clone()).or_default();
+            *count += 1;
+            if *count > READER_EXAMPLE_COUNT_MAX {
+                return false;
+            }
+        }
+        if let Some(email) = &example.submission.email {
+            let count = authors.entry((email.folded_fingerprint, example.label)).or_default();
+            *count += 1;
+            if *count > AUTHOR_EXAMPLE_COUNT_MAX {
+                return false;
+            }
+        }
+        let print = Analysis::new(&example.submission).print;
+        campaigns.count(&print, example.label) <= CAMPAIGN_EXAMPLE_COUNT_MAX
+    };
+    // From the last to the first, so that the last word counts.
+    let mut chosen: Vec<LedgerExample> = Vec::new();
+    for example in ledger.into_iter().rev() {
+        if chosen.len() == EXAMPLE_COUNT_MAX {
+            break;
+        }
+        if keep(&example) {
+            chosen.push(example);
+        }
+    }
+    chosen.reverse();
+    chosen
+}
+
+/// Campaigns seen so far. The first example of one stands for it.
+#[derive(Default)]
+struct Campaigns {
+    all: Vec<(u128, Label, usize)>,
+    /// Campaigns by band and its bits.
+    bands: HashMap<(u32, u8), Vec<u32>>,
+}
+
+impl Campaigns {
+    /// How many examples of this one's campaign there are, this one counted.
+    fn count(&mut self, print: &ContentPrint, label: Label) -> usize {
+        if !print.comparable {
+            return 1;
+        }
+        let bands = |simhash: u128| (0..BAND_COUNT).map(move |b| (b, (simhash >> (8 * b)) as u8));
+        let near = bands(print.simhash)
+            .flat_map(|band| self.bands.get(&band).into_iter().flatten())
+            .copied()
+            .find(|campaign| {
+                let (simhash, of, _) = self.all[*campaign as usize];
+                let distance = (simhash ^ print.simhash).count_ones();
+                of == label && distance <= NEAR_DISTANCE_MAX
+            });
+        if let Some(near) = near {
+            let count = &mut self.all[near as usize].2;
+            *count += 1;
+            return *count;
+        }
+        let campaign = self.all.len() as u32;
+        self.all.push((print.simhash, label, 1));
+        for band in bands(print.simhash) {
+            let known = self.bands.entry(band).or_default();
+            if known.len() < BAND_CANDIDATE_COUNT_MAX {
+                known.push(campaign);
+            }
+        }
+        1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::domain::{CommentId, Example};
+    use crate::moderation::examples::blind;
+
+    fn example(number: usize, text: &str, label: Label) -> LedgerExample {
+        let example = Example { text: text.into(), ..Example::default() };
+        let submission = blind(example).unwrap();
+        LedgerExample {
+            position: number as i64,
+            id: CommentId::from_uuid(uuid::Uuid::from_u128(number as u128)),
+            label,
+            reporter: Reporter::Moderator,
+            reporter_name: None,
+            source: "site".into(),
+            time: OffsetDateTime::UNIX_EPOCH,
+            content_hash: Analysis::new(&submission).print.content_hash,
+            submission,
+        }
+    }
+
+    /// A letter for each number, since digits are the same to a print.
+    fn letters(number: usize) -> String {
+        number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
+    }
+
+    #[test]
+    fn of_equal_texts_the_last_label_counts() {
+        let ledger = vec![
+            example(1, "A text about bread", Label::Spam),
+            example(2, "Another text", Label::Ham),
+            example(3, "A text about bread", Label::Ham),
+        ];
+        let chosen: Vec<_> = chosen(ledger).iter().map(|one| (one.position, one.label)).collect();
+        assert_eq!(chosen, [(2, Label::Ham), (3, Label::Ham)]);
+    }
+
+    #[test]
+    fn a_campaign_and_a_reader_have_only_so_much_to_say() {
+        let campaign = |n: usize| {
+            let text = format!(
+                "Our depot ships pallets of sourdough starter to resellers every monday morning, \
+                 call the office of our friendly team and ask for the list of lots {}",
+                letters(n)
+            );
+            example(n, &text, Label::Spam)
+        };
+        assert_eq!(chosen((0..40).map(campaign).collect()).len(), CAMPAIGN_EXAMPLE_COUNT_MAX);
+        let report = |n: usize| {
+            let text = format!("{} {} {}", letters(n * 7_919), letters(n * 104_729), letters(n));
+            let reporter_name = n.is_multiple_of(2).then(|| "ann".to_owned());
+            LedgerExample {
+                reporter: Reporter::Reader,
+                reporter_name,
+                ..example(n, &text, Label::Spam)
+            }
+        };
+        let kept = chosen((1..100).map(report).collect());
+        assert_eq!(kept.len(), 2 * READER_EXAMPLE_COUNT_MAX);
+        assert_eq!(kept.last().map(|one| one.position), Some(99), "the last ones");
+    }
+}

@@ -1,0 +1,167 @@
+//! How good a site's models are on the site's own labels, and which of two is better.
+
+use std::sync::Arc;
+
+use super::Moderation;
+use super::ModerationError;
+use super::models::Known;
+use super::ports::models::LedgerExample;
+use super::progress::{WorkProgress, WorkStage};
+use super::training::{HOLD_OUT_DIVISOR, Teacher, raw_score};
+use crate::classifier::{
+    Comparison, Contender, Evaluation, Judged, Model, Outcome, Traits, WorstError, html_report,
+};
+use crate::domain::{Label, LogOdds, Site, probability};
+use crate::features::FeatureBuilder;
+use crate::text::Analysis;
+
+/// Worst errors of each label that are listed.
+const WORST_COUNT: usize = 20;
+
+/// How a model did on labels of the site that it had not learnt from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelEvaluation {
+    /// The model that was asked about.
+    pub model_version: String,
+    /// The model that was judged: the same, or one trained like it without the labels to judge by.
+    pub judged_version: String,
+    /// The first label that judged.
+    pub from_position: i64,
+    /// The figures.
+    pub evaluation: Evaluation,
+    /// The model beside another, where that was asked for.
+    pub comparison: Option<Comparison>,
+    /// All of it as a page.
+    pub html: String,
+}
+
+impl Moderation {
+    /// Judges a model of a site, or the base model, on the last fifth of the site's labels. A
+    /// model that has learnt from some of them is judged by its twin, trained like it on the labels
+    /// before. With `against`, two models are judged as they are, on the labels that neither knows.
+    ///
+    /// # Errors
+    /// `NotFound`, `TooFewLabels` if nothing is left to judge by, `Cancelled`, `Unavailable`.
+    pub async fn evaluate_model(
+        &self,
+        site: &Arc<Site>,
+        version: &str,
+        against: Option<&str>,
+        progress: Arc<WorkProgress>,
+    ) -> Result<ModelEvaluation, ModerationError> {
+        progress.enter(WorkStage::Reading)?;
+        let model = self.known_model(site, version).await?;
+        let against = match against {
+            Some(version) => Some(self.known_model(site, version).await?),
+            None => None,
+        };
+        let ledger = self.read_ledger(site, i64::MAX, &progress).await?;
+        let teacher = self.teacher(site, model.model.summary().seed);
+        let judge = Judge { site: site.clone(), model, against, teacher };
+        super::blocking("judging", move || judge.run(&ledger, &progress)).await
+    }
+}
+
+/// What an evaluation needs besides examples.
+struct Judge {
+    site: Arc<Site>,
+    model: Known,
+    against: Option<Known>,
+    teacher: Teacher,
+}
+
+impl Judge {
+    fn run(
+        self,
+        ledger: &[LedgerExample],
+        progress: &WorkProgress,
+    ) -> Result<ModelEvaluation, ModerationError> {
+        progress.enter(WorkStage::Judging)?;
+        let first = match &self.against {
+            None => ledger.len() - ledger.len() / HOLD_OUT_DIVISOR,
+            Some(other) => {
+                let known = self.model.ledger_position.max(other.ledger_position);
+                ledger.partition_point(|example| example.position <= known)
+            }
+        };
+        let judging = &ledger[first..];
+        let Some(from_position) = judging.first().map(|example| example.position) else {
+            let why = match &self.against {
+                Some(_) => "no label is newer than both models",
+                None => "the ledger has too few labels to hold some out",
+            };
+            return Err(ModerationError::TooFewLabels(why.to_owned()));
+        };
+        let judged_model = if self.model.ledger_position < from_position {
+            self.model.model.clone()
+        } else {
+            Arc::new(self.teacher.train(&ledger[..first], progress)?)
+        };
+        let thresholds = |model: &Model| {
+            let budget = &self.site.policy.budget;
+            let hold = model.spam().threshold(budget.hold_one_in);
+            (hold, model.spam().threshold(budget.reject_one_in).max(hold))
+        };
+        let judged = judged(&judged_model, judging, progress)?;
+        let (hold, reject) = thresholds(&judged_model);
+        let version = judged_model.version().to_owned();
+        let mut evaluation = Evaluation::new(version.clone(), &judged, hold, reject);
+        evaluation.worst_errors = worst_errors(&judged, judging, hold);
+        let comparison = match &self.against {
+            None => None,
+            Some(other) => {
+                let outcomes = |judged: &[Judged]| -> Vec<Outcome> {
+                    judged.iter().map(|one| one.outcome).collect()
+                };
+                let first = outcomes(&judged);
+                let second = outcomes(&self::judged(&other.model, judging, progress)?);
+                let other_hold = thresholds(&other.model).0;
+                let side = |version, outcomes, hold| Contender { version, outcomes, hold };
+                Some(Comparison::new(
+                    side(&version, &first, hold),
+                    side(other.model.version(), &second, other_hold),
+                ))
+            }
+        };
+        let title =
+            format!("{} on the last labels of {}", self.model.model.version(), self.site.id);
+        Ok(ModelEvaluation {
+            model_version: self.model.model.version().to_owned(),
+            judged_version: version,
+            from_position,
+            html: html_report(&title, &evaluation, &judged, comparison.as_ref()),
+            evaluation,
+            comparison,
+        })
+    }
+}
+
+/// Examples with what a model says and what they are like.
+fn judged(
+    model: &Model,
+    examples: &[LedgerExample],
+    progress: &WorkProgress,
+) -> Result<Vec<Judged>, ModerationError> {
+    let mut builder = FeatureBuilder::default();
+    let judged = examples.iter().map(|example| {
+        progress.check()?;
+        let spam = example.label == Label::Spam;
+        Ok(Judged {
+            source: example.source.as_str().into(),
+            outcome: Outcome { spam, raw_score: raw_score(model, example, &mut builder) },
+            traits: Traits::of(&Analysis::new(&example.submission)),
+        })
+    });
+    judged.collect()
+}
+
+fn worst_errors(judged: &[Judged], examples: &[LedgerExample], hold: LogOdds) -> Vec<WorstError> {
+    let worst = Evaluation::worst(judged, hold, WORST_COUNT).into_iter();
+    let error = |place: usize| WorstError {
+        source: examples[place].source.clone(),
+        spam: judged[place].outcome.spam,
+        score: probability(judged[place].outcome.raw_score),
+        text: examples[place].submission.text.clone(),
+    };
+    worst.map(error).collect()
+}
