@@ -1,5 +1,6 @@
 //! Puts the parts together: from a configuration to listening ports, from there to the end.
 
+mod background;
 pub mod diagnosis;
 mod first_start;
 mod system;
@@ -61,6 +62,7 @@ pub struct App {
     grpc: TcpListener,
     http: TcpListener,
     service: GrpcService,
+    moderation: Arc<Moderation>,
     store: Arc<dyn Store>,
     metrics: PrometheusHandle,
     model_version: String,
@@ -84,6 +86,7 @@ impl App {
         let model_version = moderation.model_version().to_owned();
         let mut app = Self {
             service: GrpcService::new(moderation.clone(), grpc_limits(&config)),
+            moderation: moderation.clone(),
             config,
             grpc,
             http,
@@ -141,15 +144,20 @@ impl App {
         let connection_count_max = self.config.server.connection_count_max;
         let ops = http_task(listener, router, connection_count_max, draining.clone());
         let upkeep = tokio::spawn(upkeep(self.metrics, draining.clone()));
+        let background = background::start(&self.moderation, &self.config.training, &draining);
         let workers = Workers::start(self.service, self.grpc, &self.config.server, &draining)?;
         tracing::info!(model.version = %self.model_version, "ready");
         stop.await;
         draining.cancel();
+        self.moderation.cancel_all();
         let drain = Duration::from_millis(self.config.server.drain_timeout_ms);
         workers.join(drain).await;
         let _ = tokio::time::timeout(drain, ops).await;
         let _ = watcher.await;
         let _ = upkeep.await;
+        for task in background {
+            let _ = tokio::time::timeout(drain, task).await;
+        }
         if tokio::time::timeout(drain, self.store.close()).await.is_err() {
             tracing::error!("the store did not close in time; what was acknowledged is on disk");
         }

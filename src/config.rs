@@ -18,6 +18,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Which model scores.
     pub model: ModelConfig,
+    /// When models of sites are trained without being asked for.
+    pub training: TrainingConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }
@@ -96,6 +98,24 @@ pub struct LimitsConfig {
 pub struct ModelConfig {
     /// A model file. Absent: the base model inside the binary.
     pub file: Option<PathBuf>,
+}
+
+/// When models of sites are trained without being asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Seconds between trainings of a site's model; 0: only when asked for.
+    pub interval_s: u64,
+    /// New labels that a site needs before its model is trained again.
+    pub label_count_min: usize,
+    /// Whether a model that the hold-out speaks for is promoted at once.
+    pub promotes: bool,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self { interval_s: 0, label_count_min: 50, promotes: false }
+    }
 }
 
 /// How log lines look.

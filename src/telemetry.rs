@@ -47,6 +47,10 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
         "Checked comments by the part of the service that did not do its work"
     );
     metrics::describe_counter!("replyguard_labels_total", "Labels by reporter and label");
+    metrics::describe_gauge!(
+        "replyguard_drift_index",
+        "Population stability index of a site's last comments; from 0.25 on they changed"
+    );
     Ok(handle)
 }
 

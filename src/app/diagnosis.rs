@@ -1,13 +1,19 @@
 //! What `doctor` looks at: ports, store, Redis, model.
 
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use super::system::SystemClock;
 use super::{limiter, load_model};
 use crate::config::Config;
 use crate::domain::{Fingerprint, LimitRule};
+use crate::http::client;
+use crate::moderation::DRIFT_ALARM;
 use crate::moderation::ports::{Clock, LimitKey, LimitKind};
 use crate::storage::SqliteStore;
+
+/// How long the running service may take for its metrics.
+const METRICS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What was found about one part.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,6 +36,35 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     findings.push(port("HTTP", config.server.http_address));
     if config.limits.redis_url.is_some() {
         findings.push(redis(config).await);
+    }
+    findings.extend(drift(config.server.http_address).await);
+    findings
+}
+
+/// What a service that runs here says of its sites' comments; nothing if none runs.
+async fn drift(address: SocketAddr) -> Vec<Finding> {
+    let url = format!("http://{address}/metrics");
+    let asked = client::get(&url);
+    let Ok(Ok((200, metrics))) = tokio::time::timeout(METRICS_TIMEOUT, asked).await else {
+        return Vec::new();
+    };
+    let indexes = metrics.lines().filter(|line| line.starts_with("replyguard_drift_index{"));
+    let mut findings = Vec::new();
+    let mut count = 0;
+    for line in indexes {
+        count += 1;
+        let Some((name, index)) = line.rsplit_once(' ') else { continue };
+        if index.parse::<f64>().is_ok_and(|index| index >= DRIFT_ALARM) {
+            findings.push(Finding::Bad {
+                what: format!("comments are no longer what the model was made for: {name} {index}"),
+                advice: "look at `replyguard models drift`; label some of the new comments and \
+                         train again"
+                    .into(),
+            });
+        }
+    }
+    if findings.is_empty() && count > 0 {
+        findings.push(Finding::Good("comments are what the models were made for".into()));
     }
     findings
 }

@@ -38,7 +38,8 @@ pub enum Length {
 }
 
 impl Length {
-    fn of(char_count: u32) -> Self {
+    /// The band of so many characters.
+    pub fn of(char_count: u32) -> Self {
         match char_count {
             0..50 => Self::Short,
             50..200 => Self::Medium,

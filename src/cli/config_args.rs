@@ -45,6 +45,15 @@ pub(super) struct ConfigArgs {
     /// Gzip answers for callers that take it
     #[arg(long, env = "REPLYGUARD_COMPRESS_ANSWERS", value_name = "BOOL")]
     compress_answers: Option<bool>,
+    /// Train each site's model again after so many seconds, such as 86400; 0: only when asked for
+    #[arg(long, env = "REPLYGUARD_TRAINING_INTERVAL_S", value_name = "S")]
+    training_interval_s: Option<u64>,
+    /// New labels that a site needs before its model is trained again
+    #[arg(long, env = "REPLYGUARD_TRAINING_LABEL_COUNT_MIN", value_name = "N")]
+    training_label_count_min: Option<usize>,
+    /// Promote a model that the hold-out speaks for at once
+    #[arg(long, env = "REPLYGUARD_TRAINING_PROMOTES", value_name = "BOOL")]
+    training_promotes: Option<bool>,
     /// What to log, as a filter: info, replyguard=debug,warn
     #[arg(long, env = "REPLYGUARD_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -82,6 +91,9 @@ impl ConfigArgs {
         set(&mut config.storage.data_dir, self.data_dir);
         set(&mut config.limits.redis_url, self.redis_url.map(Some));
         set(&mut config.model.file, self.model_file.map(Some));
+        set(&mut config.training.interval_s, self.training_interval_s);
+        set(&mut config.training.label_count_min, self.training_label_count_min);
+        set(&mut config.training.promotes, self.training_promotes);
         set(&mut config.telemetry.log, self.log);
         let format = self.log_format.map(|format| match format {
             Format::Text => LogFormat::Text,

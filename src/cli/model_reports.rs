@@ -12,6 +12,8 @@ use crate::grpc::proto;
 
 /// Labels and worst errors that are printed.
 const SHOWN: usize = 10;
+/// Characters of the longest bar.
+const BAR_LENGTH: f64 = 30.0;
 
 /// Judges a model, beside another if one is given.
 pub(super) async fn evaluate(
@@ -171,6 +173,42 @@ fn proven(proof: &proto::ModelProof) -> String {
         );
     }
     text
+}
+
+/// Compares the last comments of a site with those that its model was made for.
+pub(super) async fn drift(client: &mut Client, parent: String, json: bool) -> Result<(), Failure> {
+    let answer = client.models.report_drift(proto::ReportDriftRequest { parent }).await;
+    let report = answer.map_err(|status| refused(&status))?.into_inner();
+    if json {
+        return say!("{}", to_json("replyguard.v1.ReportDriftResponse", &report));
+    }
+    say!(
+        "{}: the last {} comments beside the {} of its baseline",
+        report.model_version,
+        report.current_count,
+        report.baseline_count
+    )?;
+    if report.dimensions.is_empty() {
+        return say!("too few to compare: at least 200 are needed on either side");
+    }
+    for dimension in &report.dimensions {
+        let word = match dimension.index {
+            _ if dimension.alarming => "CHANGED",
+            index if index >= 0.1 => "a little",
+            _ => "as before",
+        };
+        say!("\n{:8} {:.3}  {word}", dimension.name, dimension.index)?;
+        for band in &dimension.bands {
+            let bar = "█".repeat((band.current_share * BAR_LENGTH).round() as usize);
+            say!(
+                "  {:24} {:5.1} % -> {:5.1} %  {bar}",
+                safe(&band.name),
+                band.baseline_share * 100.0,
+                band.current_share * 100.0
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// The folder for a report as an argument.

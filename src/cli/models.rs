@@ -81,6 +81,8 @@ enum Action {
         #[command(flatten)]
         report: ReportArgs,
     },
+    /// Compare the last comments with those that the model was made for
+    Drift,
     /// Prove what a model was made of: train it again, also without anything that was taken back,
     /// and compare the bytes; list the labels that moved it most
     Prove {
@@ -155,6 +157,7 @@ impl Desk {
                 let (name, folder) = (self.name(&version), report.folder());
                 model_reports::evaluate(&mut self.client, name, other, folder, self.json).await
             }
+            Action::Drift => model_reports::drift(&mut self.client, self.site, self.json).await,
             Action::Prove { version } => {
                 let name = self.name(&version);
                 model_reports::prove(&mut self.client, name, self.json).await

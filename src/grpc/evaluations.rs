@@ -3,7 +3,9 @@
 use super::{convert, proto};
 use crate::classifier::{Comparison, Difference, Disagreeing, Interval, Measures, WorstError};
 use crate::domain::{Label, SiteId};
-use crate::moderation::{LabelInfluence, ModelEvaluation, ModelProof, ReporterInfluence};
+use crate::moderation::{
+    DriftDimension, DriftReport, LabelInfluence, ModelEvaluation, ModelProof, ReporterInfluence,
+};
 
 /// An evaluation for the wire.
 pub(super) fn evaluation(judged: &ModelEvaluation) -> proto::ModelEvaluation {
@@ -102,6 +104,28 @@ pub(super) fn proof(proof: &ModelProof, site: &SiteId) -> proto::ModelProof {
         proven: proof.proven,
         labels: proof.labels.iter().map(|label| label_influence(label, site)).collect(),
         reporters: proof.reporters.iter().map(reporter_influence).collect(),
+    }
+}
+
+/// A comparison of a site's comments then and now for the wire.
+pub(super) fn drift(report: DriftReport) -> proto::ReportDriftResponse {
+    let band = |(name, baseline_share, current_share): (&str, f64, f64)| proto::DriftBand {
+        name: name.to_owned(),
+        baseline_share,
+        current_share,
+    };
+    let dimension = |dimension: DriftDimension| proto::DriftDimension {
+        name: dimension.name.to_owned(),
+        index: dimension.index,
+        alarming: dimension.alarms(),
+        bands: dimension.bands.into_iter().map(band).collect(),
+    };
+    proto::ReportDriftResponse {
+        dimensions: report.dimensions.into_iter().map(dimension).collect(),
+        model_version: report.model_version,
+        baseline_count: report.baseline_count as i64,
+        baseline_time: report.baseline_time.map(convert::timestamp),
+        current_count: report.current_count as i64,
     }
 }
 

@@ -9,6 +9,7 @@ mod connection;
 mod convert;
 mod evaluations;
 mod explanations;
+mod ledger;
 mod models;
 mod models_convert;
 mod operations;

@@ -3,32 +3,29 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::Stream;
 use prost::Message;
 use prost_types::Any;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::comments::site_id;
+use super::ledger::{comment_of, export};
 use super::proto::model_service_server::ModelService;
 use super::{
-    answer, auth, convert, explanations, longrunning, models_convert, operations, proto, status,
+    answer, auth, convert, evaluations, explanations, longrunning, models_convert, operations,
+    proto, status,
 };
-use crate::domain::{CommentId, KeyScope, Site, SiteId};
+use crate::domain::{KeyScope, Site};
 use crate::moderation::ports::StoreError;
 use crate::moderation::{
-    Caller, Explained, Moderation, ModerationError, RetractionRequest, TrainSettings, Work, note,
+    Caller, Explained, Moderation, ModerationError, TrainSettings, Work, note,
 };
 use crate::telemetry::Call;
-
-/// Examples of one message of an import.
-const MESSAGE_EXAMPLES_MAX: usize = 1_000;
-/// Examples read at once for an export.
-const EXPORT_PAGE_SIZE: usize = 1_000;
 
 /// The service; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Models {
-    moderation: Arc<Moderation>,
+    pub(super) moderation: Arc<Moderation>,
 }
 
 impl Models {
@@ -37,7 +34,7 @@ impl Models {
     }
 
     /// The caller and the site, if the caller may operate it.
-    async fn operator<T>(
+    pub(super) async fn operator<T>(
         &self,
         request: &Request<T>,
         field: &'static str,
@@ -184,71 +181,17 @@ impl Models {
         let report = self.moderation.shadow_report(&site.id);
         Ok(models_convert::shadow_report(&site.id, report))
     }
-
-    async fn import(
-        &self,
-        request: Request<Streaming<proto::ImportExamplesRequest>>,
-    ) -> Result<proto::ImportExamplesResponse, ModerationError> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await?;
-        let mut messages = request.into_inner();
-        let mut site: Option<Arc<Site>> = None;
-        let mut answer = proto::ImportExamplesResponse::default();
-        while let Some(message) = messages.next().await {
-            let message = message.map_err(|_| {
-                let text = "A message broke off, has more than 2 MiB or is none of the contract.";
-                ModerationError::field("examples", "malformed-message", text)
-            })?;
-            if message.examples.len() > MESSAGE_EXAMPLES_MAX {
-                let text = "At most 1,000 examples a message are taken.";
-                return Err(ModerationError::field("examples", "too-many", text));
-            }
-            let site = match &site {
-                Some(site) => site.clone(),
-                None => {
-                    let id = site_id("parent", &message.parent)?;
-                    caller.require(&id, KeyScope::Operate)?;
-                    site.insert(self.moderation.site(&id).await?).clone()
-                }
-            };
-            let count = message.examples.len() as i64;
-            let examples: Result<Vec<_>, _> =
-                message.examples.into_iter().map(models_convert::example).collect();
-            let new =
-                self.moderation.import_examples(&caller.actor(), &site, examples?).await? as i64;
-            answer.imported_count += new;
-            answer.known_count += count - new;
-        }
-        Ok(answer)
-    }
-
-    async fn retract(
-        &self,
-        request: Request<proto::RetractExamplesRequest>,
-    ) -> Result<proto::RetractExamplesResponse, ModerationError> {
-        use proto::retract_examples_request::Selector;
-        let (caller, site) = self.operator(&request, "parent", &request.get_ref().parent).await?;
-        let request = request.into_inner();
-        let note = note(request.note)?;
-        let what = match request.selector {
-            Some(Selector::Position(position)) => RetractionRequest::Position(position),
-            Some(Selector::Comment(name)) => {
-                RetractionRequest::Comment(comment_of(&site.id, &name)?)
-            }
-            Some(Selector::ReporterName(name)) => RetractionRequest::ReporterName(name),
-            Some(Selector::AuthorEmail(address)) => RetractionRequest::AuthorEmail(address),
-            Some(Selector::Source(source)) => RetractionRequest::Source(source),
-            None => {
-                let text = "What to take back is required.";
-                return Err(ModerationError::field("selector", "required", text));
-            }
-        };
-        let count =
-            self.moderation.retract_examples(&caller.actor(), &site, what, note).await? as i64;
-        Ok(proto::RetractExamplesResponse { retracted_count: count })
-    }
 }
 
 impl Models {
+    async fn drift(
+        &self,
+        request: Request<proto::ReportDriftRequest>,
+    ) -> Result<proto::ReportDriftResponse, ModerationError> {
+        let (_, site) = self.operator(&request, "parent", &request.get_ref().parent).await?;
+        Ok(evaluations::drift(self.moderation.drift(&site).await?))
+    }
+
     async fn explain(
         &self,
         request: Request<proto::ExplainCommentRequest>,
@@ -284,38 +227,6 @@ async fn to_the_end<T: Send + 'static>(
         Err(ModerationError::Unavailable(cause))
     };
     tokio::spawn(change).await.unwrap_or_else(broken)
-}
-
-fn comment_of(site: &SiteId, name: &str) -> Result<CommentId, ModerationError> {
-    let (owner, id) =
-        CommentId::from_name(name).map_err(|error| super::comments::bad_name("comment", &error))?;
-    if owner == *site { Ok(id) } else { Err(ModerationError::NotFound("comment")) }
-}
-
-/// The examples of a ledger, page by page.
-fn export(
-    moderation: Arc<Moderation>,
-    site: Arc<Site>,
-) -> impl Stream<Item = Result<proto::ExportExamplesResponse, Status>> + Send {
-    let pages = stream::try_unfold(0, move |after| {
-        let (moderation, site) = (moderation.clone(), site.clone());
-        async move {
-            let page = moderation.export_examples(&site, after, EXPORT_PAGE_SIZE).await;
-            let page = page.map_err(status::status)?;
-            let Some(last) = page.last().map(|example| example.position) else {
-                return Ok::<_, Status>(None);
-            };
-            let rows: Vec<_> = page
-                .into_iter()
-                .map(|example| Ok(models_convert::exported(&site.id, example)))
-                .collect();
-            Ok(Some((stream::iter(rows), last)))
-        }
-    });
-    pages.flat_map(|page| match page {
-        Ok(rows) => rows.left_stream(),
-        Err(status) => stream::iter([Err(status)]).right_stream(),
-    })
 }
 
 #[tonic::async_trait]
@@ -409,6 +320,13 @@ impl ModelService for Models {
         request: Request<proto::RetractExamplesRequest>,
     ) -> Result<Response<proto::RetractExamplesResponse>, Status> {
         answer!(self, "RetractExamples", retract, request)
+    }
+
+    async fn report_drift(
+        &self,
+        request: Request<proto::ReportDriftRequest>,
+    ) -> Result<Response<proto::ReportDriftResponse>, Status> {
+        answer!(self, "ReportDrift", drift, request)
     }
 
     async fn explain_comment(

@@ -36,6 +36,11 @@ impl Actor {
         Self("owner".into())
     }
 
+    /// The service itself, on its schedule of trainings.
+    pub fn schedule() -> Self {
+        Self("schedule".into())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

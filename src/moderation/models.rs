@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use time::OffsetDateTime;
+
 use super::ports::StoreError;
 use super::ports::models::{ModelChange, ModelRecord, ModelState};
 use super::training::HoldOut;
@@ -76,6 +78,8 @@ pub(super) struct Known {
     pub(super) model: Arc<Model>,
     /// The last entry; 0 for the base model.
     pub(super) ledger_position: i64,
+    /// When it was trained; nothing for the base model.
+    pub(super) create_time: Option<OffsetDateTime>,
 }
 
 impl Shadow {
@@ -199,12 +203,16 @@ impl Moderation {
         version: &str,
     ) -> Result<Known, ModerationError> {
         let scorer = self.scorer_of_version(site, version).await?;
-        let ledger_position = if version == self.models.base().model_version() {
-            0
+        let record = if version == self.models.base().model_version() {
+            None
         } else {
-            self.model(&site.id, version).await?.ledger_position
+            Some(self.model(&site.id, version).await?)
         };
-        Ok(Known { model: scorer.model(), ledger_position })
+        Ok(Known {
+            model: scorer.model(),
+            ledger_position: record.as_ref().map_or(0, |record| record.ledger_position),
+            create_time: record.map(|record| record.create_time),
+        })
     }
 
     async fn scorer_of(&self, record: &ModelRecord) -> Result<Scorer, ModerationError> {

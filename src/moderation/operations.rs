@@ -181,6 +181,11 @@ impl Moderation {
         self.operations.with(of_site)
     }
 
+    /// Asks all work to end, because the service does.
+    pub fn cancel_all(&self) {
+        self.operations.with(|all| all.iter().for_each(|one| one.progress.cancel()));
+    }
+
     /// An operation of a site.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 pub use crate::domain::{AuthorRecord, ContentPrint, Neighbours};
 use crate::domain::{
-    CheckedComment, CommentId, Fingerprint, KeyScope, Label, LimitRule, RequestId, Site, SiteId,
-    SitePolicy, State,
+    BlindSubmission, CheckedComment, CommentId, Fingerprint, KeyScope, Label, LimitRule, RequestId,
+    Site, SiteId, SitePolicy, State,
 };
 
 /// Why a store could not do what was asked.
@@ -172,6 +172,28 @@ pub struct RecentComment {
     pub label: Option<Label>,
 }
 
+/// Which comments of a site are meant, by the time of their check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// The first ones.
+    First,
+    /// The last ones before a time.
+    Before(OffsetDateTime),
+    /// The last ones after a time.
+    After(OffsetDateTime),
+}
+
+/// A comment of a sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampledComment {
+    /// When it was checked.
+    pub check_time: OffsetDateTime,
+    /// What was sent, after hiding.
+    pub submission: BlindSubmission,
+    /// The probability of spam that was answered; nothing if no model scored.
+    pub probability: Option<f64>,
+}
+
 /// Sites, keys, comments and labels, durable.
 ///
 /// Workload: `record_check` for every comment (thousands a second, each acknowledged only when
@@ -253,6 +275,13 @@ pub trait Store: Send + Sync + 'static {
         site: &SiteId,
         count_max: usize,
     ) -> Result<Vec<RecentComment>, StoreError>;
+    /// Some comments of a site, in no particular order.
+    async fn sample_comments(
+        &self,
+        site: &SiteId,
+        window: Window,
+        count_max: usize,
+    ) -> Result<Vec<SampledComment>, StoreError>;
     /// The comments of a site that a person labelled, the newest label first.
     async fn labelled_comments(
         &self,

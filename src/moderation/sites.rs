@@ -21,6 +21,9 @@ pub struct NewKey {
     pub secret: String,
 }
 
+/// Sites read at once.
+const SITE_PAGE_SIZE: usize = 500;
+
 impl Moderation {
     /// Creates a site with a secret of its own.
     ///
@@ -67,6 +70,18 @@ impl Moderation {
         count_max: usize,
     ) -> Result<Vec<Site>, ModerationError> {
         self.store.list_sites(after, count_max).await.map_err(ModerationError::Unavailable)
+    }
+
+    /// All sites.
+    pub(super) async fn all_sites(&self) -> Result<Vec<Arc<Site>>, ModerationError> {
+        let mut all: Vec<Arc<Site>> = Vec::new();
+        loop {
+            let page = self.sites(all.last().map(|site| &site.id), SITE_PAGE_SIZE).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page.into_iter().map(Arc::new));
+        }
     }
 
     /// Replaces a site's name and policy.

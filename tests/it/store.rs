@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use replyguard::domain::{KeyScope, Label, SitePolicy, State};
-use replyguard::moderation::ports::{AuthorRecord, RecordedCheck, Reporter, Store, StoreError};
+use replyguard::moderation::ports::{
+    AuthorRecord, RecordedCheck, Reporter, Store, StoreError, Window,
+};
 use replyguard::storage::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 use time::Duration;
@@ -47,6 +49,7 @@ macro_rules! store_suite {
             ledger_and_audit_log_are_listed_in_pages,
             recent_comments_are_newest_first,
             labelled_comments_are_newest_label_first,
+            samples_keep_to_their_window,
             refused_jobs_do_not_concern_their_neighbours,
             records_outlive_the_store,
             a_closed_store_is_unavailable,
@@ -464,6 +467,28 @@ async fn recent_comments_are_newest_first(place: impl Backend) {
     assert_eq!(recent[0].check_time, expected.check_time);
     assert_eq!(recent[0].print.content_hash, expected.content_hash);
     assert_eq!(recent[0].print.simhash, expected.simhash);
+}
+
+async fn samples_keep_to_their_window(place: impl Backend) {
+    let store = open_with_sites(&place).await;
+    for n in [3, 1, 5, 2, 4, 0] {
+        record(&*store, "blog", n, None, State::Held).await;
+    }
+    record(&*store, "news", 3, None, State::Held).await;
+    let middle = start() + Duration::milliseconds(2);
+    for (window, count_max, expected) in [
+        (Window::First, 2, vec![0, 1]),
+        (Window::Before(middle), 9, vec![0, 1]),
+        (Window::Before(middle), 1, vec![1]),
+        (Window::After(middle), 9, vec![3, 4, 5]),
+        (Window::After(middle), 2, vec![4, 5]),
+    ] {
+        let found = store.sample_comments(&site_id("blog"), window, count_max).await.unwrap();
+        let mut found: Vec<_> = found.iter().map(|one| one.check_time).collect();
+        found.sort();
+        let times = expected.iter().map(|n| comment("blog", *n, None, State::Held).check_time);
+        assert_eq!(found, times.collect::<Vec<_>>(), "{window:?} {count_max}");
+    }
 }
 
 async fn labelled_comments_are_newest_label_first(place: impl Backend) {

@@ -1,11 +1,14 @@
 //! What operators do with models besides their life: judge, compare, prove, cancel.
 
-use replyguard::grpc::client::{Client, Code, Message};
+use replyguard::grpc::client::{Client, Code, FieldMask, Message};
 use replyguard::grpc::longrunning::operation::Result as Ended;
 use replyguard::grpc::{longrunning, proto};
+use tokio_stream::StreamExt;
 
-use crate::support::models::{SITE, archive, checked, ended, example, import, promote, train};
-use crate::support::service::{Service, wait_for};
+use crate::support::models::{
+    SITE, archive, checked, ended, example, import, promote, spelled, train,
+};
+use crate::support::service::{Service, comment, wait_for};
 
 /// The response of an operation, or what went wrong.
 async fn response<R: Message + Default>(
@@ -138,8 +141,7 @@ async fn work_can_be_cancelled_and_leaves_nothing() {
         let examples = (first..first + 500).map(|number| {
             let mut example = example(number, number % 3 == 0);
             let comment = example.comment.as_mut().unwrap();
-            comment.text =
-                format!("{} {}", crate::support::models::spelled(number * 7_919), comment.text);
+            comment.text = format!("{} {}", spelled(number * 7_919), comment.text);
             example
         });
         import(&mut client, examples.collect()).await;
@@ -195,4 +197,107 @@ async fn the_command_line_judges_and_compares() {
     assert!(page.contains("Threshold and cost"));
     let text = run(&["models", "compare", version(&model.name), &base]);
     assert!(text.contains(&format!("against {base}")) && text.contains("p = "), "{text}");
+}
+
+#[tokio::test]
+async fn a_changed_public_is_noticed() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let report = |mut client: Client| async move {
+        let request = proto::ReportDriftRequest { parent: SITE.into() };
+        client.models.report_drift(request).await.unwrap().into_inner()
+    };
+    let request = proto::UpdateSiteRequest {
+        site: Some(proto::Site {
+            name: SITE.into(),
+            policy: Some(proto::SitePolicy {
+                limits: Some(proto::Limits::default()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        update_mask: Some(FieldMask { paths: vec!["policy.limits".into()] }),
+    };
+    client.sites.update_site(request).await.unwrap();
+    let none = report(client.clone()).await;
+    assert!(none.dimensions.is_empty() && none.baseline_count == 0);
+    let ham = |n: usize| {
+        format!("I baked it twice in my small oven and the {} loaf was the better one", spelled(n))
+    };
+    check_all(&mut client, (0..2_000).map(ham)).await;
+    check_all(&mut client, (5_000..5_300).map(ham)).await;
+    let same = report(client.clone()).await;
+    assert_eq!((same.baseline_count, same.current_count), (2_000, 300));
+    assert!(same.dimensions.iter().all(|one| !one.alarming), "{same:?}");
+    let spam = |n: usize| {
+        format!(
+            "Play {} at the casino: https://win{n}.example.com/x https://a.example.net",
+            spelled(n)
+        )
+    };
+    check_all(&mut client, (0..300).map(spam)).await;
+    let changed = report(client.clone()).await;
+    let alarms: Vec<&str> =
+        changed.dimensions.iter().filter(|one| one.alarming).map(|one| one.name.as_str()).collect();
+    assert!(alarms.contains(&"score") && alarms.contains(&"links"), "{changed:?}");
+    let output = service.command(&["models", "drift"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("CHANGED"), "{text}");
+}
+
+/// Checks texts over one stream.
+async fn check_all(client: &mut Client, texts: impl Iterator<Item = String>) {
+    let requests: Vec<_> = texts
+        .map(|text| proto::BatchCheckCommentsRequest {
+            parent: SITE.into(),
+            comment: Some(comment(&text)),
+            ..Default::default()
+        })
+        .collect();
+    let count = requests.len();
+    let answers = client.comments.batch_check_comments(tokio_stream::iter(requests)).await.unwrap();
+    let answers: Vec<_> = answers.into_inner().collect().await;
+    let done = answers.iter().filter(|answer| {
+        let result = &answer.as_ref().unwrap().result;
+        matches!(result, Some(proto::batch_check_comments_response::Result::Comment(_)))
+    });
+    assert_eq!(done.count(), count);
+}
+
+#[tokio::test]
+async fn models_are_trained_on_a_schedule() {
+    let arguments = [
+        "--training-interval-s",
+        "1",
+        "--training-label-count-min",
+        "30",
+        "--training-promotes",
+        "true",
+    ];
+    let mut service = Service::start_with(&arguments).await;
+    let mut client = service.client().await;
+    import(&mut client, archive(90)).await;
+    let active = wait_for("a model was trained and promoted", || {
+        let mut client = client.clone();
+        async move {
+            let request = proto::ListModelsRequest { parent: SITE.into(), ..Default::default() };
+            let listed = client.models.list_models(request).await.unwrap().into_inner();
+            let mut active = listed
+                .models
+                .into_iter()
+                .filter(|model| model.state() == proto::ModelState::Active);
+            active.next()
+        }
+    })
+    .await;
+    assert_eq!((active.ham_count, active.spam_count), (60, 30));
+    wait_for("it decides", || {
+        let (mut client, name) = (client.clone(), active.name.clone());
+        async move {
+            let comment = checked(&mut client, "Resellers wanted: pallets of starter lots").await;
+            (comment.model_version == version(&name)).then_some(())
+        }
+    })
+    .await;
+    assert!(service.stop().await.success(), "it stops in time");
 }

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::domain::{CheckedComment, CommentId, Fingerprint, Label, SiteId};
 use crate::moderation::ports::{
-    AuditEntry, AuthorRecord, KeyRecord, LabelEntry, RecentComment, StoreError,
+    AuditEntry, AuthorRecord, KeyRecord, LabelEntry, RecentComment, SampledComment, StoreError,
+    Window,
 };
 
 use super::cache::SiteKey;
@@ -175,6 +176,42 @@ pub(super) fn recent_comments(
     let sql =
         format!("SELECT {RECENT_COLUMNS} FROM comments WHERE site = ?1 ORDER BY id DESC LIMIT ?2");
     all(db, &sql, params![site_number, count_max as i64], plain(rows::recent_comment))
+}
+
+/// Comments of a site within a window.
+pub(super) fn sample_comments(
+    db: &Connection,
+    site_number: i64,
+    site: &SiteId,
+    window: Window,
+    count_max: usize,
+) -> Result<Vec<SampledComment>, StoreError> {
+    // Ids sort by check time to the millisecond, so the index on them finds the window.
+    let (bounds, order) = match window {
+        Window::First => ([[0; 16], [0xFF; 16]], "ASC"),
+        Window::Before(time) => ([[0; 16], id_bound(time, 0)], "DESC"),
+        Window::After(time) => ([id_bound(time, 0xFF), [0xFF; 16]], "DESC"),
+    };
+    let sql = format!(
+        "SELECT {COMMENT_COLUMNS} FROM comments WHERE site = ?1 AND id > ?2 AND id < ?3 \
+         ORDER BY id {order} LIMIT ?4"
+    );
+    let parameters = params![site_number, bounds[0], bounds[1], count_max as i64];
+    all(db, &sql, parameters, |row| {
+        let comment = rows::comment(site, row)?;
+        Ok(SampledComment {
+            check_time: comment.check_time,
+            submission: comment.submission,
+            probability: comment.score.map(|score| score.probability),
+        })
+    })
+}
+
+/// A UUIDv7 of this millisecond with all other bits filled.
+fn id_bound(time: OffsetDateTime, filling: u8) -> [u8; 16] {
+    let mut id = [filling; 16];
+    id[..6].copy_from_slice(&millis(time).max(0).to_be_bytes()[2..]);
+    id
 }
 
 /// The comments of a site that were labelled, the newest label first.

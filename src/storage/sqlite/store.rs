@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::domain::{CheckedComment, CommentId, Fingerprint, RequestId, Site, SiteId, SitePolicy};
 use crate::moderation::ports::{
     AppliedLabel, AuditEntry, AuthorRecord, KeyRecord, LabelEntry, RecentComment, RecordedCheck,
-    RequestMark, Store, StoreError,
+    RequestMark, SampledComment, Store, StoreError, Window,
 };
 
 use super::cache::{Caches, author_key};
@@ -243,6 +243,19 @@ impl Store for SqliteStore {
     ) -> Result<Vec<RecentComment>, StoreError> {
         self.read_site(site, move |db, number| queries::recent_comments(db, number, count_max))
             .await
+    }
+
+    async fn sample_comments(
+        &self,
+        site: &SiteId,
+        window: Window,
+        count_max: usize,
+    ) -> Result<Vec<SampledComment>, StoreError> {
+        let owner = site.clone();
+        let read = move |db: &Connection, number| {
+            queries::sample_comments(db, number, &owner, window, count_max)
+        };
+        self.read_site(site, read).await
     }
 
     async fn labelled_comments(

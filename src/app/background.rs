@@ -1,0 +1,65 @@
+//! What the service does between calls: it watches for drift and trains models on a schedule.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::TrainingConfig;
+use crate::moderation::{Attempts, Moderation, Schedule};
+
+/// How often comments are compared with their models' baselines.
+const DRIFT_PERIOD: Duration = Duration::from_secs(600);
+/// How often it is looked whether a training is due, at the longest.
+const SCHEDULE_PERIOD_MAX: Duration = Duration::from_secs(60);
+
+/// Starts the tasks, which end when `draining` is cancelled.
+pub(super) fn start(
+    moderation: &Arc<Moderation>,
+    training: &TrainingConfig,
+    draining: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let mut tasks = vec![tokio::spawn(watch_drift(moderation.clone(), draining.clone()))];
+    if training.interval_s > 0 {
+        let schedule = Schedule {
+            interval: Duration::from_secs(training.interval_s),
+            label_count_min: training.label_count_min,
+            promotes: training.promotes,
+        };
+        tasks.push(tokio::spawn(train(moderation.clone(), schedule, draining.clone())));
+    }
+    tasks
+}
+
+async fn watch_drift(moderation: Arc<Moderation>, draining: CancellationToken) {
+    loop {
+        if let Err(error) = moderation.watch_drift().await {
+            tracing::warn!(error = %error, "drift could not be measured");
+        }
+        if passes(DRIFT_PERIOD, &draining).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn train(moderation: Arc<Moderation>, schedule: Schedule, draining: CancellationToken) {
+    let mut attempts = Attempts::new();
+    while passes(schedule.interval.min(SCHEDULE_PERIOD_MAX), &draining).await.is_ok() {
+        let trained = tokio::select! {
+            trained = moderation.train_due(&schedule, &mut attempts) => trained,
+            () = draining.cancelled() => return,
+        };
+        if let Err(error) = trained {
+            tracing::warn!(error = %error, "no training could be begun");
+        }
+    }
+}
+
+/// Waits; an error if the service stops meanwhile.
+async fn passes(time: Duration, draining: &CancellationToken) -> Result<(), ()> {
+    tokio::select! {
+        () = tokio::time::sleep(time) => Ok(()),
+        () = draining.cancelled() => Err(()),
+    }
+}
