@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod budget;
 mod check;
 mod config_args;
 mod corpus;

@@ -83,7 +83,12 @@ fn row(name: &str, measures: &proto::Measures) -> String {
 }
 
 /// A figure with its interval.
-fn shown(figure: Option<&proto::Estimate>, factor: f64, digits: usize, unit: &str) -> String {
+pub(super) fn shown(
+    figure: Option<&proto::Estimate>,
+    factor: f64,
+    digits: usize,
+    unit: &str,
+) -> String {
     let Some(figure) = figure else { return "-".to_owned() };
     let number = |value: f64| format!("{:.digits$}", value * factor);
     match (figure.low, figure.high) {

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::budget::BudgetArgs;
 use super::explain::ExplainArgs;
 use super::first_site::{connect_to_site, refused};
 use super::model_reports::{self, ReportArgs};
@@ -81,6 +82,8 @@ enum Action {
         #[command(flatten)]
         report: ReportArgs,
     },
+    /// Tell what a budget would do: thresholds, traffic and time for review, spam missed
+    Budget(BudgetArgs),
     /// Compare the last comments with those that the model was made for
     Drift,
     /// Prove what a model was made of: train it again, also without anything that was taken back,
@@ -157,6 +160,7 @@ impl Desk {
                 let (name, folder) = (self.name(&version), report.folder());
                 model_reports::evaluate(&mut self.client, name, other, folder, self.json).await
             }
+            Action::Budget(args) => args.run(&mut self.client, self.site, self.json).await,
             Action::Drift => model_reports::drift(&mut self.client, self.site, self.json).await,
             Action::Prove { version } => {
                 let name = self.name(&version);

@@ -4,7 +4,8 @@ use super::{convert, proto};
 use crate::classifier::{Comparison, Difference, Disagreeing, Interval, Measures, WorstError};
 use crate::domain::{Label, SiteId};
 use crate::moderation::{
-    DriftDimension, DriftReport, LabelInfluence, ModelEvaluation, ModelProof, ReporterInfluence,
+    BudgetPreview, BudgetRequest, DriftDimension, DriftReport, LabelInfluence, ModelEvaluation,
+    ModelProof, ModerationError, ReporterInfluence, Share,
 };
 
 /// An evaluation for the wire.
@@ -126,6 +127,57 @@ pub(super) fn drift(report: DriftReport) -> proto::ReportDriftResponse {
         baseline_count: report.baseline_count as i64,
         baseline_time: report.baseline_time.map(convert::timestamp),
         current_count: report.current_count as i64,
+    }
+}
+
+/// The budget that a request asks about.
+///
+/// # Errors
+/// `Invalid` for a negative number.
+pub(super) fn budget(
+    request: &proto::PreviewBudgetRequest,
+) -> Result<BudgetRequest, ModerationError> {
+    let count = |field, value: Option<i32>| {
+        let count = value.map(u32::try_from).transpose();
+        count.map_err(|_| ModerationError::field(field, "out-of-range", "At least 1 is expected."))
+    };
+    Ok(BudgetRequest {
+        hold_one_in: count("hold_one_in", request.hold_one_in)?,
+        reject_one_in: count("reject_one_in", request.reject_one_in)?,
+        review_minutes: request.review_minutes,
+        review_seconds: request.review_seconds.unwrap_or(REVIEW_SECONDS),
+    })
+}
+
+/// How long a person looks at one comment, if nothing else is said.
+const REVIEW_SECONDS: f64 = 20.0;
+
+/// What a budget would do, for the wire.
+pub(super) fn preview(preview: BudgetPreview) -> proto::PreviewBudgetResponse {
+    let share = |share: Option<Share>| {
+        share.and_then(|(value, interval)| estimate(Some(value), Some(interval)))
+    };
+    let signed = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    proto::PreviewBudgetResponse {
+        model_version: preview.model_version,
+        hold_one_in: signed(preview.hold_one_in),
+        reject_one_in: signed(preview.reject_one_in),
+        hold_threshold: preview.hold_threshold,
+        reject_threshold: preview.reject_threshold,
+        traffic: preview.traffic.map(|traffic| proto::TrafficPreview {
+            comment_count: traffic.comment_count as i64,
+            daily_comments: traffic.per_day,
+            daily_holds: traffic.held_per_day,
+            daily_rejections: traffic.rejected_per_day,
+            daily_review_minutes: traffic.review_minutes,
+        }),
+        labels: preview.labels.map(|labels| proto::LabelPreview {
+            ham_count: labels.ham_count as i64,
+            spam_count: labels.spam_count as i64,
+            ham_held_share: share(labels.ham_held),
+            ham_rejected_share: share(labels.ham_rejected),
+            spam_missed_share: share(labels.spam_missed),
+        }),
     }
 }
 

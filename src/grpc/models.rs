@@ -192,6 +192,16 @@ impl Models {
         Ok(evaluations::drift(self.moderation.drift(&site).await?))
     }
 
+    async fn preview_budget_of(
+        &self,
+        request: Request<proto::PreviewBudgetRequest>,
+    ) -> Result<proto::PreviewBudgetResponse, ModerationError> {
+        let (_, site) = self.operator(&request, "parent", &request.get_ref().parent).await?;
+        let budget = evaluations::budget(request.get_ref())?;
+        let preview = self.moderation.preview_budget(&site, budget).await?;
+        Ok(evaluations::preview(preview))
+    }
+
     async fn explain(
         &self,
         request: Request<proto::ExplainCommentRequest>,
@@ -327,6 +337,13 @@ impl ModelService for Models {
         request: Request<proto::ReportDriftRequest>,
     ) -> Result<Response<proto::ReportDriftResponse>, Status> {
         answer!(self, "ReportDrift", drift, request)
+    }
+
+    async fn preview_budget(
+        &self,
+        request: Request<proto::PreviewBudgetRequest>,
+    ) -> Result<Response<proto::PreviewBudgetResponse>, Status> {
+        answer!(self, "PreviewBudget", preview_budget_of, request)
     }
 
     async fn explain_comment(

@@ -1,6 +1,7 @@
 //! The use cases, and the ports they need. gRPC, HTTP and the command line all call these.
 
 mod access;
+mod budget;
 mod check;
 mod curation;
 mod drift;
@@ -27,6 +28,7 @@ mod training;
 use std::sync::Arc;
 
 pub use access::{Actor, Caller};
+pub use budget::{BudgetPreview, BudgetRequest, LabelPreview, Share, TrafficPreview};
 pub use check::Answer;
 pub use drift::{DRIFT_ALARM, DriftDimension, DriftReport};
 pub use error::ModerationError;

@@ -207,18 +207,7 @@ async fn a_changed_public_is_noticed() {
         let request = proto::ReportDriftRequest { parent: SITE.into() };
         client.models.report_drift(request).await.unwrap().into_inner()
     };
-    let request = proto::UpdateSiteRequest {
-        site: Some(proto::Site {
-            name: SITE.into(),
-            policy: Some(proto::SitePolicy {
-                limits: Some(proto::Limits::default()),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
-        update_mask: Some(FieldMask { paths: vec!["policy.limits".into()] }),
-    };
-    client.sites.update_site(request).await.unwrap();
+    without_limits(&mut client).await;
     let none = report(client.clone()).await;
     assert!(none.dimensions.is_empty() && none.baseline_count == 0);
     let ham = |n: usize| {
@@ -243,6 +232,21 @@ async fn a_changed_public_is_noticed() {
     let output = service.command(&["models", "drift"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("CHANGED"), "{text}");
+}
+
+async fn without_limits(client: &mut Client) {
+    let request = proto::UpdateSiteRequest {
+        site: Some(proto::Site {
+            name: SITE.into(),
+            policy: Some(proto::SitePolicy {
+                limits: Some(proto::Limits::default()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        update_mask: Some(FieldMask { paths: vec!["policy.limits".into()] }),
+    };
+    client.sites.update_site(request).await.unwrap();
 }
 
 /// Checks texts over one stream.
@@ -300,4 +304,51 @@ async fn models_are_trained_on_a_schedule() {
     })
     .await;
     assert!(service.stop().await.success(), "it stops in time");
+}
+
+#[tokio::test]
+async fn a_budget_of_time_is_kept_and_what_it_misses_is_said() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    without_limits(&mut client).await;
+    let preview = |mut client: Client, request: proto::PreviewBudgetRequest| async move {
+        let request = proto::PreviewBudgetRequest { parent: SITE.into(), ..request };
+        client.models.preview_budget(request).await.map(|answer| answer.into_inner())
+    };
+    let minutes = |review_minutes| proto::PreviewBudgetRequest {
+        review_minutes: Some(review_minutes),
+        review_seconds: Some(60.0),
+        ..Default::default()
+    };
+    let early = preview(client.clone(), minutes(10.0)).await.unwrap_err();
+    assert!(early.code() == Code::InvalidArgument, "too little traffic: {early:?}");
+    let texts = (0..300).map(|n| match n % 3 {
+        0 => format!("Great casino bonus {}, join us and win money today", spelled(n)),
+        1 => format!("I love this blog {}, check out my offers", spelled(n)),
+        _ => format!("Mine needed {} minutes more in the oven", spelled(n)),
+    });
+    check_all(&mut client, texts).await;
+    import(&mut client, archive(60)).await;
+
+    let loose = preview(client.clone(), minutes(1_000.0)).await.unwrap();
+    let tight = preview(client.clone(), minutes(10.0)).await.unwrap();
+    let traffic = tight.traffic.unwrap();
+    assert_eq!(traffic.comment_count, 300);
+    assert!(traffic.daily_review_minutes <= 10.0, "{traffic:?}");
+    assert!(loose.hold_one_in < tight.hold_one_in, "{loose:?} {tight:?}");
+    assert!(loose.hold_threshold < tight.hold_threshold);
+    let missed =
+        |preview: &proto::PreviewBudgetResponse| preview.labels.unwrap().spam_missed_share.unwrap();
+    assert!(missed(&tight).value >= missed(&loose).value && missed(&tight).high.is_some());
+    let both = proto::PreviewBudgetRequest { hold_one_in: Some(9), ..minutes(1.0) };
+    let both = preview(client.clone(), both).await.unwrap_err();
+    assert_eq!(both.code(), Code::InvalidArgument, "{both:?}");
+
+    let output = service.command(&["models", "budget", "--review-minutes", "10", "--apply"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("minutes of review"), "{text}");
+    let site = proto::GetSiteRequest { name: SITE.into() };
+    let policy = client.sites.get_site(site).await.unwrap().into_inner().site.unwrap().policy;
+    assert!(policy.unwrap().hold_one_in.unwrap() > 1);
+    assert!(text.contains("set in the site's policy"), "{text}");
 }

@@ -20,7 +20,11 @@ const STREAMING_RPCS: [(&str, &str); 3] = [
 ];
 
 /// Fields that carry a preposition all the same (AIP-140), with the reason.
-const PREPOSITIONS_ALLOWED: [(&str, &str); 4] = [
+const PREPOSITIONS_ALLOWED: [(&str, &str); 8] = [
+    ("PreviewBudgetRequest.hold_one_in", "as in SitePolicy"),
+    ("PreviewBudgetRequest.reject_one_in", "as in SitePolicy"),
+    ("PreviewBudgetResponse.hold_one_in", "as in SitePolicy"),
+    ("PreviewBudgetResponse.reject_one_in", "as in SitePolicy"),
     ("SitePolicy.hold_abuse_one_in", "a rate as one says it: one in so many"),
     ("SitePolicy.hold_one_in", "a rate as one says it: one in so many"),
     ("SitePolicy.reject_one_in", "a rate as one says it: one in so many"),
