@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use replyguard::domain::State;
+use replyguard::moderation::ports::models::ModelStore;
 use replyguard::moderation::ports::{Store, StoreError};
 use replyguard::storage::{OpenError, SqliteOptions, SqliteStore};
 use tokio::task::JoinSet;
 
 use crate::support::records::{
-    comment, comment_id, fingerprint, request, request_id, site, site_id, start,
+    comment, comment_id, fingerprint, model, request, request_id, site, site_id, start,
 };
 
 /// Names the database for the child of [`what_was_acknowledged_survives_a_kill`].
@@ -199,6 +200,28 @@ async fn a_full_disk_makes_it_unavailable_until_there_is_room() {
     assert!(store.get_comment(&blog, comment_id(recorded)).await.unwrap().is_some());
     assert_eq!(store.author_record(&blog, author).await.unwrap().held_count, 1);
     store.ping().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_does_not_fit_on_the_disk_leaves_nothing_and_disturbs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("replyguard.db");
+    let options = SqliteOptions { page_count_max: Some(100), ..SqliteOptions::default() };
+    let store = SqliteStore::open(&path, options).await.unwrap();
+    store.create_site(site("blog"), "test").await.unwrap();
+    let small = store.create_model(model("blog-1"), vec![1; 100], "key:1").await.unwrap();
+    // 4 MB on 100 pages of 4 KiB.
+    let error = store.create_model(model("blog-2"), vec![2; 4 << 20], "key:1").await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("full")), "{error}");
+    let blog = site_id("blog");
+    assert_eq!(store.list_models(&blog).await.unwrap(), [small]);
+    assert!(store.get_model(&blog, "blog-2").await.unwrap().is_none());
+    let (_, artifact) = store.get_model(&blog, "blog-1").await.unwrap().unwrap();
+    assert_eq!(artifact, [1; 100]);
+    let sent = comment("blog", 1, None, State::Held);
+    store.record_check(&sent, None).await.unwrap();
+    let audit = store.list_audit_entries(&blog, None, 10).await.unwrap();
+    assert!(!audit.iter().any(|entry| entry.subject.contains("blog-2")), "{audit:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use replyguard::domain::{CommentId, Fingerprint, Label, State};
 use replyguard::moderation::ports::models::{
-    ImportedExample, ModelChange, ModelRecord, ModelState, ModelStore, Retraction,
+    ImportedExample, ModelChange, ModelState, ModelStore, Retraction,
 };
 use replyguard::moderation::ports::{Store, StoreError};
 use replyguard::storage::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
-use crate::support::records::{comment, comment_id, fingerprint, label, site, site_id, start};
+use crate::support::records::{
+    comment, comment_id, fingerprint, label, model, site, site_id, start,
+};
 
 /// A store with a site `blog`, and what keeps its place.
 struct Opened<S> {
@@ -179,21 +181,6 @@ async fn imports_can_be_repeated(store: &impl Both) {
     after[0].id = comment_id(6_000);
     after[1].id = comment_id(6_001);
     assert_eq!(import(after).await.unwrap(), 2, "what was taken back can be imported again");
-}
-
-fn model(version: &str) -> ModelRecord {
-    ModelRecord {
-        site: site_id("blog"),
-        version: version.into(),
-        state: ModelState::Candidate,
-        create_time: start(),
-        promote_time: None,
-        ledger_position: 12,
-        base_version: "base-1".into(),
-        ham_count: 40,
-        spam_count: 20,
-        report: "{}".into(),
-    }
 }
 
 async fn models_are_immutable_and_stored_once(store: &impl Both) {

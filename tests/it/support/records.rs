@@ -5,6 +5,7 @@ use replyguard::domain::{
     Fingerprint, Honeypot, IpFingerprints, KeyScope, Label, LogOdds, Missing, Reason, RequestId,
     Score, Signal, SignalName, Site, SiteId, SitePolicy, SiteSecret, State, Verdict, probability,
 };
+use replyguard::moderation::ports::models::{ModelRecord, ModelState};
 use replyguard::moderation::ports::{KeyRecord, LabelEntry, Reporter, RequestMark};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -167,5 +168,21 @@ fn email(author: u64) -> EmailTraits {
         },
         role: false,
         disposable: false,
+    }
+}
+
+/// A candidate of the site `blog`.
+pub fn model(version: &str) -> ModelRecord {
+    ModelRecord {
+        site: site_id("blog"),
+        version: version.into(),
+        state: ModelState::Candidate,
+        create_time: start(),
+        promote_time: None,
+        ledger_position: 12,
+        base_version: "base-1".into(),
+        ham_count: 40,
+        spam_count: 20,
+        report: "{}".into(),
     }
 }
