@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::files;
+use super::sampling::Sampling;
 use crate::checks::SiteRules;
 use crate::classifier::{Perturbation, TrainingSet, View};
 use crate::domain::{Example, Label, SitePolicy};
@@ -72,20 +74,25 @@ impl<'a> Quota<'a> {
 
 /// Reads labelled examples from files into one table, in order.
 ///
-/// `skip` says which sources to leave out; `progress` is told the bytes read.
+/// `skip` says which sources to leave out, `sampling` which examples, if they are more than fit;
+/// `progress` is told the bytes read.
 ///
 /// # Errors
 /// [`CorpusError`] of the first bad line.
-pub fn read_training_set(
+pub(super) fn read_training_set(
     paths: &[PathBuf],
     skip: impl Fn(&str) -> bool + Sync,
     plan: &TrialPlan,
+    sampling: Option<&Sampling>,
     progress: &dyn Fn(u64),
 ) -> Result<TrainingSet, CorpusError> {
     let rules = SiteRules::new(SitePolicy::default());
     let mut set = TrainingSet::default();
     read_examples(paths, skip, plan, progress, |examples| {
-        let views = |builder: &mut FeatureBuilder, (labelled, kinds): &Planned<'_>| {
+        let kept =
+            |planned: &&Planned<'_>| sampling.is_none_or(|sampling| sampling.keeps(&planned.0));
+        let examples: Vec<&Planned<'_>> = examples.iter().filter(kept).collect();
+        let views = |builder: &mut FeatureBuilder, (labelled, kinds): &&Planned<'_>| {
             examples::views(&labelled.example, kinds, &rules, builder)
                 .map_err(|error| labelled.bad(&error))
         };
@@ -145,7 +152,11 @@ fn read_chunks(
     let (mut first_line, mut lines) = (1, Vec::with_capacity(CHUNK_LINES));
     loop {
         let mut line = Vec::new();
-        let count = reader.read_until(b'\n', &mut line).map_err(failed)?;
+        let count = files::read_line(&mut reader, &mut line).map_err(failed)?;
+        if line.len() > files::LINE_BYTES_MAX {
+            let (path, line) = (path.to_owned(), first_line + lines.len());
+            return Err(CorpusError::Line { path, line, problem: files::too_long() });
+        }
         if count > 0 {
             progress(count as u64);
             lines.push(line);
@@ -216,7 +227,7 @@ mod tests {
 
     fn problem(text: &str) -> String {
         let (_folder, path) = written(text);
-        let error = read_training_set(&[path], |_| false, &TrialPlan::default(), &|_| ())
+        let error = read_training_set(&[path], |_| false, &TrialPlan::default(), None, &|_| ())
             .unwrap_err()
             .to_string();
         error.split_once("blog.jsonl:").unwrap().1.to_owned()
@@ -244,7 +255,7 @@ mod tests {
         let (_folder, path) = written(&format!("{HAM}\n{toxic}"));
         let no_trials = TrialPlan::default();
         let read = |skip: fn(&str) -> bool| {
-            read_training_set(std::slice::from_ref(&path), skip, &no_trials, &|_| ()).unwrap()
+            read_training_set(std::slice::from_ref(&path), skip, &no_trials, None, &|_| ()).unwrap()
         };
         let set = read(|_| false);
         assert_eq!(set.sources(), ["blog", "other"]);
@@ -255,10 +266,21 @@ mod tests {
     }
 
     #[test]
+    fn an_endless_line_is_named_and_not_read_to_its_end() {
+        let endless = format!("{HAM}{{\"text\":\"{}", "x".repeat(3 * files::LINE_BYTES_MAX));
+        assert_eq!(problem(&endless), "2: the line has more than 1048576 bytes");
+    }
+
+    #[test]
     fn a_missing_file_is_named() {
-        let error =
-            read_training_set(&["missing.jsonl".into()], |_| false, &TrialPlan::default(), &|_| ())
-                .unwrap_err();
+        let error = read_training_set(
+            &["missing.jsonl".into()],
+            |_| false,
+            &TrialPlan::default(),
+            None,
+            &|_| (),
+        )
+        .unwrap_err();
         assert!(error.to_string().starts_with("missing.jsonl: "));
     }
 }

@@ -209,7 +209,8 @@ impl EvaluateArgs {
 
     fn leave_one_source_out(&self) -> Result<Measured, Failure> {
         let bar = progress::bytes_bar(&self.data, "reading");
-        let set = read_training_set(&self.data, |_| false, &self.plan(), &|bytes| bar.inc(bytes))?;
+        let set =
+            read_training_set(&self.data, |_| false, &self.plan(), None, &|bytes| bar.inc(bytes))?;
         bar.finish_and_clear();
         let set = match self.head {
             HeadName::Spam => set,

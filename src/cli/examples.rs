@@ -1,12 +1,13 @@
 //! `replyguard examples`: the label ledger of a site in the running service.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use tokio_stream::StreamExt;
 
+use super::files;
 use super::first_site::{connect_to_site, refused};
 use super::output::say;
 use super::{Failure, SiteArgs, block_on, progress};
@@ -145,7 +146,7 @@ impl<'a> ExampleReader<'a> {
         let mut byte_count = 0;
         while batch.len() < CALL_EXAMPLES && byte_count < CALL_BYTES {
             line.clear();
-            let count = self.lines.read_until(b'\n', &mut line);
+            let count = files::read_line(&mut self.lines, &mut line);
             let count = count
                 .map_err(|error| Failure::data(format!("{}: {error}", self.path.display())))?;
             if count == 0 {
@@ -155,7 +156,11 @@ impl<'a> ExampleReader<'a> {
             byte_count += count;
             self.number += 1;
             if !line.trim_ascii().is_empty() {
-                let example = self.example(&line).map_err(|problem| {
+                let example = match line.len() {
+                    length if length > files::LINE_BYTES_MAX => Err(files::too_long()),
+                    _ => self.example(&line),
+                };
+                let example = example.map_err(|problem| {
                     let place = format!("{}:{}", self.path.display(), self.number);
                     Failure::data(format!("{place}: {problem}"))
                 })?;

@@ -20,6 +20,7 @@ mod operations;
 mod output;
 mod progress;
 mod recover_key;
+mod sampling;
 mod score;
 mod scored;
 mod serve;

@@ -11,15 +11,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::corpus::CHUNK_LINES;
+use super::files::{LINE_BYTES_MAX, read_line, too_long};
 use super::{Failure, load_model};
 use crate::checks::{Facts, SiteRules};
 use crate::domain::{Contribution, Example, Missing, Reason, Signal, SitePolicy, Verdict};
 use crate::moderation::{Judgement, Scorer, examples};
 use crate::text::{Analysis, hide};
-
-/// Bytes of a line that are read; longer ones are skipped to their end. A comment may have
-/// 65,525 bytes, and JSON can spell each as `\u00xx`.
-const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// How to score.
 #[derive(Args)]
@@ -116,7 +113,7 @@ fn answer(line: &[u8], scorer: &Scorer, rules: &SiteRules) -> (Option<String>, V
 
 fn score_line(line: &[u8], scorer: &Scorer, rules: &SiteRules) -> Result<Scored, String> {
     if line.len() > LINE_BYTES_MAX {
-        return Err(format!("the line has more than {LINE_BYTES_MAX} bytes"));
+        return Err(too_long());
     }
     let text = std::str::from_utf8(line).map_err(|error| format!("this is no UTF-8: {error}"))?;
     let example: Example = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -147,8 +144,7 @@ fn read_chunk(input: &mut impl BufRead) -> std::io::Result<Vec<Vec<u8>>> {
     let mut bytes_left = CHUNK_LINES * 1_024;
     while lines.len() < CHUNK_LINES && bytes_left > 0 {
         let mut line = Vec::new();
-        let limit = LINE_BYTES_MAX as u64 + 1;
-        if std::io::Read::take(&mut *input, limit).read_until(b'\n', &mut line)? == 0 {
+        if read_line(input, &mut line)? == 0 {
             break;
         }
         if line.len() > LINE_BYTES_MAX && !line.ends_with(b"\n") {

@@ -10,6 +10,7 @@ use clap::Args;
 use super::corpus::{CorpusError, TrialPlan, read_training_set};
 use super::files::{check_writable, write_whole};
 use super::output::say;
+use super::sampling::Sampling;
 use super::{Failure, progress};
 use crate::classifier::{Recipe, RecipeError, Stage, TrainingSet};
 use crate::domain::{Budget, probability};
@@ -27,6 +28,10 @@ pub struct TrainArgs {
     /// The seed of all shuffling
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Keep at most about so many examples, so that memory is bounded whatever the files: 250,000
+    /// take some 2 GiB. The largest sources are cut first
+    #[arg(long, default_value_t = 250_000, value_name = "COUNT")]
+    example_count_max: usize,
     /// Where to write the model; its name is the model's
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -43,11 +48,7 @@ impl TrainArgs {
     pub fn run(self) -> Result<(), Failure> {
         let name = model_name(&self.out)?;
         check_writable(&self.out)?;
-        let bar = progress::bytes_bar(&self.data, "reading");
-        let skip = |source: &str| self.leave_out.iter().any(|left_out| left_out == source);
-        let set =
-            read_training_set(&self.data, skip, &TrialPlan::default(), &|bytes| bar.inc(bytes))?;
-        bar.finish_and_clear();
+        let set = self.read()?;
         if let Some(path) = &self.export_features {
             export(&set, path)?;
         }
@@ -71,6 +72,29 @@ impl TrainArgs {
             say!("{what} from {threshold:.5} on: at most 1 in {one_in} good comments")?;
         }
         Ok(())
+    }
+}
+
+impl TrainArgs {
+    /// Reads the examples, as many as there is memory for.
+    fn read(&self) -> Result<TrainingSet, Failure> {
+        let skip = |source: &str| self.leave_out.iter().any(|left_out| left_out == source);
+        let bar = progress::bytes_bar(&self.data, "counting");
+        let (max, seed) = (self.example_count_max, self.seed);
+        let sampling = Sampling::plan(&self.data, skip, max, seed, &|bytes| bar.inc(bytes))?;
+        bar.finish_and_clear();
+        if let Some(cap) = sampling.cell_count_max {
+            eprintln!(
+                "replyguard: of {} examples about {max} are kept, at most {cap} of each label in \
+                 a source (--example-count-max)",
+                sampling.total_count
+            );
+        }
+        let bar = progress::bytes_bar(&self.data, "reading");
+        let (plan, kept) = (TrialPlan::default(), Some(&sampling));
+        let set = read_training_set(&self.data, skip, &plan, kept, &|bytes| bar.inc(bytes))?;
+        bar.finish_and_clear();
+        Ok(set)
     }
 }
 
