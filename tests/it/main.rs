@@ -8,6 +8,7 @@ mod contract_of_sites;
 mod documentation;
 mod explain;
 mod learning;
+mod life;
 mod limits;
 mod models;
 mod operating;

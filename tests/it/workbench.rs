@@ -1,12 +1,12 @@
 //! What operators do with models besides their life: judge, compare, prove, cancel.
 
-use replyguard::grpc::client::{Client, Code, FieldMask, Message};
+use replyguard::grpc::client::{Client, Code, Message};
 use replyguard::grpc::longrunning::operation::Result as Ended;
 use replyguard::grpc::{longrunning, proto};
 use tokio_stream::StreamExt;
 
 use crate::support::models::{
-    SITE, archive, checked, ended, example, import, promote, spelled, train,
+    SITE, archive, checked, ended, example, import, promote, spelled, train, without_limits,
 };
 use crate::support::service::{Service, comment, wait_for};
 
@@ -232,21 +232,6 @@ async fn a_changed_public_is_noticed() {
     let output = service.command(&["models", "drift"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("CHANGED"), "{text}");
-}
-
-async fn without_limits(client: &mut Client) {
-    let request = proto::UpdateSiteRequest {
-        site: Some(proto::Site {
-            name: SITE.into(),
-            policy: Some(proto::SitePolicy {
-                limits: Some(proto::Limits::default()),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
-        update_mask: Some(FieldMask { paths: vec!["policy.limits".into()] }),
-    };
-    client.sites.update_site(request).await.unwrap();
 }
 
 /// Checks texts over one stream.
