@@ -10,6 +10,7 @@ mod compare;
 mod csr;
 mod evaluate;
 mod figures;
+mod forward;
 mod intervals;
 mod learning_curve;
 mod model;

@@ -105,7 +105,7 @@ impl Recipe {
         self.fit_without(set, |_| false, progress)
     }
 
-    fn fit_without(
+    pub(super) fn fit_without(
         &self,
         set: &TrainingSet,
         left_out: impl Fn(&Row) -> bool,
@@ -132,7 +132,7 @@ impl Recipe {
     }
 
     /// This recipe at the precision of folds.
-    fn of_folds(&self) -> Self {
+    pub(super) fn of_folds(&self) -> Self {
         Self { tolerance: self.tolerance * FOLD_TOLERANCE_FACTOR, ..self.clone() }
     }
 
@@ -328,7 +328,7 @@ fn examples(scores: &[FoldScore]) -> impl Iterator<Item = &FoldScore> {
 
 /// The budget of good comments among scores; a source weighs as the root of its size, so that
 /// neither the largest nor the smallest decides alone.
-fn budget(scores: &[FoldScore]) -> BudgetTable {
+pub(super) fn budget(scores: &[FoldScore]) -> BudgetTable {
     let mut sizes: BTreeMap<usize, f64> = BTreeMap::new();
     for fold in examples(scores).filter(|fold| !fold.spam) {
         *sizes.entry(fold.source).or_default() += 1.0;

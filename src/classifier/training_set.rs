@@ -163,6 +163,8 @@ impl TrainingSet {
                 set.rows.push(*row);
             }
         }
+        let times = self.times.iter().filter(|(example, _)| wanted.contains(example));
+        set.times = times.map(|(example, time)| (*example, *time)).collect();
         set.example_count = wanted.len();
         set
     }

@@ -34,6 +34,9 @@ pub struct EvaluateArgs {
     /// one training a source
     #[arg(long)]
     leave_one_source_out: bool,
+    /// Score later comments by models trained on earlier ones, in fifths of those that have a date
+    #[arg(long, conflicts_with_all = ["leave_one_source_out", "learning_curve", "model", "perturb", "against"])]
+    forward_in_time: bool,
     /// Leave each source out, let a site layer learn from its first comments, and judge by the
     /// rest: what labels gain on a new site
     #[arg(long, conflicts_with_all = ["leave_one_source_out", "model", "perturb", "report"])]
@@ -83,8 +86,11 @@ impl EvaluateArgs {
         if self.learning_curve {
             return learning_curve::print(&self.data, self.seed, self.json);
         }
-        let measured =
-            if self.leave_one_source_out { self.leave_one_source_out()? } else { self.score()? };
+        let measured = if self.leave_one_source_out || self.forward_in_time {
+            self.folds()?
+        } else {
+            self.score()?
+        };
         let (evaluation, judged, comparison) = self.evaluate(&measured)?;
         if let Some(path) = &self.scores {
             write_scores(path, &judged)?;
@@ -207,10 +213,11 @@ impl EvaluateArgs {
         TrialPlan { kinds, per_cell_max: self.perturb_at_most }
     }
 
-    fn leave_one_source_out(&self) -> Result<Measured, Failure> {
+    /// Scores by models trained without what they judge.
+    fn folds(&self) -> Result<Measured, Failure> {
         let bar = progress::bytes_bar(&self.data, "reading");
-        let set =
-            read_training_set(&self.data, |_| false, &self.plan(), None, &|bytes| bar.inc(bytes))?;
+        let (plan, read) = (self.plan(), |bytes| bar.inc(bytes));
+        let set = read_training_set(&self.data, |_| false, &plan, None, &read)?;
         bar.finish_and_clear();
         let set = match self.head {
             HeadName::Spam => set,
@@ -220,18 +227,27 @@ impl EvaluateArgs {
         };
         let bar = progress::bar(1, "training", "{msg:>12} {wide_bar} {pos}/{len} folds {elapsed}");
         let recipe = Recipe { seed: self.seed, ..Recipe::default() };
-        let (scores, _, budget) = recipe.judge(&set, &|stage| {
+        let progress = |stage| {
             if let Stage::Folds { done, total } = stage {
                 bar.set_length(total as u64);
                 bar.set_position(done as u64);
             }
-        })?;
+        };
+        let (title, (scores, budget)) = if self.forward_in_time {
+            ("Forward in time", recipe.forward_in_time(&set, TIME_FOLD_COUNT, &progress)?)
+        } else {
+            let (scores, _, budget) = recipe.judge(&set, &progress)?;
+            ("Leave one source out", (scores, budget))
+        };
         bar.finish_and_clear();
         let (scored, trials) = in_order(&set, &scores);
-        let (title, version) = ("Leave one source out", "one a source".to_owned());
+        let version = "one a fold".to_owned();
         Ok(Measured { title, version, scored, trials, thresholds: thresholds(&budget) })
     }
 }
+
+/// Spans of time of a validation forward in time.
+const TIME_FOLD_COUNT: usize = 5;
 
 /// Scores out of fold in the order of the examples, and the trials among them.
 fn in_order(set: &TrainingSet, scores: &[FoldScore]) -> (Vec<Scored>, Trials) {

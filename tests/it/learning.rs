@@ -112,3 +112,30 @@ fn a_file_that_is_no_model_is_refused() {
     assert_eq!(output.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&output.stderr).contains("not a replyguard model"));
 }
+
+#[test]
+fn later_comments_can_be_judged_by_earlier_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, name) = at(folder.path(), "dated.jsonl");
+    let examples = std::fs::read_to_string(seed("en")).unwrap();
+    let dated = |(day, line): (usize, &str)| {
+        let mut example: serde_json::Value = serde_json::from_str(line).unwrap();
+        // Shuffled evenly over two years.
+        let day = day * 7_919 % 700;
+        example["date"] =
+            format!("20{:02}-{:02}-01T00:00:00Z", 10 + day / 350, 1 + day % 12).into();
+        format!("{example}\n")
+    };
+    let text: String = examples.lines().enumerate().map(dated).collect();
+    std::fs::write(&path, text).unwrap();
+    let output = replyguard(&["evaluate", "--forward-in-time", "--data", &name, "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let count = |label: &str| figures["pooled"][label].as_u64().unwrap();
+    let (judged, all) = (count("ham_count") + count("spam_count"), examples.lines().count() as u64);
+    assert!(judged < all && judged > all / 2, "all but the first span: {judged} of {all}");
+    let undated = seed("de");
+    let output = replyguard(&["evaluate", "--forward-in-time", "--data", &undated]);
+    assert_eq!(output.status.code(), Some(65));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("date"));
+}
