@@ -99,7 +99,7 @@ mod tests {
         hide(submission, &SiteSecret::from_bytes([1; 32]))
     }
 
-    /// Spam that says `casino` until a day and `pills` from then on.
+    /// Spam that says `quince` until a day and `medlar` from then on.
     fn set(change: i64, dated: bool) -> TrainingSet {
         let mut set = TrainingSet::default();
         let mut builder = FeatureBuilder::default();
@@ -107,8 +107,8 @@ mod tests {
             let spam = day % 2 == 0;
             let word = match spam {
                 false => "bread",
-                true if day < change => "casino",
-                true => "pills",
+                true if day < change => "quince",
+                true => "medlar",
             };
             let submission = blind(&format!("{word} {} {}", day * 7 % 31, day * 11 % 17));
             let vector = builder.build(&Analysis::new(&submission), [].iter()).clone();
@@ -125,15 +125,17 @@ mod tests {
     #[test]
     fn later_comments_are_judged_by_earlier_ones_alone() {
         let recipe = Recipe::default();
-        let missed = |set: &TrainingSet| {
+        let certainty = |set: &TrainingSet| {
             let (scores, _) = recipe.forward_in_time(set, 5, &|_| ()).unwrap();
             assert_eq!(scores.len(), 320, "all but the first fifth");
-            scores.iter().filter(|fold| fold.spam && fold.raw_score < 0.0).count()
+            // The span from day 160 to 239.
+            let span = scores.iter().filter(|fold| fold.spam && (160..240).contains(&fold.example));
+            let span: Vec<f64> = span.map(|fold| fold.raw_score).collect();
+            assert_eq!(span.len(), 40);
+            span.iter().sum::<f64>() / 40.0
         };
-        assert_eq!(missed(&set(1_000, true)), 0);
-        // The new word is unknown in the span in which it comes up, and known in the next.
-        let surprised = missed(&set(160, true));
-        assert!((10..=60).contains(&surprised), "{surprised}");
+        let (same, changed) = (certainty(&set(1_000, true)), certainty(&set(160, true)));
+        assert!(changed < 0.8 * same, "a word of tomorrow is not known today: {changed} {same}");
     }
 
     #[test]

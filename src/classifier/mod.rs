@@ -15,6 +15,7 @@ mod intervals;
 mod learning_curve;
 mod model;
 mod perturb;
+mod prior;
 mod recipe;
 mod report;
 mod site_layer;

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::links::words;
 use super::names::cut;
+use super::phrases;
 use crate::text::{Analysis, Normalized};
 
 /// Places kept of one name: a word that stands there more often is shown often enough.
@@ -65,6 +66,8 @@ impl PartialOrd for Place {
 pub enum Group {
     /// Words and symbols of the comment.
     Words,
+    /// What turns of phrase are for.
+    Phrases,
     /// Links in the comment.
     Links,
     /// The author's name.
@@ -83,8 +86,9 @@ pub enum Group {
 
 impl Group {
     /// All groups.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Words,
+        Self::Phrases,
         Self::Links,
         Self::Name,
         Self::Website,
@@ -98,6 +102,7 @@ impl Group {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Words => "words",
+            Self::Phrases => "phrases",
             Self::Links => "links",
             Self::Name => "name",
             Self::Website => "website",
@@ -117,6 +122,8 @@ impl Group {
             "host" | "domain" | "tld" | "path" | "anchor" | "link" | "link-count"
             | "link-share" => Self::Links,
             "signal" => Self::Signals,
+            _ if kind.starts_with("phrase") => Self::Phrases,
+            _ if ["link-", "host-", "anchor-"].iter().any(|it| kind.starts_with(it)) => Self::Links,
             "title-words" => Self::Page,
             _ if kind.starts_with("name") => Self::Name,
             _ if kind.starts_with("website") => Self::Website,
@@ -138,6 +145,7 @@ impl Places {
         places.add_words(&analysis.text);
         places.add_chunks(&analysis.text);
         places.add_symbols(&analysis.submission.text);
+        places.add_phrases(&analysis.text);
         for link in &analysis.links {
             let place = || Place { field: Field::Text, span: link.span.clone() };
             for (kind, value) in
@@ -233,6 +241,22 @@ impl Places {
         }
     }
 
+    /// Turns of phrase, by the words that they are made of.
+    fn add_phrases(&mut self, text: &Normalized) {
+        let mut words = text.words().peekable();
+        phrases::each(text.text(), |group, place| {
+            while words.next_if(|word| word.position + word.text.len() <= place.start).is_some() {}
+            let mut span: Option<Range<usize>> = None;
+            while let Some(word) = words.next_if(|word| word.position < place.end) {
+                let first = span.map_or(word.span.start, |span| span.start);
+                span = Some(first..word.span.end);
+            }
+            if let Some(span) = span {
+                self.add("phrase", group, Place { field: Field::Text, span });
+            }
+        });
+    }
+
     /// Symbols that are written in the original as they are named.
     fn add_symbols(&mut self, text: &str) {
         let letter = |c: char| c.is_alphanumeric() || c.is_whitespace();
@@ -253,7 +277,8 @@ impl Places {
 }
 
 /// The kinds of names that have places.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
+    "phrase",
     "word",
     "words",
     "symbol",
@@ -309,6 +334,7 @@ mod tests {
         assert_eq!(shown("words", "buy casino"), ["Buy C a s i n o"]);
         assert_eq!(shown("word", "well-known"), ["well-known"]);
         assert_eq!(shown("word", "微信"), ["加微信"]);
+        assert_eq!(shown("phrase", "trade"), ["C a s i n o"]);
         assert_eq!(shown("host", "win.example.com"), ["https://win.example.com/bonus"]);
         assert_eq!(shown("path", "bonus"), ["https://win.example.com/bonus"]);
         assert_eq!(shown("symbol", "☎"), ["☎"]);

@@ -86,7 +86,9 @@ fn things(case: &Case, parts: &[Part], approved: bool) -> Vec<Thing> {
             }
             Group::Name => whole(Field::Author, case.submission.author.as_deref()),
             Group::Website => whole(Field::Url, case.submission.url.as_deref()),
-            Group::AddressShape | Group::Style | Group::Page | Group::Signals => continue,
+            Group::Phrases | Group::AddressShape | Group::Style | Group::Page | Group::Signals => {
+                continue;
+            }
         };
         if !thing.is_empty() {
             *things.entry(thing).or_default() += part.weight;
