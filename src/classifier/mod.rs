@@ -12,6 +12,7 @@ mod figures;
 mod learning_curve;
 mod model;
 mod perturb;
+mod prior;
 mod recipe;
 mod report;
 mod site_layer;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use linfa::ParamGuard;
 use rayon::prelude::*;
 
+use super::prior;
 use super::training_set::{Role, Row};
 use super::{
     BudgetTable, Calibration, CalibrationError, Csr, Dataset, Head, LogisticRegression,
@@ -117,9 +118,11 @@ impl Recipe {
                 *weight = 0.0;
             }
         }
+        let weights = weights.to_vec();
+        let variances = prior::variances(set, &weights);
         let targets = set.rows.iter().map(|row| row.spam).collect();
-        let dataset: Dataset<&Csr> = Dataset::new(&set.table, targets).with_weights(weights);
-        self.params()?.fit_with_progress(&dataset, progress)
+        let dataset: Dataset<&Csr> = Dataset::new(&set.table, targets).with_weights(weights.into());
+        self.params()?.fit_with_variances(&dataset, &variances, progress)
     }
 
     /// Fits the weights without one source, at the precision of folds.
@@ -271,7 +274,7 @@ impl Recipe {
     ///
     /// A site is a source that the model never saw, and later it is one that it did see. So the
     /// calibration is fitted to scores of both kinds, the known ones counted three
-    /// times: expected error 0.043 on new sources and 0.017 on known ones; the model card has the
+    /// times: expected error 0.030 on new sources and 0.015 on known ones; the model card has the
     /// alternatives. The budget is measured on new sources alone, which is the cautious side.
     ///
     /// # Errors
@@ -358,13 +361,13 @@ mod tests {
         }
     }
 
-    /// Six sources whose spam has the word `casino`, among words that say nothing.
+    /// Six sources whose spam has the word `wombat`, which is in no phrase, among words that say nothing.
     fn set() -> TrainingSet {
         let mut set = TrainingSet::default();
         let mut builder = FeatureBuilder::default();
         for number in 0..240 {
             let spam = number % 3 == 0;
-            let word = if spam { "casino" } else { "bread" };
+            let word = if spam { "wombat" } else { "bread" };
             let text = format!("{word} number {} is {}", number * 7 % 31, number * 11 % 17);
             let submission = blind(&text);
             let vector = builder.build(&Analysis::new(&submission), [].iter()).clone();
@@ -404,10 +407,10 @@ mod tests {
             assert_eq!(score.contributions.iter().map(|part| part.weight).sum::<LogOdds>(), fast);
             score
         };
-        let spam = score("The casino number is 5");
+        let spam = score("The wombat number is 5");
         let ham = score("The bread number is 5");
         assert!(spam.probability > 0.5 && ham.probability < 0.5, "{spam:?} {ham:?}");
-        assert_eq!(spam.contributions[0].name, "word:casino");
+        assert_eq!(spam.contributions[0].name, "word:wombat");
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! model that weighs absence learns the data set.
 
 use super::collector::Collector;
-use super::links::words;
+use super::links::{count, words};
 use super::names::Naming;
-use super::{Family, Input, band};
+use super::{Family, Input, band, hosts};
 use crate::text::Link;
 
 mod kind {
@@ -17,6 +17,7 @@ mod kind {
     pub const WORD: u8 = 5;
     pub const DOMAIN: u8 = 6;
     pub const RELATION: u8 = 7;
+    pub const FORM: u8 = 8;
 }
 
 /// Words of a name or of a website's path looked at.
@@ -74,6 +75,16 @@ fn add_name<N: Naming>(name: &str, input: &Input<'_>, out: &mut Collector<'_, N>
     if in_text {
         out.named("name", kind::RELATION, "in-text");
     }
+    out.named("name-form", kind::FORM, form(name, &mut [0; 3]));
+}
+
+/// How many words of a name begin with a capital and with a small letter, up to three of each:
+/// `2-0` is a person as a rule, `0-3` a query.
+fn form<'a>(name: &str, buffer: &'a mut [u8; 3]) -> &'a str {
+    let firsts = || name.split_whitespace().filter_map(|word| word.chars().next());
+    let digit = |test: fn(char) -> bool| b'0' + firsts().filter(|c| test(*c)).take(3).count() as u8;
+    *buffer = [digit(char::is_uppercase), b'-', digit(char::is_lowercase)];
+    str::from_utf8(buffer).unwrap_or_default()
 }
 
 fn add_website<N: Naming>(website: &Link<'_>, input: &Input<'_>, out: &mut Collector<'_, N>) {
@@ -91,5 +102,26 @@ fn add_website<N: Naming>(website: &Link<'_>, input: &Input<'_>, out: &mut Colle
     let mut name = input.analysis.author.words();
     if name.any(|word| word.text.len() > 3 && host.contains(word.text)) {
         out.named("website", kind::RELATION, "like-name");
+    }
+    add_website_form(website, input, out);
+}
+
+/// Adds what is alike in websites that no training has seen.
+fn add_website_form<N: Naming>(website: &Link<'_>, input: &Input<'_>, out: &mut Collector<'_, N>) {
+    if let Some(group) = hosts::group(website) {
+        out.named("website-group", kind::FORM, group);
+    }
+    let path = website.path.to_ascii_lowercase();
+    let name = input.analysis.author.words();
+    let shared = name.filter(|word| word.text.len() > 3 && path.contains(word.text)).count();
+    if shared > 0 {
+        out.named("website-path-names", kind::RELATION, band(shared as u32));
+    }
+    let host = website.host.as_str();
+    out.named("website-path-dashes", kind::FORM, band(count(&path, b'-')));
+    out.named("website-host-dashes", kind::FORM, band(count(host, b'-')));
+    out.named("website-host-length", kind::FORM, band(host.len() as u32));
+    if host.bytes().any(|byte| byte.is_ascii_digit()) {
+        out.named("website-host", kind::FORM, "digits");
     }
 }

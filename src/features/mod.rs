@@ -6,8 +6,10 @@
 mod author;
 mod collector;
 mod fold;
+mod hosts;
 mod links;
 mod names;
+mod phrases;
 mod shape;
 mod vector;
 mod words;
@@ -27,7 +29,7 @@ pub const BUCKET_COUNT: u32 = 1 << 20;
 
 /// Names what features are built of. A model records it and is refused under another; change it
 /// whenever a comment's features change.
-pub const FEATURE_DEFINITION: &str = "2026-11-3";
+pub const FEATURE_DEFINITION: &str = "2026-11-4";
 
 /// Features of one kind, scaled together: a long comment's words don't drown its links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +47,8 @@ pub enum Family {
     Shape = 5,
     /// What checks found that the model weighs itself, and how the comment fits its page.
     Signals = 6,
+    /// What turns of phrase are for.
+    Phrases = 7,
 }
 
 impl Family {
@@ -104,6 +108,7 @@ impl FeatureBuilder {
         author::add(input, &mut out);
         shape::add(input, &mut out);
         add_signals(input, learnt, &mut out);
+        phrases::add(input, &mut out);
         out.finish();
         &self.vector
     }
@@ -211,7 +216,7 @@ mod tests {
             }
         }
         let pinned = (FEATURE_DEFINITION, hash.finalize().to_hex()[..16].to_owned());
-        assert_eq!(pinned, ("2026-11-3", "6e930932a4ef894f".to_owned()));
+        assert_eq!(pinned, ("2026-11-4", "c03d1ae2dd99eee1".to_owned()));
     }
 
     #[test]
@@ -219,7 +224,7 @@ mod tests {
         let mut builder = FeatureBuilder::default();
         let submission = &golden()[1];
         let vector = builder.build(&Analysis::new(submission), [signal("shouting")].iter());
-        assert_eq!(vector.families().count(), 6);
+        assert_eq!(vector.families().count(), 7);
         for (family, value, buckets) in vector.families() {
             let length = buckets.len() as f32 * value * value;
             assert!((length - family.weight().powi(2)).abs() < 1e-5, "{family:?}");
@@ -257,6 +262,11 @@ mod tests {
             "signal:shouting",
             "title-words:0",
             "amounts-of-money:1",
+            "phrase:sells",
+            "phrase-and-deep-website:sells",
+            "name-phrase:trade",
+            "host-group:other",
+            "name-form:1-1",
         ] {
             assert!(found.iter().any(|found| found == name), "{name} in {found:?}");
         }

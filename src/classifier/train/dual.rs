@@ -31,6 +31,15 @@ pub struct Progress {
     pub violation: f64,
 }
 
+/// What is believed of the weights before any row is seen.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Prior<'a> {
+    /// What each row scores before anything is learnt; 0 if there are none.
+    pub(super) offsets: Option<&'a [f64]>,
+    /// How freely each column's weight may move; 1 if there are none.
+    pub(super) variances: Option<&'a [f32]>,
+}
+
 /// One row's part in the dual problem.
 struct Row {
     index: usize,
@@ -49,15 +58,15 @@ struct Row {
 pub(super) fn fit<R: Records + Borrow<Csr>>(
     params: &LogisticRegressionValidParams,
     dataset: &Dataset<R>,
-    offsets: Option<&[f64]>,
+    prior: Prior<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> LogisticRegression {
     let table: &Csr = dataset.records.borrow();
     let mut weights = vec![0.0f32; table.column_count()];
     let mut bias = 0.0f64;
-    let mut rows = start(params, dataset, offsets);
+    let mut rows = start(params, dataset, prior);
     for row in &rows {
-        add(&mut weights, table.row(row.index), row.sign * row.duals[0]);
+        add(&mut weights, table.row(row.index), prior.variances, row.sign * row.duals[0]);
         bias += row.sign * row.duals[0];
     }
     let mut chance = Xoshiro256PlusPlus::seed_from_u64(params.seed);
@@ -77,7 +86,7 @@ pub(super) fn fit<R: Records + Borrow<Csr>>(
             violation = violation.max(step.violation);
             newton_steps += u64::from(step.newton_steps);
             if step.change != 0.0 {
-                add(&mut weights, entries, row.sign * step.change);
+                add(&mut weights, entries, prior.variances, row.sign * step.change);
                 bias += row.sign * step.change;
             }
         }
@@ -98,18 +107,23 @@ pub(super) fn fit<R: Records + Borrow<Csr>>(
 fn start<R: Records + Borrow<Csr>>(
     params: &LogisticRegressionValidParams,
     dataset: &Dataset<R>,
-    offsets: Option<&[f64]>,
+    prior: Prior<'_>,
 ) -> Vec<Row> {
     let table: &Csr = dataset.records.borrow();
     let part = |index: usize| {
         let cost = params.cost * f64::from(dataset.weight_for(index));
-        let (_, values) = table.row(index);
+        let (columns, values) = table.row(index);
+        let variance =
+            |column: &u32| prior.variances.map_or(1.0, |variances| variances[*column as usize]);
+        let squares = columns
+            .iter()
+            .zip(values)
+            .map(|(column, value)| f64::from(value * value * variance(column)));
         let constant = if params.fits_bias { 1.0 } else { 0.0 };
-        let square: f64 =
-            constant + values.iter().map(|value| f64::from(value * value)).sum::<f64>();
+        let square: f64 = constant + squares.sum::<f64>();
         let sign = if dataset.targets[index] { 1.0 } else { -1.0 };
         let dual = (0.001 * cost).min(1e-8);
-        let offset = offsets.map_or(0.0, |offsets| offsets[index]);
+        let offset = prior.offsets.map_or(0.0, |offsets| offsets[index]);
         let duals = [dual, cost - dual];
         // A row without entries cannot move anything if there is no bias.
         (cost > 0.0 && square > 0.0).then_some(Row { index, sign, cost, offset, square, duals })
@@ -176,11 +190,19 @@ fn dot(weights: &[f32], (columns, values): (&[u32], &[f32])) -> f64 {
     f64::from(sums[0] + sums[1]) + f64::from(sums[2] + sums[3]) + f64::from(rest)
 }
 
-/// Moves weights along a row.
+/// Moves weights along a row, each as far as its prior is wide.
 #[inline]
-fn add(weights: &mut [f32], (columns, values): (&[u32], &[f32]), factor: f64) {
+fn add(
+    weights: &mut [f32],
+    (columns, values): (&[u32], &[f32]),
+    variances: Option<&[f32]>,
+    factor: f64,
+) {
     let factor = factor as f32;
-    for (column, value) in columns.iter().zip(values) {
-        weights[*column as usize] += factor * value;
+    let entries = columns.iter().map(|column| *column as usize).zip(values);
+    match variances {
+        None => entries.for_each(|(column, value)| weights[column] += factor * value),
+        Some(variances) => entries
+            .for_each(|(column, value)| weights[column] += factor * value * variances[column]),
     }
 }

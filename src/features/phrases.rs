@@ -1,0 +1,149 @@
+//! Turns of phrase: praise for any page, invitations, offers, testimony, and what people say who
+//! talk.
+//!
+//! Words by themselves show a model the subjects of its sources' spam. That a comment praises the
+//! page, speaks of its author's own and sells is alike on every site, so a model that knows what
+//! phrases are for does better on sites it has not seen.
+
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input as Search, MatchKind};
+
+use super::collector::Collector;
+use super::names::Naming;
+use super::{Family, Input, band};
+
+mod kind {
+    pub const GROUP: u8 = 1;
+    pub const COUNT: u8 = 2;
+    pub const PAIR: u8 = 3;
+    pub const NAME: u8 = 4;
+    pub const WEBSITE: u8 = 5;
+    pub const DEEP_WEBSITE: u8 = 6;
+}
+
+/// Groups of phrases at most.
+const GROUP_COUNT_MAX: usize = 16;
+
+/// The phrases of `phrases.txt` as one automaton: 0.3 µs for 300 characters.
+struct Phrases {
+    automaton: AhoCorasick,
+    /// The group of each phrase.
+    groups: Vec<u8>,
+    names: Vec<&'static str>,
+}
+
+static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
+    let (mut patterns, mut groups, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    for line in include_str!("phrases.txt").lines().filter(|line| !line.is_empty()) {
+        if let Some(name) = line.strip_prefix('[') {
+            names.push(name.trim_end_matches(']'));
+        } else if !line.starts_with('#') {
+            patterns.push(line);
+            groups.push(names.len() as u8 - 1);
+        }
+    }
+    assert!(names.len() <= GROUP_COUNT_MAX, "too many groups");
+    let automaton = AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::DFA))
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(&patterns)
+        .unwrap_or_else(|error| panic!("the phrases are our own: {error}"));
+    Phrases { automaton, groups, names }
+});
+
+/// How often each group occurs.
+type Counts = [u32; GROUP_COUNT_MAX];
+
+impl Phrases {
+    fn count(&self, text: &str) -> Counts {
+        let mut counts = [0; GROUP_COUNT_MAX];
+        let bytes = text.as_bytes();
+        let is_word = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
+        let mut at = 0;
+        while let Some(found) = self.automaton.find(Search::new(bytes).range(at..)) {
+            let (start, end) = (found.start(), found.end());
+            let inside = start > 0 && is_word(start - 1) && is_word(start);
+            if inside || (is_word(end - 1) && is_word(end)) {
+                // On to the next word.
+                at = start + 1;
+                while is_word(at) {
+                    at += 1;
+                }
+            } else {
+                counts[usize::from(self.groups[found.pattern()])] += 1;
+                at = end;
+            }
+        }
+        counts
+    }
+
+    /// The groups that occur, with their names.
+    fn found(&self, counts: &Counts) -> impl Iterator<Item = (u8, &'static str)> {
+        let groups = self.names.iter().enumerate().zip(*counts);
+        groups.filter(|(_, count)| *count > 0).map(|((group, name), _)| (group as u8, *name))
+    }
+}
+
+/// Counts the groups whose phrases occur in the text, which occur together, and which stand in
+/// the name or beside a website.
+pub(super) fn add<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>) {
+    out.family(Family::Phrases);
+    let phrases = &*PHRASES;
+    let counts = phrases.count(input.analysis.text.text());
+    for (group, name) in phrases.found(&counts) {
+        out.origin("phrase", name);
+        out.token(kind::GROUP, name.as_bytes());
+        let count = band(counts[usize::from(group)]).as_bytes();
+        out.token(kind::COUNT, &[group, count[0], count.len() as u8]);
+        for other in (0..group).filter(|other| counts[usize::from(*other)] > 0) {
+            out.token(kind::PAIR, &[group, other]);
+        }
+    }
+    if input.analysis.submission.author.is_some() {
+        for (_, name) in phrases.found(&phrases.count(input.analysis.author.text())) {
+            out.named("name-phrase", kind::NAME, name);
+        }
+    }
+    // Praise beside a front page is polite, beside a page deep in a shop it is paid.
+    if let Some(website) = &input.analysis.website {
+        let deep = !website.path.trim_matches('/').is_empty();
+        let kind = if deep { kind::DEEP_WEBSITE } else { kind::WEBSITE };
+        let origin = if deep { "phrase-and-deep-website" } else { "phrase-and-website" };
+        for (_, name) in phrases.found(&counts) {
+            out.named(origin, kind, name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<(&'static str, u32)> {
+        let counts = PHRASES.count(text);
+        PHRASES.found(&counts).map(|(group, name)| (name, counts[usize::from(group)])).collect()
+    }
+
+    #[test]
+    fn phrases_are_whole_words_and_the_longest_counts() {
+        assert_eq!(found("great post, i think"), [("praises-page", 1), ("thinks", 1)]);
+        assert_eq!(found("freedom of the unfree"), []);
+        assert_eq!(found("best price"), [("sells", 1)]);
+        assert_eq!(found("é visit my site, é"), [("visit-mine", 1)]);
+        assert_eq!(found("加微信abc"), [("contact", 1)]);
+        assert_eq!(found(""), []);
+    }
+
+    #[test]
+    fn every_phrase_stands_once_as_normalised_text_has_it() {
+        let mut seen = std::collections::HashSet::new();
+        for line in include_str!("phrases.txt").lines() {
+            if line.is_empty() || line.starts_with(['#', '[']) {
+                continue;
+            }
+            assert_eq!(crate::text::normalize(line).text(), line);
+            assert!(seen.insert(line), "{line} stands twice");
+        }
+    }
+}
