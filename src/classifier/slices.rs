@@ -68,6 +68,22 @@ impl Traits {
             has_link: !analysis.links.is_empty(),
         }
     }
+
+    /// The slices that the comment is in, each as what it is divided by, its place in the order of
+    /// values, and the value.
+    fn slices(&self) -> [(&'static str, u8, &'static str); 3] {
+        let link = if self.has_link { "with a link" } else { "without a link" };
+        [
+            ("language", 0, self.language),
+            ("length", self.length as u8, self.length.as_str()),
+            ("link", u8::from(self.has_link), link),
+        ]
+    }
+
+    /// The names of the slices that the comment is in, such as `language: English`.
+    pub fn names(&self) -> [String; 3] {
+        self.slices().map(|(by, _, value)| format!("{by}: {value}"))
+    }
 }
 
 /// An example with what a model says and what it is like.
@@ -96,13 +112,7 @@ pub struct Slice {
 pub(super) fn slices(judged: &[Judged], hold: LogOdds, reject: LogOdds) -> Vec<Slice> {
     let mut cells: BTreeMap<(&'static str, u8, &'static str), Vec<Outcome>> = BTreeMap::new();
     for Judged { outcome, traits, .. } in judged {
-        let link = if traits.has_link { "with a link" } else { "without a link" };
-        let keys = [
-            ("language", 0, traits.language),
-            ("length", traits.length as u8, traits.length.as_str()),
-            ("link", u8::from(traits.has_link), link),
-        ];
-        for key in keys {
+        for key in traits.slices() {
             cells.entry(key).or_default().push(*outcome);
         }
     }

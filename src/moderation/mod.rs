@@ -45,7 +45,7 @@ pub use replay::examples as replay_examples;
 pub use schedule::{Attempts, Schedule};
 pub use scoring::{Judgement, Scorer};
 pub use sites::NewKey;
-pub use training::{HoldOut, TrainSettings};
+pub use training::{HoldOut, HoldOutSlice, TrainSettings};
 
 use in_flight::InFlight;
 use models::ModelTable;

@@ -1,5 +1,6 @@
 //! Training a site's model from its ledger.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
@@ -9,9 +10,12 @@ use super::ports::models::{LedgerExample, ModelRecord, ModelState};
 use super::progress::{WorkProgress, WorkStage};
 use super::{Actor, Moderation, ModerationError, curation, examples, replay};
 use crate::checks::SiteRules;
-use crate::classifier::{Figures, Model, SiteLayer, SiteLayerError, TrainError, TrainingSet};
+use crate::classifier::{
+    Figures, Model, SiteLayer, SiteLayerError, TrainError, TrainingSet, Traits,
+};
 use crate::domain::{Label, LogOdds, Site, SitePolicy};
 use crate::features::FeatureBuilder;
+use crate::text::Analysis;
 
 /// Examples read from the store at once.
 const PAGE_SIZE: usize = 5_000;
@@ -40,7 +44,26 @@ pub struct HoldOut {
     pub active: Option<Figures>,
     /// The base model.
     pub base: Figures,
+    /// Good comments held in each kind of comments that has enough of them.
+    #[serde(default)]
+    pub slices: Vec<HoldOutSlice>,
 }
+
+/// Good comments of one kind on a hold-out, such as those in English.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldOutSlice {
+    /// What they are, such as `language: English`.
+    pub name: String,
+    /// Good comments held out.
+    pub ham_count: u64,
+    /// Of these, held by a model trained like the new one on the labels before.
+    pub candidate_held_count: u64,
+    /// Held by the model that decided or, if that was trained on some of them, by the base model.
+    pub reference_held_count: u64,
+}
+
+/// Fewest good comments of a slice that the gate looks at.
+const SLICE_HAM_COUNT_MIN: u64 = 50;
 
 impl HoldOut {
     /// The hold-out of a model, if it had one.
@@ -160,17 +183,10 @@ impl Teacher {
         ledger: &[LedgerExample],
         progress: &WorkProgress,
     ) -> Result<Model, ModerationError> {
-        self.train_on(&set(ledger, progress)?, progress)
-    }
-
-    fn train_on(
-        &self,
-        set: &TrainingSet,
-        progress: &WorkProgress,
-    ) -> Result<Model, ModerationError> {
+        let set = set(ledger, progress)?;
         let goes_on = || progress.goes_on();
         let replay = replay::examples();
-        self.layer.train(&self.base, &self.name, set, replay, &goes_on).map_err(refused)
+        self.layer.train(&self.base, &self.name, &set, replay, &goes_on).map_err(refused)
     }
 }
 
@@ -233,8 +249,7 @@ impl Work {
         let (before, after) = ledger.split_at(ledger.len() - ledger.len() / HOLD_OUT_DIVISOR);
         let unseen = after.first().is_some_and(|first| first.position > self.active_position);
         let active = unseen.then_some(&*self.active);
-        let hold_out =
-            self.hold_out(&set(before, progress)?, &set(after, progress)?, active, progress)?;
+        let hold_out = self.hold_out(before, after, active, progress)?;
         progress.enter(WorkStage::Fitting)?;
         let model = self.teacher.train(ledger, progress)?;
         let count = |label| ledger.iter().filter(|example| example.label == label).count() as u64;
@@ -243,29 +258,65 @@ impl Work {
 
     fn hold_out(
         &self,
-        before: &TrainingSet,
-        after: &TrainingSet,
+        before: &[LedgerExample],
+        after: &[LedgerExample],
         active: Option<&Model>,
         progress: &WorkProgress,
     ) -> Result<Option<HoldOut>, ModerationError> {
-        let spam_count = after.whole_rows().filter(|row| after.is_spam(*row)).count();
+        let spam_count = after.iter().filter(|example| example.label == Label::Spam).count();
         // One kind alone says nothing about the other.
-        if spam_count == 0 || spam_count == after.example_count() {
+        if spam_count == 0 || spam_count == after.len() {
             return Ok(None);
         }
-        let candidate = match self.teacher.train_on(before, progress) {
+        let candidate = match self.teacher.train(before, progress) {
             Ok(candidate) => candidate,
             Err(ModerationError::TooFewLabels(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let figures = |model: &Model| Figures::measure(model, after, self.hold_one_in);
+        let judging = set(after, progress)?;
+        let figures = |model: &Model| Figures::measure(model, &judging, self.hold_one_in);
+        let reference = active.unwrap_or(&self.teacher.base);
         Ok(Some(HoldOut {
-            ham_count: (after.example_count() - spam_count) as u64,
+            ham_count: (after.len() - spam_count) as u64,
             spam_count: spam_count as u64,
             candidate: figures(&candidate),
             active: active.map(figures),
             base: figures(&self.teacher.base),
+            slices: self.slices(&candidate, reference, after, progress)?,
         }))
+    }
+
+    /// The slices of a hold-out that are large enough to say something.
+    fn slices(
+        &self,
+        candidate: &Model,
+        reference: &Model,
+        after: &[LedgerExample],
+        progress: &WorkProgress,
+    ) -> Result<Vec<HoldOutSlice>, ModerationError> {
+        let mut slices: BTreeMap<String, HoldOutSlice> = BTreeMap::new();
+        let mut builder = FeatureBuilder::default();
+        for example in after.iter().filter(|example| example.label == Label::Ham) {
+            progress.check()?;
+            let mut held = |model: &Model| {
+                let threshold = model.spam().threshold(self.hold_one_in);
+                u64::from(raw_score(model, example, &mut builder) >= threshold)
+            };
+            let (candidate_held, reference_held) = (held(candidate), held(reference));
+            for name in Traits::of(&Analysis::new(&example.submission)).names() {
+                let slice = slices.entry(name.clone()).or_insert(HoldOutSlice {
+                    name,
+                    ham_count: 0,
+                    candidate_held_count: 0,
+                    reference_held_count: 0,
+                });
+                slice.ham_count += 1;
+                slice.candidate_held_count += candidate_held;
+                slice.reference_held_count += reference_held;
+            }
+        }
+        let large = |slice: &HoldOutSlice| slice.ham_count >= SLICE_HAM_COUNT_MIN;
+        Ok(slices.into_values().filter(large).collect())
     }
 }
 
