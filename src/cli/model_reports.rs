@@ -146,7 +146,7 @@ fn proven(proof: &proto::ModelProof) -> String {
         proof.purged_version,
     );
     if proof.proven {
-        text += "  the same bytes: nothing that was taken back is in it\n";
+        text += "  the same bytes: nothing that was taken back before it was trained is in it\n";
     }
     if proof.stale_count > 0 {
         text += &format!(
