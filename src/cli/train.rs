@@ -29,7 +29,7 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Keep at most about so many examples, so that memory is bounded whatever the files: 250,000
-    /// take some 2 GiB. The largest sources are cut first
+    /// take some 4 GiB. The largest sources are cut first
     #[arg(long, default_value_t = 250_000, value_name = "COUNT")]
     example_count_max: usize,
     /// Where to write the model; its name is the model's
