@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::TrainingConfig;
-use crate::moderation::{Attempts, Moderation, Schedule};
+use crate::moderation::{Attempts, DriftWatch, Moderation, Schedule};
 
 /// How often comments are compared with their models' baselines.
 const DRIFT_PERIOD: Duration = Duration::from_secs(600);
@@ -33,8 +33,9 @@ pub(super) fn start(
 }
 
 async fn watch_drift(moderation: Arc<Moderation>, draining: CancellationToken) {
+    let mut watch = DriftWatch::default();
     loop {
-        if let Err(error) = moderation.watch_drift().await {
+        if let Err(error) = moderation.watch_drift(&mut watch).await {
             tracing::warn!(error = %error, "drift could not be measured");
         }
         if passes(DRIFT_PERIOD, &draining).await.is_err() {

@@ -86,18 +86,10 @@ fn starts(set: &TrainingSet, fold_count: usize) -> Vec<i64> {
 mod tests {
     use super::*;
     use crate::classifier::View;
-    use crate::domain::{
-        BlindSubmission, Label, RawSubmission, RequiredFields, SiteSecret, Submission,
-    };
+    use crate::domain::Label;
     use crate::features::FeatureBuilder;
-    use crate::text::{Analysis, hide};
-
-    fn blind(text: &str) -> BlindSubmission {
-        let raw = RawSubmission { text: text.into(), ..RawSubmission::default() };
-        let optional = RequiredFields { author: false, email: false };
-        let submission = Submission::parse(raw, &optional).unwrap();
-        hide(submission, &SiteSecret::from_bytes([1; 32]))
-    }
+    use crate::text::Analysis;
+    use crate::text::testing::blind;
 
     /// Spam that says `quince` until a day and `medlar` from then on.
     fn set(change: i64, dated: bool) -> TrainingSet {

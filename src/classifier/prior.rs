@@ -35,17 +35,10 @@ pub(super) fn variances(set: &TrainingSet, weights: &[f32]) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::classifier::{Role, View};
-    use crate::domain::{
-        BlindSubmission, Label, RawSubmission, RequiredFields, SiteSecret, Submission,
-    };
+    use crate::domain::Label;
     use crate::features::FeatureBuilder;
-    use crate::text::{Analysis, hide};
-
-    fn blind(text: &str) -> BlindSubmission {
-        let raw = RawSubmission { text: text.into(), ..RawSubmission::default() };
-        let optional = RequiredFields { author: false, email: false };
-        hide(Submission::parse(raw, &optional).unwrap(), &SiteSecret::from_bytes([0; 32]))
-    }
+    use crate::text::Analysis;
+    use crate::text::testing::blind;
 
     #[test]
     fn what_tells_labels_apart_moves_freely_and_the_rest_less() {

@@ -346,20 +346,10 @@ pub(super) fn budget(scores: &[FoldScore]) -> BudgetTable {
 mod tests {
     use super::*;
     use crate::classifier::View;
-    use crate::domain::{
-        BlindSubmission, Label, RawSubmission, RequiredFields, SiteSecret, Submission,
-    };
+    use crate::domain::Label;
     use crate::features::FeatureBuilder;
-    use crate::text::{Analysis, hide};
-
-    fn blind(text: &str) -> BlindSubmission {
-        let raw = RawSubmission { text: text.into(), ..RawSubmission::default() };
-        let optional = RequiredFields { author: false, email: false };
-        match Submission::parse(raw, &optional) {
-            Ok(submission) => hide(submission, &SiteSecret::from_bytes([1; 32])),
-            Err(violations) => panic!("{violations:?}"),
-        }
-    }
+    use crate::text::Analysis;
+    use crate::text::testing::blind;
 
     /// Six sources whose spam has the word `quince`, among words that say nothing.
     fn set() -> TrainingSet {

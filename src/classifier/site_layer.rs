@@ -193,18 +193,10 @@ impl SiteLayer {
 mod tests {
     use super::*;
     use crate::classifier::{Role, View, base_model};
-    use crate::domain::{
-        BlindSubmission, Label, RawSubmission, RequiredFields, SiteSecret, Submission,
-    };
+    use crate::domain::Label;
     use crate::features::FeatureBuilder;
-    use crate::text::{Analysis, hide};
-
-    fn blind(text: &str) -> BlindSubmission {
-        let raw = RawSubmission { text: text.into(), ..RawSubmission::default() };
-        let optional = RequiredFields { author: false, email: false };
-        let submission = Submission::parse(raw, &optional).unwrap();
-        hide(submission, &SiteSecret::from_bytes([1; 32]))
-    }
+    use crate::text::Analysis;
+    use crate::text::testing::blind;
 
     fn set(examples: impl IntoIterator<Item = (String, Label)>) -> TrainingSet {
         let mut set = TrainingSet::default();

@@ -13,19 +13,21 @@ use crate::grpc::proto;
 #[derive(Args)]
 pub(super) struct BudgetArgs {
     /// Hold at most one in so many good comments [default: as now]
-    #[arg(long, value_name = "N", conflicts_with = "review_minutes")]
+    #[arg(long, value_name = "N", conflicts_with = "review_minutes", group = "budget")]
     hold_one_in: Option<i32>,
     /// Reject at most one in so many good comments [default: as now]
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", group = "budget")]
     reject_one_in: Option<i32>,
-    /// Find the loosest budget that costs at most so many minutes of review a day
-    #[arg(long, value_name = "K")]
+    /// Find the loosest budget that costs at most so many minutes of review a day, down to one good
+    /// comment held in 20
+    #[arg(long, value_name = "K", group = "budget")]
     review_minutes: Option<f64>,
     /// How long a person looks at one comment, in seconds
     #[arg(long, default_value_t = 20.0, value_name = "S")]
     review_seconds: f64,
-    /// Set it in the site's policy; needs a key with the scope `administer`
-    #[arg(long)]
+    /// Set it in the site's policy, in place of a raw threshold; needs a key with the scope
+    /// `administer`
+    #[arg(long, requires = "budget")]
     apply: bool,
 }
 
@@ -54,12 +56,17 @@ impl BudgetArgs {
         if !self.apply {
             return Ok(());
         }
-        let policy = proto::SitePolicy {
-            hold_one_in: Some(preview.hold_one_in),
-            reject_one_in: Some(preview.reject_one_in),
-            ..Default::default()
-        };
-        let paths = vec!["policy.hold_one_in".into(), "policy.reject_one_in".into()];
+        // What was not asked for stays; a raw threshold would stand above the budget that was.
+        let mut policy = proto::SitePolicy::default();
+        let mut paths = Vec::new();
+        if self.hold_one_in.is_some() || self.review_minutes.is_some() {
+            policy.hold_one_in = Some(preview.hold_one_in);
+            paths.extend(["policy.hold_one_in".into(), "policy.hold_threshold".into()]);
+        }
+        if self.reject_one_in.is_some() {
+            policy.reject_one_in = Some(preview.reject_one_in);
+            paths.extend(["policy.reject_one_in".into(), "policy.reject_threshold".into()]);
+        }
         let request = proto::UpdateSiteRequest {
             site: Some(proto::Site { name: site, policy: Some(policy), ..Default::default() }),
             update_mask: Some(FieldMask { paths }),

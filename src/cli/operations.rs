@@ -12,7 +12,7 @@ use crate::grpc::{longrunning, proto};
 const WAIT: Duration = Duration::from_millis(200);
 
 /// Waits until the work has ended and gives its response. The first Ctrl-C asks the service to end
-/// it.
+/// it, the second leaves without waiting.
 ///
 /// # Errors
 /// What the service said.
@@ -22,7 +22,6 @@ pub(super) async fn watch<R: Message + Default>(
     what: &'static str,
 ) -> Result<R, Failure> {
     let bar = progress::bar(0, what, "{msg:>12} {pos} examples {elapsed}");
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let mut cancelling = false;
     while !operation.done {
         let timeout = WireDuration::try_from(WAIT).ok();
@@ -32,7 +31,10 @@ pub(super) async fn watch<R: Message + Default>(
             waited = waiting.wait_operation(request) => {
                 operation = waited.map_err(|status| refused(&status))?.into_inner();
             }
-            _ = &mut interrupted, if !cancelling => {
+            _ = tokio::signal::ctrl_c() => {
+                if cancelling {
+                    return Err(Failure::data("left before it had ended; it is cancelled"));
+                }
                 cancelling = true;
                 let request = longrunning::CancelOperationRequest { name: operation.name.clone() };
                 let asked = client.operations.cancel_operation(request).await;

@@ -10,12 +10,11 @@ use std::ops::Range;
 use super::links::words;
 use super::names::cut;
 use super::phrases;
+use super::words::UNSPACED_RUN;
 use crate::text::{Analysis, Normalized};
 
 /// Places kept of one name: a word that stands there more often is shown often enough.
 const PLACE_COUNT_MAX: usize = 64;
-/// Shortest and longest run of characters where words are not spaced, as the builder has them.
-const UNSPACED_RUN: Range<usize> = 1..4;
 
 /// A field of the form that can be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -197,7 +196,7 @@ impl Places {
             if word.unspaced {
                 let mut bounds: Vec<usize> = word.text.char_indices().map(|(at, _)| at).collect();
                 bounds.push(word.text.len());
-                for length in UNSPACED_RUN {
+                for length in UNSPACED_RUN.0..=UNSPACED_RUN.1 {
                     for run in bounds.windows(length + 1) {
                         self.add("word", &word.text[run[0]..run[length]], place.clone());
                     }

@@ -12,7 +12,7 @@ use super::{Family, Input};
 /// Shortest and longest run of characters within a word.
 const RUN: (usize, usize) = (2, 5);
 /// Shortest and longest run of characters where words are not spaced, as words.
-const UNSPACED_RUN: (usize, usize) = (1, 3);
+pub(super) const UNSPACED_RUN: (usize, usize) = (1, 3);
 /// Characters of a chunk that are looked at: longer ones are addresses, keys and noise, of which
 /// the first part says enough. It also bounds the work for a text without spaces.
 const CHUNK_CHARACTERS_MAX: usize = 60;

@@ -192,7 +192,7 @@ impl Models {
         Ok(evaluations::drift(self.moderation.drift(&site).await?))
     }
 
-    async fn preview_budget_of(
+    async fn budget(
         &self,
         request: Request<proto::PreviewBudgetRequest>,
     ) -> Result<proto::PreviewBudgetResponse, ModerationError> {
@@ -343,7 +343,7 @@ impl ModelService for Models {
         &self,
         request: Request<proto::PreviewBudgetRequest>,
     ) -> Result<Response<proto::PreviewBudgetResponse>, Status> {
-        answer!(self, "PreviewBudget", preview_budget_of, request)
+        answer!(self, "PreviewBudget", budget, request)
     }
 
     async fn explain_comment(

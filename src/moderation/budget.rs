@@ -1,6 +1,7 @@
 //! What a budget would do: thresholds from the good comments it may cost or from the time there is
 //! for review, beside the site's own traffic and labels.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use time::Duration;
@@ -19,17 +20,19 @@ const TRAFFIC_PERIOD: Duration = Duration::days(30);
 const TRAFFIC_COUNT_MAX: usize = 20_000;
 /// Fewest comments that say how many come in a day.
 const TRAFFIC_COUNT_MIN: usize = 100;
-/// The strictest budget that time for review may ask for: one good comment in so many.
-const ONE_IN_MAX: u32 = 1_000_000;
+/// The loosest and the strictest budget that time for review may ask for: one good comment in so
+/// many. Time to spare is no reason to hold what is plainly good.
+const ONE_IN: RangeInclusive<u32> = 20..=1_000_000;
 
-/// What a budget is to be.
+/// What a budget is to be. What is not said is as the site's policy has it, raw thresholds included.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BudgetRequest {
     /// Hold at most one in so many good comments; nothing: as now.
     pub hold_one_in: Option<u32>,
     /// Reject at most one in so many good comments; nothing: as now.
     pub reject_one_in: Option<u32>,
-    /// Minutes of review a day at most; the loosest budget for holding that keeps to it is found.
+    /// Minutes of review a day at most; the loosest budget for holding that keeps to it is found,
+    /// down to one good comment in 20.
     pub review_minutes: Option<f64>,
     /// How long a person looks at one comment, in seconds.
     pub review_seconds: f64,
@@ -106,21 +109,30 @@ impl Moderation {
         let traffic = Traffic::new(&traffic.map_err(ModerationError::Unavailable)?);
         let mut ledger = self.read_ledger(site, i64::MAX, &WorkProgress::default()).await?;
         ledger.retain(|example| example.position > known.ledger_position);
-        let budget = site.policy.budget;
+        let policy = site.policy.clone();
         let work = move || {
-            let model = &known.model;
+            let (model, budget) = (&*known.model, policy.budget);
             let reject_one_in = request.reject_one_in.unwrap_or(budget.reject_one_in);
+            let raw_reject = policy.reject_threshold.filter(|_| request.reject_one_in.is_none());
+            let asks_to_hold = request.hold_one_in.is_some() || request.review_minutes.is_some();
+            let raw_hold = policy.hold_threshold.filter(|_| !asks_to_hold);
+            let thresholds = |hold_one_in| {
+                Thresholds::new(model, hold_one_in, reject_one_in).overridden(raw_hold, raw_reject)
+            };
             let hold_one_in = match request.review_minutes {
                 Some(minutes) => {
                     let Some(traffic) = &traffic else {
                         let text = "At least 100 comments of the last 30 days are needed to tell.";
                         return Err(field("review_minutes", "too-little-traffic", text));
                     };
-                    loosest(model, reject_one_in, traffic, minutes, request.review_seconds)?
+                    let takes = |one_in| {
+                        traffic.preview(&thresholds(one_in), request.review_seconds).review_minutes
+                    };
+                    loosest(|one_in| takes(one_in) <= minutes)?
                 }
                 None => request.hold_one_in.unwrap_or(budget.hold_one_in),
             };
-            let at = Thresholds::new(model, hold_one_in, reject_one_in);
+            let at = thresholds(hold_one_in);
             let mut builder = FeatureBuilder::default();
             let scores: Vec<(LogOdds, Label)> = ledger
                 .iter()
@@ -166,24 +178,14 @@ fn validate(request: &BudgetRequest) -> Result<(), ModerationError> {
     Ok(())
 }
 
-/// The loosest budget for holding whose review takes no longer: fewer good comments held means a
-/// higher threshold and so never more to review.
-fn loosest(
-    model: &Model,
-    reject_one_in: u32,
-    traffic: &Traffic,
-    minutes: f64,
-    seconds: f64,
-) -> Result<u32, ModerationError> {
-    let keeps = |one_in: u32| {
-        let at = Thresholds::new(model, one_in, reject_one_in);
-        traffic.preview(&at, seconds).review_minutes <= minutes
-    };
-    if !keeps(ONE_IN_MAX) {
+/// The loosest budget for holding that `keeps` to the time: fewer good comments held means a higher
+/// threshold and so never more to review.
+fn loosest(keeps: impl Fn(u32) -> bool) -> Result<u32, ModerationError> {
+    let (mut below, mut keeping) = (*ONE_IN.start() - 1, *ONE_IN.end());
+    if !keeps(keeping) {
         let text = "Even a budget of one good comment in a million holds more than that.";
         return Err(field("review_minutes", "unreachable", text));
     }
-    let (mut below, mut keeping) = (0, ONE_IN_MAX);
     while keeping - below > 1 {
         let middle = below + (keeping - below) / 2;
         if keeps(middle) {
@@ -206,6 +208,14 @@ impl Thresholds {
         // Rejecting is never easier than holding.
         let hold = model.spam().threshold(hold_one_in);
         Self { hold, reject: reject.max(hold) }
+    }
+
+    /// These, with the probabilities that the owner set by hand in their place, as the policy has it.
+    fn overridden(self, hold: Option<f64>, reject: Option<f64>) -> Self {
+        let log_odds =
+            |probability: f64| LogOdds::from_f64((probability / (1.0 - probability)).ln());
+        let reject = reject.map_or(self.reject, log_odds);
+        Self { hold: hold.map_or(self.hold, log_odds).min(reject), reject }
     }
 
     fn labels(&self, scores: &[(LogOdds, Label)]) -> LabelPreview {
@@ -286,13 +296,23 @@ mod tests {
         let (model, traffic) = (base_model(), traffic());
         let minutes = |n| traffic.preview(&Thresholds::new(&model, n, 2_000), 30.0).review_minutes;
         for limit in [5.0, 20.0, 50.0] {
-            let found = loosest(&model, 2_000, &traffic, limit, 30.0).unwrap();
+            let found = loosest(|n| minutes(n) <= limit).unwrap();
             assert!(minutes(found) <= limit, "{found}");
-            assert!(found == 1 || minutes(found - 1) > limit, "{found} is the loosest");
+            assert!(found > 20 && minutes(found - 1) > limit, "{found} is the loosest");
         }
-        // With this traffic each threshold below the rejecting one holds something, and rejecting
-        // moves up with holding: a budget can always be met.
-        assert!(loosest(&model, 2_000, &traffic, 1e-9, 30.0).is_ok());
+        assert_eq!(loosest(|_| true).unwrap(), 20, "time to spare holds no good comments");
+        assert!(loosest(|_| false).is_err());
+    }
+
+    #[test]
+    fn thresholds_set_by_hand_stand_above_budgets() {
+        let model = base_model();
+        let at = |hold, reject| Thresholds::new(&model, 200, 2_000).overridden(hold, reject);
+        let (plain, raw) = (at(None, None), at(Some(0.5), None));
+        assert_eq!((raw.hold, raw.reject), (LogOdds::ZERO, plain.reject));
+        let crossed = at(None, Some(0.5));
+        assert_eq!((crossed.hold, crossed.reject), (LogOdds::ZERO, LogOdds::ZERO));
+        assert!(at(Some(1.0), Some(1.0)).hold > plain.reject, "nothing is certain");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! the comments that came before it was trained. That of the base model is the site's first
 //! comments: its training corpora are other sites, from which every site differs from its first day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -15,7 +15,7 @@ use super::ports::Window;
 use super::{Moderation, ModerationError, Scorer, examples};
 use crate::checks::SiteRules;
 use crate::classifier::Length;
-use crate::domain::{BlindSubmission, LogOdds, Site};
+use crate::domain::{BlindSubmission, CommentId, LogOdds, Site, SiteId};
 use crate::features::FeatureBuilder;
 use crate::text::Analysis;
 
@@ -103,17 +103,35 @@ impl Moderation {
         super::blocking("comparing", work).await
     }
 
-    /// Compares the last comments of all sites with their baselines, for the metrics.
+    /// Compares the last comments of all sites that had some since the last time with their
+    /// baselines, for the metrics.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn watch_drift(&self) -> Result<(), ModerationError> {
+    pub async fn watch_drift(&self, watch: &mut DriftWatch) -> Result<(), ModerationError> {
         for site in self.all_sites().await? {
+            let last = self.store.recent_comments(&site.id, 1).await;
+            let last = last.map_err(ModerationError::Unavailable)?.first().map(|one| one.id);
+            let decides = self.models.of(&site.id).scorer.model_version().to_owned();
+            let seen = watch.0.get(&site.id);
+            if last.is_none()
+                || seen.is_some_and(|seen| (seen.last, &*seen.model) == (last, &*decides))
+            {
+                continue;
+            }
             let report = self.drift(&site).await?;
+            let gauge = |dimension: &str| {
+                let labels = [("site", site.id.to_string()), ("dimension", dimension.to_owned())];
+                metrics::gauge!("replyguard_drift_index", &labels)
+            };
+            // Another model has another baseline: what was said of the one before holds no more.
+            if report.dimensions.is_empty() && seen.is_some_and(|seen| seen.measured) {
+                DIMENSIONS.iter().for_each(|dimension| gauge(dimension).set(0.0));
+            }
+            let measured = !report.dimensions.is_empty();
+            watch.0.insert(site.id.clone(), Seen { last, model: decides, measured });
             for dimension in &report.dimensions {
-                let labels =
-                    [("site", site.id.to_string()), ("dimension", dimension.name.to_owned())];
-                metrics::gauge!("replyguard_drift_index", &labels).set(dimension.index);
+                gauge(dimension.name).set(dimension.index);
                 if dimension.alarms() {
                     tracing::warn!(
                         site.id = %site.id,
@@ -126,6 +144,17 @@ impl Moderation {
         }
         Ok(())
     }
+}
+
+/// What was measured before, by site: who has no new comments is not measured again.
+#[derive(Default)]
+pub struct DriftWatch(HashMap<SiteId, Seen>);
+
+/// What a site was measured by.
+struct Seen {
+    last: Option<CommentId>,
+    model: String,
+    measured: bool,
 }
 
 /// The names of what is compared.

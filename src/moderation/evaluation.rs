@@ -17,6 +17,8 @@ use crate::text::Analysis;
 
 /// Worst errors of each label that are listed.
 const WORST_COUNT: usize = 20;
+/// Characters of their texts: enough to see what they are.
+const WORST_CHARACTERS_MAX: usize = 600;
 
 /// How a model did on labels of the site that it had not learnt from.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,7 +163,7 @@ fn worst_errors(judged: &[Judged], examples: &[LedgerExample], hold: LogOdds) ->
         source: examples[place].source.clone(),
         spam: judged[place].outcome.spam,
         score: probability(judged[place].outcome.raw_score),
-        text: examples[place].submission.text.clone(),
+        text: examples[place].submission.text.chars().take(WORST_CHARACTERS_MAX).collect(),
     };
     worst.map(error).collect()
 }

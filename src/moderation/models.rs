@@ -1,19 +1,17 @@
 //! Which model decides where, and what operators do with models.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use time::OffsetDateTime;
 
+use super::gate::gate;
 use super::ports::StoreError;
 use super::ports::models::{ModelChange, ModelRecord, ModelState};
-use super::training::{HoldOut, HoldOutSlice};
-use super::{Actor, Judgement, Moderation, ModerationError, Scorer};
+use super::shadow::Shadow;
+use super::{Actor, Moderation, ModerationError, Scorer};
 use crate::classifier::Model;
-use crate::domain::{CommentId, Site, SiteId, Verdict};
-
-/// Disagreements of a shadow that are kept to be read.
-const DISAGREEMENT_COUNT_MAX: usize = 1_000;
+use crate::domain::{Site, SiteId};
 
 /// The models that score. A look-up for every comment; a change takes effect for the next one.
 pub(super) struct ModelTable {
@@ -32,47 +30,6 @@ pub(super) struct Deciding {
     pub(super) shadow: Option<Arc<Shadow>>,
 }
 
-/// A model that scores without deciding, and where it would have decided otherwise.
-pub(super) struct Shadow {
-    scorer: Scorer,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Default, Clone)]
-struct Seen {
-    compared_count: u64,
-    disagreement_count: u64,
-    last: VecDeque<Disagreement>,
-}
-
-/// A comment about which two models disagree.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Disagreement {
-    /// The comment.
-    pub comment: CommentId,
-    /// The verdict that was given.
-    pub verdict: Verdict,
-    /// The probability of spam by the model that decided.
-    pub score: f64,
-    /// The verdict that the shadow would have given.
-    pub shadow_verdict: Verdict,
-    /// The shadow's probability of spam.
-    pub shadow_score: f64,
-}
-
-/// What a shadow saw since it began or the service started.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct ShadowReport {
-    /// The shadow's version; nothing if there is none.
-    pub version: Option<String>,
-    /// Comments that both scored.
-    pub compared_count: u64,
-    /// Of these, how many they disagreed about.
-    pub disagreement_count: u64,
-    /// The last disagreements, the newest first.
-    pub disagreements: Vec<Disagreement>,
-}
-
 /// A model and how much of its site's ledger it knows.
 pub(super) struct Known {
     pub(super) model: Arc<Model>,
@@ -80,39 +37,6 @@ pub(super) struct Known {
     pub(super) ledger_position: i64,
     /// When it was trained; nothing for the base model.
     pub(super) create_time: Option<OffsetDateTime>,
-}
-
-impl Shadow {
-    fn new(scorer: Scorer) -> Self {
-        Self { scorer, seen: Mutex::default() }
-    }
-
-    /// The model.
-    pub(super) fn scorer(&self) -> &Scorer {
-        &self.scorer
-    }
-
-    /// Compares two judgements of a comment.
-    pub(super) fn note(&self, comment: CommentId, given: &Verdict, score: f64, own: &Judgement) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.compared_count += 1;
-        let shadow_verdict = own.decision.verdict;
-        if shadow_verdict == *given {
-            return;
-        }
-        metrics::counter!("replyguard_shadow_disagreements_total").increment(1);
-        seen.disagreement_count += 1;
-        if seen.last.len() == DISAGREEMENT_COUNT_MAX {
-            seen.last.pop_back();
-        }
-        seen.last.push_front(Disagreement {
-            comment,
-            verdict: *given,
-            score,
-            shadow_verdict,
-            shadow_score: own.score.as_ref().map_or(f64::NAN, |score| score.probability),
-        });
-    }
 }
 
 impl ModelTable {
@@ -169,7 +93,8 @@ impl Moderation {
         };
         self.models.change(&record.site, |deciding| match record.state {
             ModelState::Active => {
-                let shadows = deciding.shadow.as_ref().map(|shadow| shadow.scorer.model_version());
+                let shadows =
+                    deciding.shadow.as_ref().map(|shadow| shadow.scorer().model_version());
                 if shadows == Some(scorer.model_version()) {
                     deciding.shadow = None;
                 }
@@ -187,7 +112,7 @@ impl Moderation {
         version: &str,
     ) -> Result<Scorer, ModerationError> {
         let Deciding { scorer, shadow } = self.models.of(&site.id);
-        let loaded = [Some(scorer), shadow.map(|shadow| shadow.scorer.clone())];
+        let loaded = [Some(scorer), shadow.map(|shadow| shadow.scorer().clone())];
         let base = Some(self.models.base().clone());
         let mut loaded = loaded.into_iter().chain([base]).flatten();
         match loaded.find(|scorer| scorer.model_version() == version) {
@@ -254,9 +179,10 @@ impl Moderation {
         site: &SiteId,
         version: &str,
     ) -> Result<ModelRecord, ModerationError> {
-        let found = self.model_store.get_model(site, version).await;
-        let found = found.map_err(ModerationError::Unavailable)?;
-        found.map(|(record, _)| record).ok_or(ModerationError::NotFound("model"))
+        // Not `get_model`, which reads the weights, too.
+        let models = self.model_store.list_models(site).await;
+        let mut models = models.map_err(ModerationError::Unavailable)?.into_iter();
+        models.find(|record| record.version == version).ok_or(ModerationError::NotFound("model"))
     }
 
     /// Lets a model decide from the next comment on. The gate: on the hold-out it must hold no more
@@ -344,18 +270,6 @@ impl Moderation {
         }
     }
 
-    /// What the shadow of a site saw.
-    pub fn shadow_report(&self, site: &SiteId) -> ShadowReport {
-        let Some(shadow) = self.models.of(site).shadow else { return ShadowReport::default() };
-        let seen = shadow.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        ShadowReport {
-            version: Some(shadow.scorer.model_version().to_owned()),
-            compared_count: seen.compared_count,
-            disagreement_count: seen.disagreement_count,
-            disagreements: seen.last.into(),
-        }
-    }
-
     /// Changes store and memory; the caller holds `changing`.
     async fn change_model(
         &self,
@@ -393,94 +307,4 @@ enum Step {
     Promotion,
     /// What was promoted before is taken back.
     Back,
-}
-
-/// Whether the hold-out speaks for a model.
-fn gate(record: &ModelRecord) -> Result<(), ModerationError> {
-    let closed = |why: String| Err(ModerationError::GateClosed(why));
-    let Some(hold_out) = HoldOut::of(record) else {
-        return closed("there are too few labels to hold some of both kinds out".into());
-    };
-    let new = &hold_out.candidate;
-    let (name, old) = match &hold_out.active {
-        Some(active) => ("active", active),
-        None => ("base", &hold_out.base),
-    };
-    if new.ham_held_count > old.ham_held_count {
-        return closed(format!(
-            "of {} good comments held out it would hold {} and the {name} model {}",
-            hold_out.ham_count, new.ham_held_count, old.ham_held_count
-        ));
-    }
-    let worse = |slice: &&HoldOutSlice| slice.candidate_held_count > slice.reference_held_count;
-    if let Some(slice) = hold_out.slices.iter().find(worse) {
-        return closed(format!(
-            "of {} good comments held out ({}) it would hold {} and the {name} model {}",
-            slice.ham_count, slice.name, slice.candidate_held_count, slice.reference_held_count
-        ));
-    }
-    if new.log_loss > old.log_loss {
-        return closed(format!(
-            "its log loss on the hold-out is {:.4} and the {name} model's {:.4}",
-            new.log_loss, old.log_loss
-        ));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use time::OffsetDateTime;
-
-    use super::*;
-    use crate::classifier::Figures;
-
-    fn record(hold_out: Option<&HoldOut>) -> ModelRecord {
-        ModelRecord {
-            site: "blog".parse().unwrap(),
-            version: "blog-1".into(),
-            state: ModelState::Candidate,
-            create_time: OffsetDateTime::UNIX_EPOCH,
-            promote_time: None,
-            ledger_position: 9,
-            base_version: "base-1".into(),
-            ham_count: 80,
-            spam_count: 20,
-            report: hold_out.map_or(String::new(), |one| serde_json::to_string(one).unwrap()),
-        }
-    }
-
-    #[test]
-    fn the_gate_looks_at_all_and_at_each_kind() {
-        let figures = |ham_held_count, log_loss| Figures {
-            auc: Some(0.9),
-            ham_held_count,
-            spam_held_count: 10,
-            log_loss,
-        };
-        let slice = |candidate_held_count, reference_held_count| HoldOutSlice {
-            name: "language: German".into(),
-            ham_count: 60,
-            candidate_held_count,
-            reference_held_count,
-        };
-        let hold_out = HoldOut {
-            ham_count: 200,
-            spam_count: 20,
-            candidate: figures(2, 0.1),
-            active: Some(figures(2, 0.2)),
-            base: figures(9, 0.9),
-            slices: vec![slice(1, 1)],
-        };
-        let refused = |hold_out: &HoldOut| gate(&record(Some(hold_out))).unwrap_err().to_string();
-        assert!(gate(&record(Some(&hold_out))).is_ok());
-        let more = HoldOut { candidate: figures(3, 0.1), ..hold_out.clone() };
-        assert!(refused(&more).contains("would hold 3 and the active model 2"));
-        let less_sure = HoldOut { candidate: figures(2, 0.3), ..hold_out.clone() };
-        assert!(refused(&less_sure).contains("log loss"));
-        let unfair = HoldOut { slices: vec![slice(0, 0), slice(2, 1)], ..hold_out };
-        let why = refused(&unfair);
-        assert!(why.contains("(language: German) it would hold 2"), "{why}");
-        assert!(gate(&record(None)).unwrap_err().to_string().contains("too few"));
-    }
 }

@@ -17,6 +17,10 @@ use crate::domain::{Site, SiteId};
 /// Operations that are remembered; the oldest ended one is forgotten first.
 const OPERATION_COUNT_MAX: usize = 256;
 
+/// Ended operations of one site that are remembered: their reports are some hundred kB each, and
+/// all of a site fit into one answer.
+const SITE_OPERATION_COUNT_MAX: usize = 16;
+
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
@@ -101,6 +105,11 @@ impl Operations {
             let running = |one: &Operation| one.outcome().is_none();
             if all.iter().any(|one| one.site == operation.site && running(one)) {
                 return Err(ModerationError::WorkRuns);
+            }
+            let of_site = |one: &Operation| one.site == operation.site;
+            if all.iter().filter(|one| of_site(one)).count() >= SITE_OPERATION_COUNT_MAX {
+                let oldest = all.iter().position(of_site);
+                oldest.and_then(|oldest| all.remove(oldest));
             }
             if all.len() >= OPERATION_COUNT_MAX {
                 let ended = all.iter().position(|one| !running(one));

@@ -76,10 +76,12 @@ impl Moderation {
         attempts: &mut Attempts,
     ) -> Result<(), ModerationError> {
         let position = self.model_store.ledger_position(&site.id).await;
-        attempts.insert(site.id.clone(), position.map_err(ModerationError::Unavailable)?);
+        let position = position.map_err(ModerationError::Unavailable)?;
         let actor = Actor::schedule();
         let settings = TrainSettings { ledger_position: None, seed: SEED };
         let mut operation = self.begin(actor.clone(), site.clone(), Work::Train(settings))?;
+        // Only what was begun counts as tried.
+        attempts.insert(site.id.clone(), position);
         operation.wait().await;
         let Some(outcome) = operation.outcome() else { return Ok(()) };
         let model = match &*outcome {

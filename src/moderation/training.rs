@@ -90,7 +90,7 @@ impl Moderation {
         let last = last.map_err(ModerationError::Unavailable)?;
         let position = settings.ledger_position.map_or(last, |until| until.min(last));
         let ledger = self.read_ledger(site, position, &progress).await?;
-        let work = Work {
+        let training = Training {
             active: self.models.of(&site.id).scorer.model(),
             active_position: self.active_position(site).await?,
             hold_one_in: site.policy.budget.hold_one_in,
@@ -98,7 +98,7 @@ impl Moderation {
         };
         let watched = progress.clone();
         // Minutes of arithmetic at most; not on a thread that answers calls.
-        let trained = super::blocking("training", move || work.train(&ledger, &watched));
+        let trained = super::blocking("training", move || training.run(&ledger, &watched));
         let (model, hold_out, counts) = trained.await?;
         progress.enter(WorkStage::Storing)?;
         let record = ModelRecord {
@@ -147,7 +147,7 @@ impl Moderation {
                 ledger.drain(..ledger.len() - curation::EXAMPLE_COUNT_MAX);
             }
         }
-        Ok(curation::chosen(ledger))
+        super::blocking("choosing", move || Ok(curation::chosen(ledger))).await
     }
 }
 
@@ -229,7 +229,7 @@ pub(super) fn raw_score(
 }
 
 /// What a training needs besides examples.
-struct Work {
+struct Training {
     active: Arc<Model>,
     /// The last entry of the ledger that the active model knows.
     active_position: i64,
@@ -239,8 +239,8 @@ struct Work {
 
 type Trained = (Model, Option<HoldOut>, (u64, u64));
 
-impl Work {
-    fn train(
+impl Training {
+    fn run(
         &self,
         ledger: &[LedgerExample],
         progress: &WorkProgress,

@@ -16,6 +16,8 @@ mod language;
 mod links;
 mod normalize;
 mod print;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use address::{find_addresses, mask_addresses};
 pub use analysis::Analysis;

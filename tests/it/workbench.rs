@@ -1,12 +1,15 @@
 //! What operators do with models besides their life: judge, compare, prove, cancel.
 
+use std::process::Stdio;
+
 use replyguard::grpc::client::{Client, Code, Message};
 use replyguard::grpc::longrunning::operation::Result as Ended;
 use replyguard::grpc::{longrunning, proto};
 use tokio_stream::StreamExt;
 
 use crate::support::models::{
-    SITE, archive, checked, ended, example, import, promote, spelled, train, without_limits,
+    SITE, archive, checked, ended, example, import, promote, set_policy, spelled, train,
+    without_limits,
 };
 use crate::support::service::{Service, comment, wait_for};
 
@@ -135,17 +138,7 @@ async fn what_a_model_was_made_of_is_proven() {
 async fn work_can_be_cancelled_and_leaves_nothing() {
     let service = Service::start().await;
     let mut client = service.client().await;
-    // Enough that it is still being fitted when the cancellation comes.
-    for chunk in 0..4 {
-        let first = 1_000 * (chunk + 1);
-        let examples = (first..first + 500).map(|number| {
-            let mut example = example(number, number % 3 == 0);
-            let comment = example.comment.as_mut().unwrap();
-            comment.text = format!("{} {}", spelled(number * 7_919), comment.text);
-            example
-        });
-        import(&mut client, examples.collect()).await;
-    }
+    many_labels(&mut client).await;
     let request = proto::TrainModelRequest { parent: SITE.into(), ..Default::default() };
     let begun = client.models.train_model(request.clone()).await.unwrap().into_inner();
     let second = client.models.train_model(request).await.unwrap_err();
@@ -175,6 +168,63 @@ async fn work_can_be_cancelled_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn an_interrupted_command_cancels_its_work() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    many_labels(&mut client).await;
+    let mut command = service.child(&["models", "train"]);
+    let child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    wait_for("the training has begun", || {
+        let mut client = client.clone();
+        async move { (!operations(&mut client).await.is_empty()).then_some(()) }
+    })
+    .await;
+    let pid = child.id().to_string();
+    let killed = std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(killed.success());
+    let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(65) && error.contains("cancelled"), "{error}");
+    let ended = operations(&mut client).await.remove(0);
+    assert!(ended.done && matches!(ended.result, Some(Ended::Error(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn work_does_not_outlive_the_service_and_a_kill_leaves_nothing() {
+    let mut service = Service::start().await;
+    let mut client = service.client().await;
+    many_labels(&mut client).await;
+    let train = || proto::TrainModelRequest { parent: SITE.into(), ..Default::default() };
+    client.models.train_model(train()).await.unwrap();
+    service.kill_and_restart().await;
+    let mut client = service.client().await;
+    let request = proto::ListModelsRequest { parent: SITE.into(), ..Default::default() };
+    let listed = client.models.list_models(request).await.unwrap().into_inner();
+    assert!(listed.models.is_empty() && listed.active_version.starts_with("base-"));
+    client.models.train_model(train()).await.unwrap();
+    assert!(service.stop().await.success(), "within the time to drain");
+}
+
+async fn operations(client: &mut Client) -> Vec<longrunning::Operation> {
+    let request = longrunning::ListOperationsRequest { name: SITE.into(), ..Default::default() };
+    client.operations.list_operations(request).await.unwrap().into_inner().operations
+}
+
+/// Enough labels that a training takes a while.
+async fn many_labels(client: &mut Client) {
+    for chunk in 0..4 {
+        let first = 1_000 * (chunk + 1);
+        let examples = (first..first + 500).map(|number| {
+            let mut example = example(number, number % 3 == 0);
+            let comment = example.comment.as_mut().unwrap();
+            comment.text = format!("{} {}", spelled(number * 7_919), comment.text);
+            example
+        });
+        import(client, examples.collect()).await;
+    }
+}
+
+#[tokio::test]
 async fn the_command_line_judges_and_compares() {
     let service = Service::start().await;
     let mut client = service.client().await;
@@ -201,7 +251,7 @@ async fn the_command_line_judges_and_compares() {
 
 #[tokio::test]
 async fn a_changed_public_is_noticed() {
-    let service = Service::start().await;
+    let mut service = Service::start().await;
     let mut client = service.client().await;
     let report = |mut client: Client| async move {
         let request = proto::ReportDriftRequest { parent: SITE.into() };
@@ -232,6 +282,20 @@ async fn a_changed_public_is_noticed() {
     let output = service.command(&["models", "drift"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("CHANGED"), "{text}");
+
+    // It is measured at the start and every ten minutes.
+    service.kill_and_restart().await;
+    let alarm = "replyguard_drift_index{site=\"default\",dimension=\"score\"} ";
+    wait_for("the gauge", || async {
+        let (_, metrics) = service.page("/metrics").await;
+        metrics.lines().any(|line| line.starts_with(alarm)).then_some(())
+    })
+    .await;
+    let http = service.first.http.clone();
+    let output = service.command(&["doctor", "--http-address", &http]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(69), "{text}");
+    assert!(text.contains("TROUBLE  comments are no longer what the model was made for"), "{text}");
 }
 
 /// Checks texts over one stream.
@@ -329,11 +393,23 @@ async fn a_budget_of_time_is_kept_and_what_it_misses_is_said() {
     let both = preview(client.clone(), both).await.unwrap_err();
     assert_eq!(both.code(), Code::InvalidArgument, "{both:?}");
 
+    set_policy(
+        &mut client,
+        proto::SitePolicy { hold_threshold: Some(0.4), ..Default::default() },
+        "policy.hold_threshold",
+    )
+    .await;
+    let now = preview(client.clone(), Default::default()).await.unwrap();
+    assert!((now.hold_threshold - 0.4).abs() < 1e-6, "as the policy has it: {now:?}");
+    let output = service.command(&["models", "budget", "--apply"]);
+    assert_eq!(output.status.code(), Some(64), "what is to be set?");
     let output = service.command(&["models", "budget", "--review-minutes", "10", "--apply"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && text.contains("minutes of review"), "{text}");
     let site = proto::GetSiteRequest { name: SITE.into() };
     let policy = client.sites.get_site(site).await.unwrap().into_inner().site.unwrap().policy;
-    assert!(policy.unwrap().hold_one_in.unwrap() > 1);
+    let policy = policy.unwrap();
+    assert!(policy.hold_one_in.unwrap() >= 20, "{policy:?}");
+    assert_eq!(policy.hold_threshold, None, "it would stand above the budget");
     assert!(text.contains("set in the site's policy"), "{text}");
 }

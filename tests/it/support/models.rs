@@ -94,18 +94,17 @@ pub async fn promote(
     client.models.promote_model(request).await.map(|answer| answer.into_inner().model.unwrap())
 }
 
+/// Changes one field of the site's policy.
+pub async fn set_policy(client: &mut Client, policy: proto::SitePolicy, path: &str) {
+    let site = proto::Site { name: SITE.into(), policy: Some(policy), ..Default::default() };
+    let update_mask = Some(FieldMask { paths: vec![path.into()] });
+    let request = proto::UpdateSiteRequest { site: Some(site), update_mask };
+    client.sites.update_site(request).await.unwrap();
+}
+
 /// Lets comments come as fast as they are checked.
 pub async fn without_limits(client: &mut Client) {
-    let request = proto::UpdateSiteRequest {
-        site: Some(proto::Site {
-            name: SITE.into(),
-            policy: Some(proto::SitePolicy {
-                limits: Some(proto::Limits::default()),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
-        update_mask: Some(FieldMask { paths: vec!["policy.limits".into()] }),
-    };
-    client.sites.update_site(request).await.unwrap();
+    let limits = Some(proto::Limits::default());
+    let policy = proto::SitePolicy { limits, ..Default::default() };
+    set_policy(client, policy, "policy.limits").await;
 }

@@ -155,9 +155,16 @@ impl Service {
         .await
     }
 
+    /// A subcommand against this service's data folder.
+    pub fn child(&self, arguments: &[&str]) -> Command {
+        let mut command = command(arguments);
+        command.env("REPLYGUARD_DATA_DIR", self.data());
+        command
+    }
+
     /// Runs a subcommand against this service's data folder.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        command(arguments).env("REPLYGUARD_DATA_DIR", self.data()).output().expect("the binary")
+        self.child(arguments).output().expect("the binary")
     }
 }
 
