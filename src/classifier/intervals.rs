@@ -55,7 +55,17 @@ impl Intervals {
         let mut draws = Draws::new(outcomes.len());
         let resampled: Vec<[Option<f64>; 3]> =
             (0..RESAMPLE_COUNT).map(|_| order.figures(draws.next())).collect();
-        let of = |figure: usize| interval(resampled.iter().map(|figures| figures[figure]));
+        // Where nothing varies, as with labels that the scores separate, resamples say nothing.
+        let of = |figure: usize| {
+            let interval = interval(resampled.iter().map(|figures| figures[figure]));
+            interval.filter(|interval| interval.low < interval.high)
+        };
+        let spam_count = outcomes.iter().filter(|outcome| outcome.spam).count();
+        let plain = order.figures(&vec![1; outcomes.len()]);
+        let recall = |figure: usize| {
+            let caught = plain[figure]? * spam_count as f64;
+            of(figure).or_else(|| wilson(caught.round() as u64, spam_count as u64))
+        };
         let ham = |at: &Confusion| {
             wilson(at.false_positive_count, at.false_positive_count + at.true_negative_count)
         };
@@ -64,8 +74,8 @@ impl Intervals {
         };
         Self {
             auc: of(0),
-            recall_at_1_percent: of(1),
-            recall_at_0_1_percent: of(2),
+            recall_at_1_percent: recall(1),
+            recall_at_0_1_percent: recall(2),
             ham_held: ham(hold),
             spam_held: spam(hold),
             ham_rejected: ham(reject),
@@ -232,6 +242,19 @@ mod tests {
         };
         let (few, many) = (width(200), width(5_000));
         assert!(many < few / 3.0, "{few} {many}");
+    }
+
+    #[test]
+    fn a_few_separated_examples_are_not_called_certain() {
+        let outcome = |n: usize| Outcome {
+            spam: n.is_multiple_of(5),
+            raw_score: LogOdds::from_f64(if n.is_multiple_of(5) { 3.0 } else { -3.0 }),
+        };
+        let outcomes: Vec<Outcome> = (0..50).map(outcome).collect();
+        let measures = Measures::new(&outcomes, LogOdds::ZERO, LogOdds::ZERO);
+        let intervals = Intervals::new(&outcomes, &measures.hold, &measures.reject);
+        assert_eq!((measures.auc, intervals.auc), (Some(1.0), None));
+        assert_eq!(intervals.recall_at_1_percent, wilson(10, 10));
     }
 
     #[test]
