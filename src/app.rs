@@ -1,6 +1,7 @@
 //! Puts the parts together: from a configuration to listening ports, from there to the end.
 
 mod background;
+mod demo;
 pub mod diagnosis;
 mod first_start;
 mod system;
@@ -16,6 +17,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use demo::fill_demo;
 pub use first_start::{FirstSite, FirstStart, recover_key};
 
 use crate::classifier::Model;
@@ -150,6 +152,7 @@ impl App {
         stop.await;
         draining.cancel();
         self.moderation.cancel_all();
+        self.moderation.end_watches();
         let drain = Duration::from_millis(self.config.server.drain_timeout_ms);
         workers.join(drain).await;
         let _ = tokio::time::timeout(drain, ops).await;
@@ -173,6 +176,7 @@ fn moderation(config: &Config, store: Arc<SqliteStore>) -> Result<Moderation, Bi
     let ports = Ports {
         store: store.clone(),
         model_store: store.clone(),
+        review_store: store.clone(),
         limiter: limiter(config)?,
         recent: Arc::new(RefilledRecent::new(recent, store)),
         clock: Arc::new(SystemClock),

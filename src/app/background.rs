@@ -1,4 +1,5 @@
-//! What the service does between calls: it watches for drift and trains models on a schedule.
+//! What the service does between calls: it watches for drift, keeps the search index near the
+//! comments and trains models on a schedule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +15,21 @@ const DRIFT_PERIOD: Duration = Duration::from_secs(600);
 /// How often it is looked whether a training is due, at the longest.
 const SCHEDULE_PERIOD_MAX: Duration = Duration::from_secs(60);
 
+/// How often the words of new comments are put into the search index.
+const INDEX_PERIOD: Duration = Duration::from_secs(1);
+/// Comments indexed at once.
+const INDEX_COUNT: usize = 5_000;
+
 /// Starts the tasks, which end when `draining` is cancelled.
 pub(super) fn start(
     moderation: &Arc<Moderation>,
     training: &TrainingConfig,
     draining: &CancellationToken,
 ) -> Vec<JoinHandle<()>> {
-    let mut tasks = vec![tokio::spawn(watch_drift(moderation.clone(), draining.clone()))];
+    let mut tasks = vec![
+        tokio::spawn(watch_drift(moderation.clone(), draining.clone())),
+        tokio::spawn(index_words(moderation.clone(), draining.clone())),
+    ];
     if training.interval_s > 0 {
         let schedule = Schedule {
             interval: Duration::from_secs(training.interval_s),
@@ -39,6 +48,20 @@ async fn watch_drift(moderation: Arc<Moderation>, draining: CancellationToken) {
             tracing::warn!(error = %error, "drift could not be measured");
         }
         if passes(DRIFT_PERIOD, &draining).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Keeps the search index near the comments.
+async fn index_words(moderation: Arc<Moderation>, draining: CancellationToken) {
+    loop {
+        match moderation.index_words(INDEX_COUNT).await {
+            Ok(count) if count == INDEX_COUNT && !draining.is_cancelled() => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = %error, "words could not be indexed"),
+        }
+        if passes(INDEX_PERIOD, &draining).await.is_err() {
             return;
         }
     }

@@ -1,9 +1,11 @@
 //! The command line: one file a subcommand.
 
+mod audit;
 mod budget;
 mod check;
 mod config_args;
 mod corpus;
+mod demo;
 mod doctor;
 mod evaluate;
 mod evaluation_table;
@@ -19,6 +21,7 @@ mod models;
 mod operations;
 mod output;
 mod progress;
+mod queue;
 mod recover_key;
 mod sampling;
 mod score;
@@ -47,6 +50,8 @@ pub struct Cli {
 enum Command {
     /// Serve gRPC and HTTP (also what happens without a subcommand).
     Serve(serve::ServeArgs),
+    /// Serve a believable week of two sites from a throw-away folder, to look around.
+    Demo(demo::DemoArgs),
     /// Send one comment to the running service and print the verdict with its reasons.
     Check(check::CheckArgs),
     /// Score comments from standard input, one JSON object a line, without service or store.
@@ -59,6 +64,10 @@ enum Command {
     Models(models::ModelsArgs),
     /// Import, export and take back the labels of a site in the running service.
     Examples(examples::ExamplesArgs),
+    /// See the review queue of a site in the running service, decide, and take decisions back.
+    Queue(queue::QueueArgs),
+    /// Show the audit log of a site in the running service.
+    Audit(audit::AuditArgs),
     /// Create sites and keys, show and set policies, in the running service.
     Sites(sites::SitesArgs),
     /// Make a key with every scope while the service is stopped, for an owner who lost theirs.
@@ -78,12 +87,15 @@ impl Cli {
         match self.command {
             None => self.serve.run(),
             Some(Command::Serve(args)) => args.run(),
+            Some(Command::Demo(args)) => args.run(),
             Some(Command::Check(args)) => args.run(),
             Some(Command::Score(args)) => args.run(),
             Some(Command::Train(args)) => args.run(),
             Some(Command::Evaluate(args)) => args.run(),
             Some(Command::Models(args)) => args.run(),
             Some(Command::Examples(args)) => args.run(),
+            Some(Command::Queue(args)) => args.run(),
+            Some(Command::Audit(args)) => args.run(),
             Some(Command::Sites(args)) => args.run(),
             Some(Command::RecoverKey(args)) => args.run(),
             Some(Command::Migrate(args)) => args.run(),

@@ -52,6 +52,11 @@ pub struct CheckedComment {
     pub content_hash: u64,
     /// SimHash of the text, for near duplicates.
     pub simhash: u128,
+    /// The first comment of its campaign, that is of its near duplicates; itself if there was none
+    /// like it.
+    pub campaign: CommentId,
+    /// See [`super::uncertainty`].
+    pub uncertainty: f64,
 }
 
 impl CheckedComment {

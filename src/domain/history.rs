@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Label;
+use super::{CommentId, Label};
 
 /// How an author fared on a site so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,4 +48,7 @@ pub struct Neighbours {
     pub label: Option<Label>,
     /// Whether that one has exactly the same text.
     pub label_exact: bool,
+    /// The campaign of the nearest one.
+    #[serde(skip)]
+    pub campaign: Option<CommentId>,
 }

@@ -15,6 +15,9 @@ pub enum IdError {
     /// Comment ids are UUIDs that the service made.
     #[error("a comment name is `sites/{{site}}/comments/{{uuid}}`")]
     Comment,
+    /// Decision ids are UUIDs that the service made.
+    #[error("a decision name is `sites/{{site}}/decisions/{{uuid}}`")]
+    Decision,
     /// Request ids are UUIDs that the caller made (AIP-155).
     #[error("a request id is a UUID")]
     Request,

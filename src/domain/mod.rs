@@ -4,8 +4,10 @@
 //! [`BlindSubmission`], which has no address in it, and everything after works on the latter.
 
 mod comment;
+mod decision;
 mod email;
 mod example;
+mod filter;
 mod fingerprint;
 mod history;
 mod ids;
@@ -19,8 +21,10 @@ mod submission;
 mod verdict;
 
 pub use comment::{CheckedComment, PublicComment};
+pub use decision::{Action, DecisionId, uncertainty, usefulness};
 pub use email::{EmailAddress, EmailError, EmailShape, EmailTraits, MASK};
 pub use example::{Example, Label};
+pub use filter::{CommentFilter, FilterError};
 pub use fingerprint::{Fingerprint, SiteSecret};
 pub use history::{AuthorRecord, ContentPrint, NEAR_DISTANCE_MAX, Neighbours};
 pub use ids::{CommentId, IdError, RequestId, SiteId};

@@ -11,13 +11,14 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-pub use tonic::{Code, Response, Status};
+pub use tonic::{Code, Response, Status, Streaming};
 
 use super::longrunning::operations_client::OperationsClient;
 use super::policy;
 use super::proto;
 use super::proto::comment_service_client::CommentServiceClient;
 use super::proto::model_service_client::ModelServiceClient;
+use super::proto::review_service_client::ReviewServiceClient;
 use super::proto::site_service_client::SiteServiceClient;
 use crate::domain::SitePolicy;
 
@@ -48,6 +49,8 @@ pub struct Client {
     pub sites: SiteServiceClient<InterceptedService<Channel, KeyInterceptor>>,
     /// Trains and promotes models.
     pub models: ModelServiceClient<InterceptedService<Channel, KeyInterceptor>>,
+    /// Reviews comments.
+    pub reviews: ReviewServiceClient<InterceptedService<Channel, KeyInterceptor>>,
     /// Watches trainings.
     pub operations: OperationsClient<InterceptedService<Channel, KeyInterceptor>>,
 }
@@ -75,6 +78,7 @@ impl Client {
             comments: CommentServiceClient::with_interceptor(channel.clone(), keyed.clone()),
             sites: SiteServiceClient::with_interceptor(channel.clone(), keyed.clone()),
             models: ModelServiceClient::with_interceptor(channel.clone(), keyed.clone()),
+            reviews: ReviewServiceClient::with_interceptor(channel.clone(), keyed.clone()),
             operations: OperationsClient::with_interceptor(channel, keyed),
         })
     }

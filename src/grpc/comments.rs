@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::proto::batch_check_comments_response::Result as BatchResult;
 use super::proto::comment_service_server::CommentService;
+use super::watch::{self, Responses};
 use super::{answer, auth, convert, proto, status};
 use crate::domain::{CommentId, FieldViolation, KeyScope, Site, SiteId};
 use crate::moderation::{Answer, Caller, Feedback, Moderation, ModerationError};
@@ -106,6 +107,18 @@ impl Comments {
         Ok(proto::GetCommentResponse { comment: Some(convert::checked_comment(comment)) })
     }
 
+    async fn watch(
+        &self,
+        request: Request<proto::WatchDecisionsRequest>,
+    ) -> Result<Responses<proto::WatchDecisionsResponse>, ModerationError> {
+        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let id = site_id("parent", &request.get_ref().parent)?;
+        caller.require(&id, KeyScope::Check)?;
+        let site = self.moderation.site(&id).await?;
+        let (metadata, _, wire) = request.into_parts();
+        watch::decisions(self.moderation.clone(), metadata, site, &wire.resume_token).await
+    }
+
     async fn feed_back(
         &self,
         request: Request<proto::SubmitFeedbackRequest>,
@@ -187,6 +200,15 @@ impl CommentService for Comments {
         request: Request<proto::SubmitFeedbackRequest>,
     ) -> Result<Response<proto::SubmitFeedbackResponse>, Status> {
         answer!(self, "SubmitFeedback", feed_back, request)
+    }
+
+    type WatchDecisionsStream = Responses<proto::WatchDecisionsResponse>;
+
+    async fn watch_decisions(
+        &self,
+        request: Request<proto::WatchDecisionsRequest>,
+    ) -> Result<Response<Self::WatchDecisionsStream>, Status> {
+        answer!(self, "WatchDecisions", watch, request)
     }
 }
 

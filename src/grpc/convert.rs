@@ -180,7 +180,7 @@ pub(super) fn verdict(verdict: Verdict) -> proto::Verdict {
     }
 }
 
-fn state(state: State) -> proto::State {
+pub(super) fn state(state: State) -> proto::State {
     match state {
         State::Held => proto::State::Held,
         State::Approved => proto::State::Approved,

@@ -14,9 +14,12 @@ mod models;
 mod models_convert;
 mod operations;
 mod policy;
+mod reviews;
+mod reviews_convert;
 mod server;
 mod sites;
 mod status;
+mod watch;
 
 pub use connection::Connection;
 pub use server::{GrpcLimits, GrpcService};

@@ -23,7 +23,9 @@ use super::operations::Operations;
 use super::proto;
 use super::proto::comment_service_server::CommentServiceServer;
 use super::proto::model_service_server::ModelServiceServer;
+use super::proto::review_service_server::ReviewServiceServer;
 use super::proto::site_service_server::SiteServiceServer;
+use super::reviews::Reviews;
 use super::sites::Sites;
 use crate::moderation::Moderation;
 
@@ -81,6 +83,7 @@ impl GrpcService {
             "",
             "replyguard.v1.CommentService",
             "replyguard.v1.ModelService",
+            "replyguard.v1.ReviewService",
             "replyguard.v1.SiteService",
         ] {
             self.health.set_service_status(service, status).await;
@@ -106,8 +109,12 @@ impl GrpcService {
         let mut models = ModelServiceServer::new(Models::new(self.moderation.clone()))
             .max_decoding_message_size(limits.message_bytes_max)
             .accept_compressed(CompressionEncoding::Gzip);
+        let mut reviews = ReviewServiceServer::new(Reviews::new(self.moderation.clone()))
+            .max_decoding_message_size(limits.message_bytes_max)
+            .accept_compressed(CompressionEncoding::Gzip);
         let operations = OperationsServer::new(Operations::new(self.moderation.clone()));
         if limits.compress_answers {
+            reviews = reviews.send_compressed(CompressionEncoding::Gzip);
             models = models.send_compressed(CompressionEncoding::Gzip);
             comments = comments.send_compressed(CompressionEncoding::Gzip);
             sites = sites.send_compressed(CompressionEncoding::Gzip);
@@ -133,6 +140,7 @@ impl GrpcService {
             .add_service(comments)
             .add_service(sites)
             .add_service(models)
+            .add_service(reviews)
             .add_service(operations)
             .add_service(health)
             .add_service(descriptors().build_v1().expect("the descriptors are our own"))

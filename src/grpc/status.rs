@@ -21,7 +21,9 @@ fn code(error: &ModerationError) -> Code {
         ModerationError::NotFound(_) => Code::NotFound,
         ModerationError::AlreadyExists(_) => Code::AlreadyExists,
         ModerationError::Conflict(_) => Code::Aborted,
-        ModerationError::TooFewLabels(_)
+        ModerationError::Claimed(_)
+        | ModerationError::NothingToDo
+        | ModerationError::TooFewLabels(_)
         | ModerationError::GateClosed(_)
         | ModerationError::NothingBefore
         | ModerationError::WorkRuns

@@ -13,8 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use lru::LruCache;
 
-use crate::domain::{ContentPrint, Label, NEAR_DISTANCE_MAX, Neighbours, SiteId};
-use crate::moderation::ports::{RecentContent, StoreError};
+use crate::domain::{CommentId, ContentPrint, Label, NEAR_DISTANCE_MAX, Neighbours, SiteId};
+use crate::moderation::ports::{RecentContent, RecentText, StoreError};
 
 /// Bytes of a SimHash, each a band.
 const BAND_COUNT: usize = 16;
@@ -59,6 +59,8 @@ struct Text {
     print: ContentPrint,
     count: u32,
     label: Option<Label>,
+    /// The campaign that it is of, if that is known.
+    campaign: Option<CommentId>,
     /// When it was labelled: a running number, so that the last word counts.
     labelled_at: u64,
 }
@@ -91,12 +93,14 @@ impl Window {
     }
 
     /// Adds a text, or counts it again.
-    fn add(&mut self, print: ContentPrint, label: Option<Label>) {
+    fn add(&mut self, text: RecentText) {
+        let RecentText { print, campaign, label } = text;
         let labelled_at = self.next_label(label);
         if let Some(number) = self.by_content.get(&print.content_hash).copied()
             && let Some(text) = self.texts.get_mut((number - self.first_number) as usize)
         {
             text.count = text.count.saturating_add(1);
+            text.campaign = text.campaign.or(campaign);
             if label.is_some() {
                 (text.label, text.labelled_at) = (label, labelled_at);
             }
@@ -106,7 +110,7 @@ impl Window {
             self.forget_oldest();
         }
         let number = self.first_number + self.texts.len() as u64;
-        self.texts.push_back(Text { print, count: 1, label, labelled_at });
+        self.texts.push_back(Text { print, count: 1, label, campaign, labelled_at });
         self.by_content.insert(print.content_hash, number);
         if print.comparable {
             for (band, byte) in self.bands.iter_mut().zip(print.simhash.to_le_bytes()) {
@@ -186,23 +190,38 @@ impl SiteTexts {
         }
     }
 
-    fn insert(&mut self, print: ContentPrint, label: Option<Label>) {
-        self.all.add(print, label);
-        if label.is_some() {
-            self.labelled.add(print, label);
+    fn insert(&mut self, text: RecentText) {
+        self.all.add(text);
+        if text.label.is_some() {
+            self.labelled.add(text);
         }
     }
 
-    fn set_label(&mut self, print: ContentPrint, label: Label) {
+    fn set_label(&mut self, print: ContentPrint, campaign: Option<CommentId>, label: Label) {
         for window in [&mut self.all, &mut self.labelled] {
             if !window.set_label(print.content_hash, label) {
-                window.add(print, Some(label));
+                window.add(RecentText { print, campaign, label: Some(label) });
             }
         }
     }
 
+    /// The campaign of the nearest text, the oldest if several are as near; of lately seen ones
+    /// first.
+    fn campaign(&self, print: &ContentPrint) -> Option<CommentId> {
+        [&self.all, &self.labelled].into_iter().find_map(|window| {
+            let mut nearest: Option<(u32, CommentId)> = None;
+            window.each_near(print, |text, distance| {
+                let Some(campaign) = text.campaign else { return };
+                if nearest.is_none_or(|found| (distance, campaign) < found) {
+                    nearest = Some((distance, campaign));
+                }
+            });
+            nearest.map(|(_, campaign)| campaign)
+        })
+    }
+
     fn neighbours(&self, print: &ContentPrint) -> Neighbours {
-        let mut neighbours = Neighbours::default();
+        let mut neighbours = Neighbours { campaign: self.campaign(print), ..Default::default() };
         self.all.each_near(print, |text, _| {
             neighbours.near_count = neighbours.near_count.saturating_add(text.count);
             if text.print.content_hash == print.content_hash {
@@ -245,14 +264,14 @@ impl MemoryRecent {
     pub(super) fn refill(
         &self,
         site: &SiteId,
-        recent: impl Iterator<Item = (ContentPrint, Option<Label>)>,
-        labelled: impl Iterator<Item = (ContentPrint, Option<Label>)>,
+        recent: impl Iterator<Item = RecentText>,
+        labelled: impl Iterator<Item = RecentText>,
     ) {
         let mut texts = SiteTexts::new(&self.options);
-        recent.for_each(|(print, label)| texts.insert(print, label));
-        for (print, label) in labelled {
+        recent.for_each(|text| texts.insert(text));
+        for RecentText { print, campaign, label } in labelled {
             if let Some(label) = label {
-                texts.set_label(print, label);
+                texts.set_label(print, campaign, label);
             }
         }
         self.sites().put(site.clone(), texts);
@@ -281,13 +300,8 @@ impl RecentContent for MemoryRecent {
         Ok(found.unwrap_or_default())
     }
 
-    async fn insert(
-        &self,
-        site: &SiteId,
-        print: ContentPrint,
-        label: Option<Label>,
-    ) -> Result<(), StoreError> {
-        self.with_site(site, |texts| texts.insert(print, label));
+    async fn insert(&self, site: &SiteId, text: RecentText) -> Result<(), StoreError> {
+        self.with_site(site, |texts| texts.insert(text));
         Ok(())
     }
 
@@ -297,7 +311,7 @@ impl RecentContent for MemoryRecent {
         print: ContentPrint,
         label: Label,
     ) -> Result<(), StoreError> {
-        self.with_site(site, |texts| texts.set_label(print, label));
+        self.with_site(site, |texts| texts.set_label(print, None, label));
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use super::MemoryRecent;
 use crate::domain::{ContentPrint, Label, Neighbours, SiteId};
-use crate::moderation::ports::{RecentContent, Store, StoreError};
+use crate::moderation::ports::{RecentComment, RecentContent, RecentText, Store, StoreError};
 
 /// Comments of a site that are read back, and labelled ones. More than the index holds, since
 /// equal texts take one place.
@@ -51,8 +51,11 @@ impl RefilledRecent {
         // Both come newest first, and the newest is to be put in last.
         recent.reverse();
         labelled.reverse();
-        let text =
-            |comment: crate::moderation::ports::RecentComment| (comment.print, comment.label);
+        let text = |comment: RecentComment| RecentText {
+            print: comment.print,
+            campaign: Some(comment.campaign),
+            label: comment.label,
+        };
         self.memory.refill(site, recent.into_iter().map(text), labelled.into_iter().map(text));
         Ok(())
     }
@@ -65,14 +68,9 @@ impl RecentContent for RefilledRecent {
         self.memory.find(site, print).await
     }
 
-    async fn insert(
-        &self,
-        site: &SiteId,
-        print: ContentPrint,
-        label: Option<Label>,
-    ) -> Result<(), StoreError> {
+    async fn insert(&self, site: &SiteId, text: RecentText) -> Result<(), StoreError> {
         self.ready(site).await?;
-        self.memory.insert(site, print, label).await
+        self.memory.insert(site, text).await
     }
 
     async fn set_label(

@@ -41,6 +41,19 @@ impl Actor {
         Self("schedule".into())
     }
 
+    /// A moderator of the console.
+    pub fn moderator(name: &str) -> Self {
+        Self(format!("moderator:{name}"))
+    }
+
+    /// Somebody whom the caller with a key names.
+    pub fn named(self, name: Option<&str>) -> Self {
+        match name {
+            Some(name) => Self(format!("{name} ({})", self.0)),
+            None => self,
+        }
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

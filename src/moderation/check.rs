@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::ports::{LimitKey, LimitKind, LimitOutcome, RecordedCheck, RequestMark, StoreError};
+use super::ports::{
+    LimitKey, LimitKind, LimitOutcome, RecentText, RecordedCheck, RequestMark, StoreError,
+};
 use super::{Judgement, Moderation, ModerationError};
 use crate::checks::Facts;
 use crate::domain::{
@@ -62,7 +64,7 @@ impl Moderation {
         let now = self.clock.now();
         let mut degraded = Vec::new();
         let models = self.models.of(&site.id);
-        let (print, judgement, shadow) = {
+        let (print, campaign, judgement, shadow) = {
             let analysis = Analysis::new(&submission);
             let print = analysis.print;
             self.limit(site, &submission, &print, now, &mut degraded).await?;
@@ -72,9 +74,10 @@ impl Moderation {
                 let judged = shadow.scorer().judge(&analysis, &rules, &facts, degraded.clone());
                 (shadow, judged)
             });
-            (print, models.scorer.judge(&analysis, &rules, &facts, degraded), shadow)
+            let judgement = models.scorer.judge(&analysis, &rules, &facts, degraded);
+            (print, facts.neighbours.campaign, judgement, shadow)
         };
-        let comment = self.record_of(site, submission, print, judgement, now);
+        let comment = self.record_of(site, submission, print, campaign, judgement, now);
         let recorded = self.store.record_check(&comment, mark).await;
         match (recorded.map_err(ModerationError::Unavailable)?, mark) {
             (RecordedCheck::Repeated(digest, comment), Some(mark)) => {
@@ -83,11 +86,15 @@ impl Moderation {
             (RecordedCheck::New | RecordedCheck::Repeated(..), _) => {}
         }
         count(&comment);
+        if comment.state == State::Held {
+            self.changes.tell();
+        }
         if let Some((shadow, judged)) = shadow {
             let score = comment.score.as_ref().map_or(f64::NAN, |score| score.probability);
             shadow.note(comment.id, &comment.verdict, score, &judged);
         }
-        if let Err(error) = self.recent.insert(&site.id, print, None).await {
+        let text = RecentText { print, campaign: Some(comment.campaign), label: None };
+        if let Err(error) = self.recent.insert(&site.id, text).await {
             tracing::warn!(site.id = %site.id, error = %error, "a comment did not reach the index of recent content");
         }
         Ok(Answer { comment, repeated: false })
@@ -175,13 +182,17 @@ impl Moderation {
         site: &Site,
         submission: BlindSubmission,
         print: ContentPrint,
+        campaign: Option<CommentId>,
         judgement: Judgement,
         now: OffsetDateTime,
     ) -> CheckedComment {
         // Whole milliseconds, so that what is answered is what is stored.
         let check_time = now.replace_millisecond(now.millisecond()).unwrap_or(now);
+        let id = self.random.comment_id(check_time);
         CheckedComment {
-            id: self.random.comment_id(check_time),
+            id,
+            campaign: campaign.unwrap_or(id),
+            uncertainty: judgement.uncertainty,
             site: site.id.clone(),
             check_time,
             missing: submission.missing(),

@@ -43,6 +43,12 @@ pub enum ModerationError {
     /// The thing changed since the caller read it.
     #[error("the {0} changed since it was read")]
     Conflict(&'static str),
+    /// Another moderator looks at the comment.
+    #[error("{0} looks at this comment now")]
+    Claimed(String),
+    /// The comment stands there already, for the same reason.
+    #[error("the comment stands there already")]
+    NothingToDo,
     /// A site's ledger has too few labels of a kind.
     #[error("{0}")]
     TooFewLabels(String),
@@ -80,6 +86,8 @@ impl ModerationError {
             Self::NotFound(_) => "not-found",
             Self::AlreadyExists(_) => "already-exists",
             Self::Conflict(_) => "changed-meanwhile",
+            Self::Claimed(_) => "claimed",
+            Self::NothingToDo => "nothing-to-do",
             Self::TooFewLabels(_) => "too-few-labels",
             Self::GateClosed(_) => "gate-closed",
             Self::NothingBefore => "nothing-before",

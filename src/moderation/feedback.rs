@@ -62,6 +62,7 @@ impl Moderation {
         };
         let applied = self.store.append_label(entry).await;
         let applied = applied.map_err(ModerationError::store("comment"))?;
+        self.changes.tell();
         let print = applied.comment.print();
         let noted = self.recent.set_label(&site.id, print, feedback.label).await;
         if let Err(error) = noted {

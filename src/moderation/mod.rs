@@ -4,6 +4,7 @@ mod access;
 mod budget;
 mod check;
 mod curation;
+mod decide;
 mod drift;
 mod error;
 mod evaluation;
@@ -16,22 +17,26 @@ mod in_flight;
 mod ledger;
 mod models;
 mod operations;
+pub mod paging;
 pub mod ports;
 mod progress;
 mod proof;
 mod replay;
+mod review;
 mod rules;
 mod schedule;
 mod scoring;
 mod shadow;
 mod sites;
 mod training;
+mod watch;
 
 use std::sync::Arc;
 
 pub use access::{Actor, Caller};
 pub use budget::{BudgetPreview, BudgetRequest, LabelPreview, Share, TrafficPreview};
 pub use check::Answer;
+pub use decide::{DecisionPreview, DecisionProgress, DecisionRequest, Selection, TARGET_COUNT_MAX};
 pub use drift::{DRIFT_ALARM, DriftDimension, DriftReport, DriftWatch};
 pub use error::ModerationError;
 pub use evaluation::ModelEvaluation;
@@ -42,19 +47,24 @@ pub use ledger::{ForeignExample, RetractionRequest, note};
 pub use operations::{Operation, Outcome, Work, Worked};
 pub use progress::{WorkProgress, WorkStage};
 pub use proof::{LabelInfluence, ModelProof, ReporterInfluence};
-pub use replay::examples as replay_examples;
+pub use replay::{examples as replay_examples, seed_examples};
+pub use review::{Listing, Overview, ReviewDetail, Reviewer, reviewer_name};
 pub use schedule::{Attempts, Schedule};
 pub use scoring::{Judgement, Scorer};
 pub use shadow::{Disagreement, ShadowReport};
 pub use sites::NewKey;
 pub use training::{HoldOut, HoldOutSlice, TrainSettings};
 
+pub use watch::{QueueNews, QueuePlace};
+
 use in_flight::InFlight;
 use models::ModelTable;
 use operations::Operations;
 use ports::models::ModelStore;
+use ports::review::ReviewStore;
 use ports::{Clock, Limiter, Random, RecentContent, Store, StoreError};
 use rules::RulesCache;
+use watch::Changes;
 
 /// The use cases of one process, over its ports.
 pub struct Moderation {
@@ -62,6 +72,8 @@ pub struct Moderation {
     limiter: Arc<dyn Limiter>,
     recent: Arc<dyn RecentContent>,
     model_store: Arc<dyn ModelStore>,
+    review_store: Arc<dyn ReviewStore>,
+    changes: Changes,
     models: ModelTable,
     operations: Operations,
     clock: Arc<dyn Clock>,
@@ -76,6 +88,8 @@ pub struct Ports {
     pub store: Arc<dyn Store>,
     /// The ledger as examples, and models.
     pub model_store: Arc<dyn ModelStore>,
+    /// The review queue and decisions.
+    pub review_store: Arc<dyn ReviewStore>,
     /// Rate limits.
     pub limiter: Arc<dyn Limiter>,
     /// Recent content.
@@ -94,6 +108,8 @@ impl Moderation {
             limiter: ports.limiter,
             recent: ports.recent,
             model_store: ports.model_store,
+            review_store: ports.review_store,
+            changes: Changes::default(),
             models: ModelTable::new(scorer),
             operations: Operations::default(),
             clock: ports.clock,

@@ -4,6 +4,7 @@
 //! `tests/it/limits.rs`, `tests/it/recent.rs`).
 
 pub mod models;
+pub mod review;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,6 +169,19 @@ pub struct RecentComment {
     pub check_time: OffsetDateTime,
     /// Its prints.
     pub print: ContentPrint,
+    /// The campaign that it is of.
+    pub campaign: CommentId,
+    /// What a person called it, if one did.
+    pub label: Option<Label>,
+}
+
+/// A text for the index of recent content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecentText {
+    /// Its prints.
+    pub print: ContentPrint,
+    /// The campaign that it is of, if that is known.
+    pub campaign: Option<CommentId>,
     /// What a person called it, if one did.
     pub label: Option<Label>,
 }
@@ -396,12 +410,7 @@ pub trait RecentContent: Send + Sync + 'static {
     /// The neighbours of a text.
     async fn find(&self, site: &SiteId, print: &ContentPrint) -> Result<Neighbours, StoreError>;
     /// Adds a text; the oldest one falls out.
-    async fn insert(
-        &self,
-        site: &SiteId,
-        print: ContentPrint,
-        label: Option<Label>,
-    ) -> Result<(), StoreError>;
+    async fn insert(&self, site: &SiteId, text: RecentText) -> Result<(), StoreError>;
     /// Notes what a person called a text, adding it to the window if it fell out of it. Texts too
     /// short to be compared lend their label to no other.
     async fn set_label(

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::examples;
 use crate::checks::SiteRules;
 use crate::classifier::TrainingSet;
-use crate::domain::{Example, SitePolicy};
+use crate::domain::{Example, Label, SitePolicy};
 use crate::features::FeatureBuilder;
 
 const FILES: [&str; 10] = [
@@ -24,6 +24,13 @@ const FILES: [&str; 10] = [
 
 /// Their `source`.
 const SOURCE: &str = "seed";
+
+/// The seed corpus as it was written, with its labels.
+pub fn seed_examples() -> Vec<(Example, Label)> {
+    let lines = FILES.iter().flat_map(|file| file.lines());
+    let examples = lines.filter_map(|line| serde_json::from_str::<Example>(line).ok());
+    examples.filter_map(|example| examples::label(&example).ok().map(|l| (example, l))).collect()
+}
 
 /// The examples; made once, in some tens of milliseconds.
 pub fn examples() -> &'static TrainingSet {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::checks::{self, CheckInput, Facts, SiteRules};
 use crate::classifier::Model;
-use crate::domain::{Degraded, Score, Signal, SitePolicy, probability};
+use crate::domain::{Degraded, LogOdds, Score, Signal, SitePolicy, probability, uncertainty};
 use crate::features::{FeatureBuilder, Names};
 use crate::policy::{self, Decision, Evidence, Thresholds};
 use crate::text::Analysis;
@@ -28,6 +28,8 @@ pub struct Judgement {
     pub decision: Decision,
     /// What did not work, before and here.
     pub degraded: Vec<Degraded>,
+    /// How uncertain the verdict is; see [`uncertainty`].
+    pub uncertainty: f64,
 }
 
 /// Judges comments with one model. Cheap to clone.
@@ -86,8 +88,11 @@ impl Scorer {
         };
         let policy = rules.policy();
         let evidence = Evidence { score: score.as_ref(), signals: &signals, degraded: &degraded };
-        let decision = policy::decide(policy, &self.thresholds(policy), &evidence);
-        Judgement { signals, score, decision, degraded }
+        let thresholds = self.thresholds(policy);
+        let decision = policy::decide(policy, &thresholds, &evidence);
+        let hold = log_odds(thresholds.overridden(policy).hold);
+        let uncertainty = uncertainty(score.as_ref().map(|score| score.raw_score), hold);
+        Judgement { signals, score, decision, degraded, uncertainty }
     }
 
     fn evidence(
@@ -119,4 +124,10 @@ impl Scorer {
             abuse: abuse.map(|(one_in, head)| probability(head.threshold(one_in))),
         }
     }
+}
+
+/// The log-odds of a probability, which may be 0 or 1.
+fn log_odds(probability: f64) -> LogOdds {
+    let inner = probability.clamp(1e-9, 1.0 - 1e-9);
+    LogOdds::from_f64((inner / (1.0 - inner)).ln())
 }

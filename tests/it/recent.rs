@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use replyguard::domain::{ContentPrint, Label, Neighbours, SiteId, State};
 use replyguard::limits::{MemoryRecent, RecentOptions, RefilledRecent};
-use replyguard::moderation::ports::{RecentContent, Store};
+use replyguard::moderation::ports::{RecentContent, RecentText, Store};
 use replyguard::storage::{SqliteOptions, SqliteStore};
 
 use crate::support::records;
@@ -45,15 +45,39 @@ fn variant(number: u64, bit_count: u32) -> ContentPrint {
     }
 }
 
+/// A text of no campaign and without a label.
+fn text(print: ContentPrint) -> RecentText {
+    RecentText { print, campaign: None, label: None }
+}
+
+#[tokio::test]
+async fn the_campaign_is_that_of_the_nearest_text() {
+    for (name, index) in implementations() {
+        let blog = site("blog");
+        let (first, second) = (records::comment_id(1), records::comment_id(2));
+        let of = |print, campaign| RecentText { print, campaign: Some(campaign), label: None };
+        index.insert(&blog, of(print(1), first)).await.unwrap();
+        index.insert(&blog, of(variant(1, 20), second)).await.unwrap();
+        let campaign = async |print| index.find(&blog, &print).await.unwrap().campaign;
+        assert_eq!(campaign(print(1)).await, Some(first), "{name}");
+        assert_eq!(campaign(variant(1, 4)).await, Some(first), "{name}");
+        assert_eq!(campaign(variant(1, 19)).await, Some(second), "{name}");
+        assert_eq!(campaign(print(2)).await, None, "{name}");
+        let short = ContentPrint { content_hash: 5, simhash: 0, comparable: false };
+        index.insert(&blog, of(short, first)).await.unwrap();
+        assert_eq!(campaign(short).await, Some(first), "{name}: equal short texts too");
+    }
+}
+
 #[tokio::test]
 async fn same_and_near_texts_are_counted() {
     for (name, index) in implementations() {
         let blog = site("blog");
         for _ in 0..3 {
-            index.insert(&blog, print(1), None).await.unwrap();
+            index.insert(&blog, text(print(1))).await.unwrap();
         }
-        index.insert(&blog, variant(1, 9), None).await.unwrap();
-        index.insert(&blog, print(2), None).await.unwrap();
+        index.insert(&blog, text(variant(1, 9))).await.unwrap();
+        index.insert(&blog, text(print(2))).await.unwrap();
         let found = index.find(&blog, &print(1)).await.unwrap();
         assert_eq!(
             found,
@@ -71,7 +95,7 @@ async fn same_and_near_texts_are_counted() {
 async fn the_nearest_and_last_label_counts() {
     for (name, index) in implementations() {
         let blog = site("blog");
-        index.insert(&blog, print(1), None).await.unwrap();
+        index.insert(&blog, text(print(1))).await.unwrap();
         index.set_label(&blog, print(1), Label::Spam).await.unwrap();
         let found = index.find(&blog, &variant(1, 8)).await.unwrap();
         assert_eq!(found.label, Some(Label::Spam), "{name}");
@@ -91,7 +115,7 @@ async fn short_texts_lend_no_label() {
     for (name, index) in implementations() {
         let blog = site("blog");
         let thanks = ContentPrint { content_hash: 5, simhash: 0, comparable: false };
-        index.insert(&blog, thanks, None).await.unwrap();
+        index.insert(&blog, text(thanks)).await.unwrap();
         index.set_label(&blog, thanks, Label::Spam).await.unwrap();
         let found = index.find(&blog, &thanks).await.unwrap();
         assert_eq!((found.exact_count, found.label), (1, None), "{name}");
@@ -104,10 +128,10 @@ async fn short_texts_lend_no_label() {
 async fn the_oldest_falls_out_and_labels_stay_longer() {
     for (name, index) in implementations() {
         let blog = site("blog");
-        index.insert(&blog, print(1), None).await.unwrap();
+        index.insert(&blog, text(print(1))).await.unwrap();
         index.set_label(&blog, print(1), Label::Spam).await.unwrap();
         for number in 2..=101 {
-            index.insert(&blog, print(number), None).await.unwrap();
+            index.insert(&blog, text(print(number))).await.unwrap();
         }
         let found = index.find(&blog, &print(1)).await.unwrap();
         let expected =
@@ -120,7 +144,7 @@ async fn the_oldest_falls_out_and_labels_stay_longer() {
         let found = index.find(&blog, &print(1)).await.unwrap();
         assert_eq!(found.label, None, "{name}: labelled texts are bounded, too");
         for other in ["one", "two", "three"] {
-            index.insert(&site(other), print(1), None).await.unwrap();
+            index.insert(&site(other), text(print(1))).await.unwrap();
         }
         let found = index.find(&blog, &print(101)).await.unwrap();
         assert_eq!(found, Neighbours::default(), "{name}: sites are bounded");
@@ -154,6 +178,7 @@ async fn a_forgotten_site_is_read_back_with_its_decisions() {
                 near_count: 1,
                 label: Some(Label::Spam),
                 label_exact: true,
+                campaign: Some(records::comment_id(number)),
             };
             assert_eq!(found, expected, "{name}");
         }
@@ -176,7 +201,7 @@ proptest! {
             let blog = site("blog");
             let texts: Vec<_> = numbers.iter().map(|(n, bits)| variant(*n, *bits)).collect();
             for text in &texts {
-                runtime.block_on(index.insert(&blog, *text, None)).unwrap();
+                runtime.block_on(index.insert(&blog, self::text(*text))).unwrap();
             }
             for text in &texts {
                 let found = runtime.block_on(index.find(&blog, text)).unwrap();

@@ -5,15 +5,15 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::{Fingerprint, Label, Site, SiteId, SitePolicy, State};
-use crate::moderation::ports::{
-    AppliedLabel, KeyRecord, LabelEntry, RecordedCheck, RequestMark, StoreError,
-};
+use crate::domain::{Fingerprint, Site, SiteId, SitePolicy, State};
+use crate::moderation::ports::{KeyRecord, RecordedCheck, RequestMark, StoreError};
 
 use super::authors::AuthorChange;
 use super::cache::{Effect, author_key};
+use super::days::DayChange;
 use super::error::from_sqlite;
 use super::queries;
+use super::queue;
 use super::rows::{CommentRow, StoredSite, corrupt, millis};
 use super::writer::Batch;
 
@@ -236,6 +236,10 @@ pub(super) fn record_check(
         return Ok(RecordedCheck::Repeated(digest, comment));
     }
     insert_comment(batch.db, site_number, row)?;
+    if row.state == State::Held {
+        queue::add(batch.db, site_number, row)?;
+    }
+    batch.day_changes.push(DayChange::verdict(site_number, row.check_time, row.verdict));
     if let Some((key, digest)) = request {
         let sql = "INSERT OR REPLACE INTO requests (hour, site, id, time, digest, comment) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -259,8 +263,9 @@ pub(super) fn record_check(
 
 fn insert_comment(db: &Connection, site_number: i64, row: &CommentRow) -> Result<(), StoreError> {
     let sql = "INSERT INTO comments (site, id, check_time, verdict, state, discard, probability, \
-         model_version, author, ip, ip_prefix, page_uri, lang, content_hash, simhash, body) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+         model_version, author, ip, ip_prefix, page_uri, lang, content_hash, simhash, body, \
+         campaign, uncertainty) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, \
+         ?14, ?15, ?16, ?17, ?18)";
     let values = params![
         site_number,
         row.id.as_uuid().as_bytes(),
@@ -277,89 +282,11 @@ fn insert_comment(db: &Connection, site_number: i64, row: &CommentRow) -> Result
         row.lang,
         row.content_hash as i64,
         row.simhash.to_be_bytes(),
-        row.body
+        row.body,
+        row.campaign.as_uuid().as_bytes(),
+        row.uncertainty
     ];
     execute(db, sql, values)
-}
-
-pub(super) fn append_label(
-    batch: &mut Batch<'_>,
-    entry: &LabelEntry,
-) -> Result<AppliedLabel, StoreError> {
-    let site_number = stored_site(batch, &entry.site)?.number;
-    let mut comment = queries::comment(batch.db, site_number, &entry.site, entry.comment)?
-        .ok_or(StoreError::NotFound)?;
-    let label_before = queries::comment_label(batch.db, site_number, entry.comment)?;
-    let state_before = comment.state;
-    comment.state = match entry.label {
-        Label::Ham => State::Approved,
-        Label::Spam => State::Rejected,
-    };
-    let position = insert_label(batch.db, site_number, entry)?;
-    let sql = "UPDATE comments SET state = ?3, label = ?4, label_time = ?5 \
-         WHERE site = ?1 AND id = ?2";
-    let values = params![
-        site_number,
-        entry.comment.as_uuid().as_bytes(),
-        comment.state.as_str(),
-        entry.label.as_str(),
-        millis(entry.time)
-    ];
-    execute(batch.db, sql, values)?;
-    if let Some(email) = &comment.submission.email {
-        let mut change = AuthorChange::default();
-        *change.of_state(state_before) -= 1;
-        *change.of_state(comment.state) += 1;
-        // A comment counts once, by its last label.
-        if let Some(label) = label_before {
-            *change.of_label(label) -= 1;
-        }
-        *change.of_label(entry.label) += 1;
-        batch.author_changes.push((author_key(site_number, email.folded_fingerprint), change));
-    }
-    audit_label(batch.db, site_number, entry, state_before, comment.state)?;
-    Ok(AppliedLabel { position, state_before, comment: Box::new(comment) })
-}
-
-fn insert_label(db: &Connection, site_number: i64, entry: &LabelEntry) -> Result<i64, StoreError> {
-    let sql = "INSERT INTO labels (site, comment, label, reporter, reporter_name, note, time) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let values = params![
-        site_number,
-        entry.comment.as_uuid().as_bytes(),
-        entry.label.as_str(),
-        entry.reporter.as_str(),
-        entry.reporter_name,
-        entry.note,
-        millis(entry.time)
-    ];
-    execute(db, sql, values)?;
-    Ok(db.last_insert_rowid())
-}
-
-fn audit_label(
-    db: &Connection,
-    site_number: i64,
-    entry: &LabelEntry,
-    before: State,
-    after: State,
-) -> Result<(), StoreError> {
-    let reporter = entry.reporter.as_str();
-    let actor = match &entry.reporter_name {
-        Some(name) => format!("{reporter}:{name}"),
-        None => reporter.to_owned(),
-    };
-    Audit {
-        site_number,
-        time: entry.time,
-        actor: &actor,
-        action: "label-comment",
-        subject: entry.comment.name(&entry.site),
-        before: Some(before.as_str().to_owned()),
-        after: Some(after.as_str().to_owned()),
-        note: entry.note.as_deref(),
-    }
-    .write(db)
 }
 
 /// Writes something small, to see whether the store can.

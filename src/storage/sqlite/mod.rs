@@ -21,14 +21,23 @@
 mod answers;
 mod authors;
 mod cache;
+mod claims;
+mod days;
+mod decision_queries;
+mod decisions;
 mod error;
+mod feedback;
 mod ledger;
 mod maintenance;
 mod models;
 mod open;
+mod queue;
 mod readers;
+mod review;
+mod review_queries;
 mod rows;
 mod store;
+mod words;
 mod writer;
 
 mod commands;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Params, Row, params};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::domain::{CheckedComment, CommentId, Fingerprint, Label, SiteId};
+use crate::domain::{CheckedComment, CommentId, Fingerprint, SiteId};
 use crate::moderation::ports::{
     AuditEntry, AuthorRecord, KeyRecord, LabelEntry, RecentComment, SampledComment, StoreError,
     Window,
@@ -121,17 +121,6 @@ pub(super) fn comment(
     first(db, &sql, params, |row| rows::comment(site, row))
 }
 
-/// What a person last called a comment.
-pub(super) fn comment_label(
-    db: &Connection,
-    site_number: i64,
-    id: CommentId,
-) -> Result<Option<Label>, StoreError> {
-    let sql = "SELECT label FROM comments WHERE site = ?1 AND id = ?2";
-    let params = params![site_number, id.as_uuid().as_bytes()];
-    Ok(first(db, sql, params, plain(rows::label))?.flatten())
-}
-
 /// What was recorded under a request id within [`REQUEST_LIFE`] before `now`.
 pub(super) fn request(
     db: &Connection,
@@ -208,7 +197,7 @@ pub(super) fn sample_comments(
 }
 
 /// A UUIDv7 of this millisecond with all other bits filled.
-fn id_bound(time: OffsetDateTime, filling: u8) -> [u8; 16] {
+pub(super) fn id_bound(time: OffsetDateTime, filling: u8) -> [u8; 16] {
     let mut id = [filling; 16];
     id[..6].copy_from_slice(&millis(time).max(0).to_be_bytes()[2..]);
     id

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{
-    CheckedComment, CommentId, Fingerprint, IpFingerprints, Label, Score, Site, SiteId, SiteSecret,
-    State, Verdict,
+    Action, CheckedComment, CommentId, Fingerprint, IpFingerprints, Label, Score, Site, SiteId,
+    SiteSecret, State, Verdict,
 };
 use crate::moderation::ports::{
     AuditEntry, AuthorRecord, ContentPrint, KeyRecord, LabelEntry, RecentComment, Reporter,
@@ -45,6 +45,8 @@ pub(super) struct CommentRow {
     pub lang: Option<String>,
     pub content_hash: u64,
     pub simhash: u128,
+    pub campaign: CommentId,
+    pub uncertainty: f64,
     pub body: Vec<u8>,
 }
 
@@ -67,6 +69,8 @@ impl CommentRow {
             lang: submission.lang.clone(),
             content_hash: comment.content_hash,
             simhash: comment.simhash,
+            campaign: comment.campaign,
+            uncertainty: comment.uncertainty,
             body: record::encode(comment),
             site: comment.site.clone(),
         }
@@ -75,7 +79,8 @@ impl CommentRow {
 
 /// The columns that [`comment`] reads, in its order.
 pub(super) const COMMENT_COLUMNS: &str = "id, check_time, verdict, state, discard, probability, \
-     model_version, content_hash, simhash, author, ip, ip_prefix, page_uri, lang, body";
+     model_version, content_hash, simhash, author, ip, ip_prefix, page_uri, lang, body, \
+     campaign, uncertainty";
 
 /// The comment of a row of [`COMMENT_COLUMNS`].
 pub(super) fn comment(site: &SiteId, row: &Row<'_>) -> Result<CheckedComment, StoreError> {
@@ -110,6 +115,8 @@ pub(super) fn comment(site: &SiteId, row: &Row<'_>) -> Result<CheckedComment, St
             discard: row.get(4)?,
             content_hash: row.get::<_, i64>(7)? as u64,
             simhash: u128::from_be_bytes(row.get(8)?),
+            campaign: comment_id(row, 15)?,
+            uncertainty: row.get(16)?,
         })
     };
     read().map_err(from_sqlite)
@@ -133,7 +140,7 @@ fn submission_columns(row: &Row<'_>) -> rusqlite::Result<SubmissionColumns> {
 }
 
 /// The columns that [`recent_comment`] reads.
-pub(super) const RECENT_COLUMNS: &str = "id, check_time, content_hash, simhash, label";
+pub(super) const RECENT_COLUMNS: &str = "id, check_time, content_hash, simhash, label, campaign";
 
 /// The recent comment of a row of [`RECENT_COLUMNS`].
 pub(super) fn recent_comment(row: &Row<'_>) -> rusqlite::Result<RecentComment> {
@@ -147,13 +154,9 @@ pub(super) fn recent_comment(row: &Row<'_>) -> rusqlite::Result<RecentComment> {
             // A text too short for likeness has the SimHash 0.
             comparable: simhash != 0,
         },
+        campaign: comment_id(row, 5)?,
         label: row.get::<_, Option<Word<Label>>>(4)?.map(|word| word.0),
     })
-}
-
-/// The label, if any, in the first column.
-pub(super) fn label(row: &Row<'_>) -> rusqlite::Result<Option<Label>> {
-    Ok(row.get::<_, Option<Word<Label>>>(0)?.map(|word| word.0))
 }
 
 /// The columns that [`stored_site`] reads.
@@ -323,3 +326,4 @@ worded!(State, [State::Held, State::Approved, State::Rejected]);
 worded!(Label, [Label::Ham, Label::Spam]);
 worded!(Reporter, Reporter::ALL);
 worded!(ModelState, ModelState::ALL);
+worded!(Action, Action::ALL);

@@ -18,6 +18,7 @@ use crate::moderation::ports::{
 use super::cache::{Caches, author_key};
 use super::commands::{self, SiteChange};
 use super::error::closed;
+use super::feedback;
 use super::open::{self, OpenError, SqliteOptions};
 use super::queries;
 use super::readers::Readers;
@@ -268,7 +269,7 @@ impl Store for SqliteStore {
     }
 
     async fn append_label(&self, entry: LabelEntry) -> Result<AppliedLabel, StoreError> {
-        let work = move |batch: &mut Batch<'_>| commands::append_label(batch, &entry);
+        let work = move |batch: &mut Batch<'_>| feedback::append_label(batch, &entry);
         self.writer.submit(Undo::Savepoint, work).await
     }
 

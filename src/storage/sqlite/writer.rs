@@ -16,6 +16,7 @@ use super::answers::{Answers, Home};
 use super::authors::{self, AuthorChange};
 use super::cache::{Caches, Effect, Filter, SiteKey};
 use super::commands;
+use super::days::{self, DayChange};
 use super::error::{closed, from_sqlite};
 use super::open::{SqliteOptions, open_reader};
 use super::queries::{self, KeyTable};
@@ -54,6 +55,8 @@ pub(super) struct Batch<'a> {
     pub effects: Vec<Effect>,
     /// What is to be added to authors' records before COMMIT.
     pub author_changes: Vec<(SiteKey, AuthorChange)>,
+    /// What is to be added to the counts of days before COMMIT.
+    pub day_changes: Vec<DayChange>,
     /// The latest time that a job of this batch knew of, by which request ids expire.
     pub latest_time: Option<OffsetDateTime>,
 }
@@ -264,12 +267,14 @@ impl WriterThread {
             caches: &self.caches,
             effects: Vec::new(),
             author_changes: Vec::new(),
+            day_changes: Vec::new(),
             latest_time: None,
         };
         for job in jobs.iter_mut() {
             run_job(job.as_mut(), &mut batch)?;
         }
         authors::write(&mut batch).map_err(|error| error.to_string())?;
+        days::write(&mut batch).map_err(|error| error.to_string())?;
         if let Some(now) = batch.latest_time {
             commands::purge_requests(db, now, PURGE_EACH * jobs.len())
                 .map_err(|error| error.to_string())?;
@@ -349,6 +354,7 @@ fn run_job(job: &mut dyn Job, batch: &mut Batch<'_>) -> Result<(), String> {
     let db = batch.db;
     let effect_count = batch.effects.len();
     let author_change_count = batch.author_changes.len();
+    let day_change_count = batch.day_changes.len();
     let change_count = db.total_changes();
     let savepoint = job.undo() == Undo::Savepoint;
     if savepoint {
@@ -360,6 +366,7 @@ fn run_job(job: &mut dyn Job, batch: &mut Batch<'_>) -> Result<(), String> {
         Err(JobFailure::Refused) => {
             batch.effects.truncate(effect_count);
             batch.author_changes.truncate(author_change_count);
+            batch.day_changes.truncate(day_change_count);
             if savepoint {
                 execute(db, "ROLLBACK TO job")?;
             } else if db.total_changes() != change_count {

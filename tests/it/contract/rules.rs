@@ -13,14 +13,20 @@ use super::walk::{Contract, Element, Node};
 
 /// RPCs that stream, with the reason. Everything else is unary (UNARY_RPC), because a unary call
 /// can be retried, cached and balanced.
-const STREAMING_RPCS: [(&str, &str); 3] = [
+const STREAMING_RPCS: [(&str, &str); 7] = [
     ("CommentService.BatchCheckComments", "imports send tens of thousands of comments at once"),
     ("ModelService.ImportExamples", "a ledger has hundreds of thousands of examples"),
     ("ModelService.ExportExamples", "likewise"),
+    ("CommentService.WatchDecisions", "a CMS hears of decisions at once"),
+    ("ReviewService.WatchQueue", "so does a desk of what waits"),
+    ("ReviewService.BatchDecideComments", "tens of thousands of comments show how far they are"),
+    ("ReviewService.UndoDecision", "likewise"),
 ];
 
 /// Fields that carry a preposition all the same (AIP-140), with the reason.
-const PREPOSITIONS_ALLOWED: [(&str, &str); 8] = [
+const PREPOSITIONS_ALLOWED: [(&str, &str); 10] = [
+    ("ListCommentsRequest.order_by", "the name of AIP-132"),
+    ("ListQueueEntriesRequest.order_by", "the name of AIP-132"),
     ("PreviewBudgetRequest.hold_one_in", "as in SitePolicy"),
     ("PreviewBudgetRequest.reject_one_in", "as in SitePolicy"),
     ("PreviewBudgetResponse.hold_one_in", "as in SitePolicy"),

@@ -112,6 +112,8 @@ pub fn comment(site: &str, n: u64, author: Option<u64>, state: State) -> Checked
         discard: n.is_multiple_of(2),
         content_hash: u64::MAX - n,
         simhash: 1 << 127 | u128::from(n),
+        campaign: comment_id(n),
+        uncertainty: 1.0 + (n % 3) as f64,
     }
 }
 

@@ -1,0 +1,388 @@
+//! Decisions of moderators, and taking them back: one comment or thousands at once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::ports::review::{
+    Decided, DecidedComment, ListOrder, NewDecision, Passed, ReviewedComment, Target,
+};
+use super::review::{Reviewer, parse_filter};
+use super::{Moderation, ModerationError, note};
+use crate::domain::{Action, CommentId, DecisionId, Label, Site, State};
+
+/// Comments of one decision.
+pub const TARGET_COUNT_MAX: usize = 100_000;
+/// Comments that move in one transaction: some tens of milliseconds, in which checks wait.
+const CHUNK: usize = 250;
+/// Comments read at once to see what a filter means.
+const READ_CHUNK: usize = 1_000;
+/// Comments that a preview shows.
+const SAMPLE_COUNT: usize = 5;
+
+/// Which comments a decision is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Selection {
+    /// These, each as it was seen.
+    Comments(Vec<Target>),
+    /// All that a filter means when the decision is made.
+    Filter(String),
+}
+
+/// What is to be decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecisionRequest {
+    /// About which comments.
+    pub selection: Selection,
+    /// What to do.
+    pub action: Action,
+    /// Why; may be empty.
+    pub note: String,
+}
+
+/// How far a decision has come, and at last what it did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecisionProgress {
+    /// The decision, by which it can be undone.
+    pub decision: DecisionId,
+    /// How many comments it is about.
+    pub total_count: u64,
+    /// How many moved so far.
+    pub decided_count: u64,
+    /// How many were passed over so far, and why the first thousand of them.
+    pub passed_count: u64,
+    /// See `passed_count`.
+    pub passed: Vec<(CommentId, Passed)>,
+    /// The last comment that moved.
+    pub last: Option<DecidedComment>,
+}
+
+impl DecisionProgress {
+    fn new(decision: DecisionId, total_count: u64) -> Self {
+        Self {
+            decision,
+            total_count,
+            decided_count: 0,
+            passed_count: 0,
+            passed: Vec::new(),
+            last: None,
+        }
+    }
+
+    fn add(&mut self, part: Decided) {
+        self.decided_count += part.comments.len() as u64;
+        self.passed_count += part.passed.len() as u64;
+        let room = 1_000_usize.saturating_sub(self.passed.len());
+        self.passed.extend(part.passed.into_iter().take(room));
+        self.last = part.comments.into_iter().next_back().or(self.last.take());
+    }
+}
+
+/// What a decision would do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DecisionPreview {
+    /// Comments meant.
+    pub total_count: u64,
+    /// Comments that would move or be called otherwise.
+    pub change_count: u64,
+    /// Of those meant, how many are held, approved and rejected.
+    pub state_counts: [u64; 3],
+    /// Different authors of those meant.
+    pub author_count: u64,
+    /// Different pages.
+    pub page_count: u64,
+    /// Different campaigns.
+    pub campaign_count: u64,
+    /// The first of them.
+    pub sample: Vec<ReviewedComment>,
+    /// Whether more are meant than one decision takes.
+    pub too_many: bool,
+}
+
+impl Moderation {
+    /// Decides on one comment. An outdated etag is refused.
+    ///
+    /// # Errors
+    /// `Invalid`, `NotFound`, `Conflict`, `Claimed`, `NothingToDo`, `Unavailable`.
+    pub async fn decide_comment(
+        &self,
+        reviewer: &Reviewer,
+        site: &Site,
+        target: Target,
+        action: Action,
+        note: String,
+    ) -> Result<DecidedComment, ModerationError> {
+        let decision = self.new_decision(reviewer, site, action, note)?;
+        let decided = self.decide_part(site, decision, vec![target]).await?;
+        match (decided.comments.into_iter().next(), decided.passed.first()) {
+            (Some(comment), _) => Ok(comment),
+            (None, Some((_, Passed::Changed))) => Err(ModerationError::Conflict("comment")),
+            (None, Some((_, Passed::Claimed))) => {
+                let claim = self.review_detail(site, target.comment).await?.reviewed.claim;
+                let other = claim.map(|claim| claim.actor).unwrap_or_default();
+                Err(ModerationError::Claimed(other))
+            }
+            (None, Some((_, Passed::NothingToDo))) => Err(ModerationError::NothingToDo),
+            (None, _) => Err(ModerationError::NotFound("comment")),
+        }
+    }
+
+    /// Decides on many comments, part by part; `progress` hears of each part. What was decided
+    /// before something broke stays decided and can be undone.
+    ///
+    /// # Errors
+    /// `Invalid`, `Unavailable`.
+    pub async fn decide(
+        &self,
+        reviewer: &Reviewer,
+        site: &Site,
+        request: DecisionRequest,
+        progress: impl Fn(&DecisionProgress) + Send,
+    ) -> Result<DecisionProgress, ModerationError> {
+        let decision = self.new_decision(reviewer, site, request.action, request.note)?;
+        let targets = self.targets(site, request.selection).await?;
+        let mut done = DecisionProgress::new(decision.id, targets.len() as u64);
+        progress(&done);
+        for part in targets.chunks(CHUNK) {
+            done.add(self.decide_part(site, decision.clone(), part.to_vec()).await?);
+            progress(&done);
+        }
+        Ok(done)
+    }
+
+    /// Tells what a decision would do.
+    ///
+    /// # Errors
+    /// `Invalid`, `Unavailable`.
+    pub async fn preview_decision(
+        &self,
+        site: &Site,
+        selection: &Selection,
+        action: Action,
+    ) -> Result<DecisionPreview, ModerationError> {
+        let (state, label) = effect(action)?;
+        let mut preview = DecisionPreview::default();
+        let mut seen = Seen::default();
+        let mut note = |comment: ReviewedComment| {
+            preview.total_count += 1;
+            let counts = &mut preview.state_counts;
+            match comment.comment.state {
+                State::Held => counts[0] += 1,
+                State::Approved => counts[1] += 1,
+                State::Rejected => counts[2] += 1,
+            }
+            let changes = comment.comment.state != state || comment.label != label;
+            preview.change_count += u64::from(changes);
+            seen.note(&comment);
+            if preview.sample.len() < SAMPLE_COUNT {
+                preview.sample.push(comment);
+            }
+        };
+        let too_many = match selection {
+            Selection::Comments(targets) => {
+                for target in targets.iter().take(TARGET_COUNT_MAX) {
+                    let found = self.review_store.get_reviewed(&site.id, target.comment).await;
+                    found.map_err(ModerationError::Unavailable)?.into_iter().for_each(&mut note);
+                }
+                targets.len() > TARGET_COUNT_MAX
+            }
+            Selection::Filter(filter) => self.each_of(site, filter, note).await?,
+        };
+        preview.too_many = too_many;
+        seen.count(&mut preview);
+        Ok(preview)
+    }
+
+    /// Takes a decision back, part by part; `progress` hears of each part. Comments that changed
+    /// since are passed over.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` if it is undone already, `Unavailable`.
+    pub async fn undo(
+        &self,
+        reviewer: &Reviewer,
+        site: &Site,
+        undoes: DecisionId,
+        why: String,
+        progress: impl Fn(&DecisionProgress) + Send,
+    ) -> Result<DecisionProgress, ModerationError> {
+        let record = self.decision(site, undoes).await?;
+        let decision = NewDecision {
+            id: self.decision_id(),
+            site: site.id.clone(),
+            action: Action::Undo,
+            actor: reviewer.actor.as_str().to_owned(),
+            administrator: reviewer.administrator,
+            note: note(why)?,
+            time: self.clock.now(),
+        };
+        let mut done = DecisionProgress::new(decision.id, record.comment_count);
+        let mut before = None;
+        loop {
+            let part = self.review_store.undo(decision.clone(), undoes, before, CHUNK).await;
+            let part = part.map_err(ModerationError::store("decision"))?;
+            before = part.next;
+            done.add(part);
+            progress(&done);
+            if before.is_none() {
+                break;
+            }
+        }
+        // What was learnt is taken back too, and the index cannot forget single texts.
+        self.forget_recent(site).await;
+        self.changes.tell();
+        Ok(done)
+    }
+
+    async fn decide_part(
+        &self,
+        site: &Site,
+        decision: NewDecision,
+        targets: Vec<Target>,
+    ) -> Result<Decided, ModerationError> {
+        let teaches = decision.action.effect().and_then(|(_, label)| label);
+        let decided = self.review_store.decide(decision, targets).await;
+        let decided = decided.map_err(ModerationError::store("site"))?;
+        let unlearns = decided.comments.iter().any(|comment| comment.label_before.is_some());
+        match teaches {
+            Some(label) => self.teach_recent(site, &decided, label).await,
+            None if unlearns => self.forget_recent(site).await,
+            None => {}
+        }
+        if !decided.comments.is_empty() {
+            self.changes.tell();
+        }
+        Ok(decided)
+    }
+
+    /// Near duplicates follow a decision at once.
+    async fn teach_recent(&self, site: &Site, decided: &Decided, label: Label) {
+        for print in &decided.prints {
+            if let Err(error) = self.recent.set_label(&site.id, *print, label).await {
+                tracing::warn!(site.id = %site.id, error = %error, "a decision did not reach the index of recent content");
+                return;
+            }
+        }
+    }
+
+    async fn forget_recent(&self, site: &Site) {
+        if let Err(error) = self.recent.forget_site(&site.id).await {
+            tracing::warn!(site.id = %site.id, error = %error, "the index of recent content was not read back");
+        }
+    }
+
+    fn new_decision(
+        &self,
+        reviewer: &Reviewer,
+        site: &Site,
+        action: Action,
+        why: String,
+    ) -> Result<NewDecision, ModerationError> {
+        effect(action)?;
+        Ok(NewDecision {
+            id: self.decision_id(),
+            site: site.id.clone(),
+            action,
+            actor: reviewer.actor.as_str().to_owned(),
+            administrator: reviewer.administrator,
+            note: note(why)?,
+            time: self.clock.now(),
+        })
+    }
+
+    fn decision_id(&self) -> DecisionId {
+        // The same kind of UUID: it begins with the time.
+        DecisionId::from_uuid(*self.random.comment_id(self.clock.now()).as_uuid())
+    }
+
+    async fn targets(
+        &self,
+        site: &Site,
+        selection: Selection,
+    ) -> Result<Vec<Target>, ModerationError> {
+        let mut targets = Vec::new();
+        let too_many = match selection {
+            Selection::Comments(given) => {
+                let mut seen = HashSet::new();
+                targets = given.into_iter().filter(|target| seen.insert(target.comment)).collect();
+                targets.len() > TARGET_COUNT_MAX
+            }
+            Selection::Filter(filter) => {
+                let add = |comment: ReviewedComment| {
+                    let (comment, revision) = (comment.comment.id, Some(comment.revision));
+                    targets.push(Target { comment, revision });
+                };
+                self.each_of(site, &filter, add).await?
+            }
+        };
+        if too_many {
+            let text = "A decision is about at most 100,000 comments.";
+            return Err(ModerationError::field("filter", "too-many", text));
+        }
+        Ok(targets)
+    }
+
+    /// Calls `found` with each comment that a filter means; whether there are more than one
+    /// decision takes.
+    async fn each_of(
+        &self,
+        site: &Site,
+        filter: &str,
+        mut found: impl FnMut(ReviewedComment) + Send,
+    ) -> Result<bool, ModerationError> {
+        let filter = parse_filter(filter)?;
+        if filter.is_empty() {
+            let text = "All comments of a site are too much: say which.";
+            return Err(ModerationError::field("filter", "required", text));
+        }
+        let (mut place, mut count) = (None, 0);
+        loop {
+            let page = self.review_store.list_comments(
+                &site.id,
+                filter.clone(),
+                ListOrder::Newest,
+                place,
+                READ_CHUNK,
+            );
+            let page = page.await.map_err(ModerationError::Unavailable)?;
+            count += page.rows.len();
+            if count > TARGET_COUNT_MAX {
+                return Ok(true);
+            }
+            page.rows.into_iter().for_each(&mut found);
+            place = page.next;
+            if place.is_none() {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// What is different among comments.
+#[derive(Default)]
+struct Seen {
+    authors: HashSet<[u8; 16]>,
+    pages: HashSet<Arc<str>>,
+    campaigns: HashSet<CommentId>,
+}
+
+impl Seen {
+    fn note(&mut self, comment: &ReviewedComment) {
+        let submission = &comment.comment.submission;
+        let author = submission.email.as_ref().map(|email| email.folded_fingerprint);
+        self.authors.extend(author.map(|author| *author.as_bytes()));
+        self.pages.extend(submission.page_uri.as_deref().map(Arc::from));
+        self.campaigns.insert(comment.comment.campaign);
+    }
+
+    fn count(&self, preview: &mut DecisionPreview) {
+        preview.author_count = self.authors.len() as u64;
+        preview.page_count = self.pages.len() as u64;
+        preview.campaign_count = self.campaigns.len() as u64;
+    }
+}
+
+/// What an action does, if moderators may choose it.
+fn effect(action: Action) -> Result<(State, Option<Label>), ModerationError> {
+    let text = "One of approve, reject as spam, abuse or other, and reopen is expected.";
+    action.effect().ok_or_else(|| ModerationError::field("action", "out-of-range", text))
+}

@@ -1,0 +1,158 @@
+//! The search index over words and signals of comments (SQLite's FTS5, without the texts).
+//!
+//! It is filled beside the checks, a moment later, so that no comment waits for it.
+
+use rusqlite::{Connection, Row, params};
+
+use crate::domain::{CheckedComment, CommentFilter, SiteId};
+use crate::moderation::ports::StoreError;
+
+use super::commands::execute;
+use super::error::from_sqlite;
+use super::queries::{all, first};
+use super::rows::{self, COMMENT_COLUMNS};
+use super::writer::Batch;
+
+/// A comment's row of the index.
+pub(super) struct Words {
+    number: i64,
+    words: String,
+    marks: String,
+}
+
+/// The number of the last comment in the index.
+pub(super) fn mark(db: &Connection) -> Result<i64, StoreError> {
+    let sql = "SELECT comment FROM word_marks WHERE number = 1";
+    let found = first(db, sql, [], |row| row.get(0).map_err(from_sqlite))?;
+    Ok(found.unwrap_or_default())
+}
+
+/// The words of the comments after a number.
+pub(super) fn after(
+    db: &Connection,
+    number: i64,
+    count_max: usize,
+) -> Result<Vec<Words>, StoreError> {
+    let sql = format!(
+        "SELECT {COMMENT_COLUMNS}, comments.number, comments.site FROM comments \
+         WHERE number > ?1 ORDER BY number LIMIT ?2"
+    );
+    // Whose it is stands in `marks`; the comment itself is read without its site's name.
+    let nobody: SiteId = "site".parse().expect("a DNS label");
+    all(db, &sql, params![number, count_max as i64], |row: &Row<'_>| {
+        let number = row.get(17).map_err(from_sqlite)?;
+        let site_number = row.get(18).map_err(from_sqlite)?;
+        Ok(match rows::comment(&nobody, row) {
+            Ok(comment) => Words::new(number, site_number, &comment),
+            // One that cannot be read must not keep all others from being found.
+            Err(_) => Words { number, words: String::new(), marks: site_mark(site_number) },
+        })
+    })
+}
+
+impl Words {
+    fn new(number: i64, site_number: i64, comment: &CheckedComment) -> Self {
+        let submission = &comment.submission;
+        let mut words = spaced(&submission.text);
+        for part in [&submission.author, &submission.url].into_iter().flatten() {
+            words.push('\n');
+            words.push_str(&spaced(part));
+        }
+        let mut marks = site_mark(site_number);
+        for signal in &comment.signals {
+            marks.push(' ');
+            marks.push_str(&signal_mark(signal.name.as_str()));
+        }
+        Self { number, words, marks }
+    }
+}
+
+/// Puts rows into the index, if they begin where it ends: two may have read the same.
+pub(super) fn add(batch: &mut Batch<'_>, from: i64, rows: &[Words]) -> Result<(), StoreError> {
+    if mark(batch.db)? != from {
+        return Ok(());
+    }
+    let sql = "INSERT INTO comment_words (rowid, words, marks) VALUES (?1, ?2, ?3)";
+    for row in rows {
+        execute(batch.db, sql, params![row.number, row.words, row.marks])?;
+    }
+    let Some(last) = rows.last() else { return Ok(()) };
+    execute(batch.db, "UPDATE word_marks SET comment = ?1 WHERE number = 1", [last.number])
+}
+
+/// The query of a filter in FTS5's language; nothing if it asks for no words and no signal.
+pub(super) fn query(site_number: i64, filter: &CommentFilter) -> Option<String> {
+    if filter.words.is_empty() && filter.signal.is_none() {
+        return None;
+    }
+    let mut marks = site_mark(site_number);
+    if let Some(signal) = &filter.signal {
+        marks.push_str(" AND ");
+        marks.push_str(&signal_mark(signal.as_str()));
+    }
+    let mut query = format!("marks : ({marks})");
+    for words in &filter.words {
+        // Quoted, so that nothing in it is an operator; its last word may go on.
+        let quoted = spaced(words).replace('"', " ");
+        query.push_str(&format!(" AND words : \"{quoted}\" *"));
+    }
+    Some(query)
+}
+
+/// Tokens of their own, which no words are: letters and digits only, for the tokenizer.
+fn site_mark(site_number: i64) -> String {
+    format!("site{site_number}")
+}
+
+fn signal_mark(name: &str) -> String {
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("signal{letters}")
+}
+
+/// The text with blanks around each sign of a script that is written without them, so that each
+/// is found as a word.
+fn spaced(text: &str) -> String {
+    let mut spaced = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unspaced(c) {
+            spaced.push(' ');
+            spaced.push(c);
+            spaced.push(' ');
+        } else {
+            spaced.push(if c == '\0' { ' ' } else { c });
+        }
+    }
+    spaced
+}
+
+/// Han, kana, Thai, Lao, Khmer, Burmese.
+fn is_unspaced(c: char) -> bool {
+    matches!(
+        c,
+        '\u{E00}'..='\u{EFF}'
+            | '\u{1000}'..='\u{109F}'
+            | '\u{1780}'..='\u{17FF}'
+            | '\u{3040}'..='\u{30FF}'
+            | '\u{3400}'..='\u{4DBF}'
+            | '\u{4E00}'..='\u{9FFF}'
+            | '\u{F900}'..='\u{FAFF}'
+            | '\u{20000}'..='\u{3FFFF}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_hold_no_operators_of_their_words() {
+        let filter = CommentFilter::parse("signal:honeypot-filled \"a OR b\" NEAR( 便宜").unwrap();
+        let query = query(7, &filter).unwrap();
+        assert_eq!(
+            query,
+            "marks : (site7 AND signalhoneypotfilled) AND words : \"a OR b\" * \
+             AND words : \"NEAR(\" * AND words : \" 便  宜 \" *"
+        );
+        assert_eq!(super::query(7, &CommentFilter::default()), None);
+    }
+}
