@@ -16,6 +16,7 @@ mod first_site;
 mod migrate;
 mod model_reports;
 mod models;
+mod moderators;
 mod operations;
 mod output;
 mod progress;
@@ -61,6 +62,8 @@ enum Command {
     Examples(examples::ExamplesArgs),
     /// Create sites and keys, show and set policies, in the running service.
     Sites(sites::SitesArgs),
+    /// Say who may sign in to the console of the running service.
+    Moderators(moderators::ModeratorsArgs),
     /// Make a key with every scope while the service is stopped, for an owner who lost theirs.
     RecoverKey(recover_key::RecoverKeyArgs),
     /// Bring the database to this version's schema.
@@ -85,6 +88,7 @@ impl Cli {
             Some(Command::Models(args)) => args.run(),
             Some(Command::Examples(args)) => args.run(),
             Some(Command::Sites(args)) => args.run(),
+            Some(Command::Moderators(args)) => args.run(),
             Some(Command::RecoverKey(args)) => args.run(),
             Some(Command::Migrate(args)) => args.run(),
             Some(Command::Doctor(args)) => args.run(),

@@ -41,6 +41,11 @@ impl Actor {
         Self("schedule".into())
     }
 
+    /// Somebody who signed in to the console.
+    pub(super) fn moderator(name: &str) -> Self {
+        Self(format!("moderator:{name}"))
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -16,6 +16,7 @@ use crate::moderation::ports::{
     StoreError,
 };
 
+use crate::moderation::ports::accounts::Role;
 use crate::moderation::ports::models::ModelState;
 
 use super::error::from_sqlite;
@@ -323,3 +324,4 @@ worded!(State, [State::Held, State::Approved, State::Rejected]);
 worded!(Label, [Label::Ham, Label::Spam]);
 worded!(Reporter, Reporter::ALL);
 worded!(ModelState, ModelState::ALL);
+worded!(Role, Role::ALL);

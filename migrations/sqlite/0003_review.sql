@@ -1,0 +1,1 @@
+-- Left for the review queue, which is built at the same time.
