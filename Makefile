@@ -33,7 +33,7 @@ proto-lint: ## The contract's rules: our own always, `buf lint` and `buf breakin
 test: deps ## All tests, with what they need installed.
 	$(CARGO) test --locked
 
-deps: ## Install what the tests start: redis-server.
+deps: ## Install what the tests use: redis-server, Chromium with chromedriver, axe-core.
 	@sh scripts/install-test-deps.sh
 
 bench: ## Benchmarks. The report of a measured run is in docs/.

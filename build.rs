@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
         "proto/replyguard/v1/explanation.proto",
         "proto/replyguard/v1/model_service.proto",
         "proto/replyguard/v1/review_service.proto",
+        "proto/replyguard/v1/moderator_service.proto",
         "proto/replyguard/v1/site_service.proto",
     ];
     let descriptors = protox::compile(files, ["proto"])?;

@@ -9,7 +9,7 @@ mod workers;
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,16 +18,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use demo::fill_demo;
-pub use first_start::{FirstSite, FirstStart, recover_key};
+pub use first_start::{FirstAdministrator, FirstSite, FirstStart, recover_key};
 
 use crate::classifier::Model;
 use crate::config::Config;
 use crate::grpc::{GrpcLimits, GrpcService};
-use crate::http::{self, Readiness};
+use crate::http::{self, Console, ConsoleOptions, Readiness};
 use crate::limits::{
     FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions,
     RedisLimiter, RedisTime, RefilledRecent,
 };
+use crate::moderation::accounts::{AccountPorts, Accounts, Lives};
 use crate::moderation::ports::{Limiter, Store};
 use crate::moderation::{Moderation, Ports, Scorer};
 use crate::storage::{SqliteOptions, SqliteStore};
@@ -69,6 +70,8 @@ pub struct App {
     metrics: PrometheusHandle,
     model_version: String,
     first_start: FirstStart,
+    console: Console,
+    first_administrator: Option<FirstAdministrator>,
 }
 
 impl App {
@@ -86,8 +89,18 @@ impl App {
         let loaded = moderation.load_models().await;
         loaded.map_err(|error| BindError::Storage(format!("the models: {error}")))?;
         let model_version = moderation.model_version().to_owned();
+        let accounts = Arc::new(accounts(&config, store.clone()));
+        let invited = accounts.first_administrator().await;
+        let invited = invited
+            .map_err(|error| BindError::Storage(format!("the first administrator: {error}")))?;
+        let console_url = console_url(&config, &http);
+        let options = ConsoleOptions { public_url: config.console.public_url.clone() };
+        let limits = grpc_limits(&config);
         let mut app = Self {
-            service: GrpcService::new(moderation.clone(), grpc_limits(&config)),
+            service: GrpcService::new(moderation.clone(), accounts.clone(), &console_url, limits),
+            console: Console::new(moderation.clone(), accounts, options),
+            first_administrator: invited
+                .map(|invited| FirstAdministrator::new(&console_url, &invited)),
             moderation: moderation.clone(),
             config,
             grpc,
@@ -127,6 +140,16 @@ impl App {
         &self.first_start
     }
 
+    /// Where browsers find the console.
+    pub fn console_url(&self) -> String {
+        console_url(&self.config, &self.http)
+    }
+
+    /// The link for the first administrator, as long as none has set a password.
+    pub fn first_administrator(&self) -> Option<&FirstAdministrator> {
+        self.first_administrator.as_ref()
+    }
+
     /// Serves until `stop`, then refuses new calls, ends those under way within the drain
     /// timeout and closes the store.
     ///
@@ -142,7 +165,7 @@ impl App {
             draining.clone(),
         ));
         let listener = tokio::net::TcpListener::from_std(self.http)?;
-        let router = http::router(watched, self.metrics.clone());
+        let router = http::router(watched, self.metrics.clone(), self.console);
         let connection_count_max = self.config.server.connection_count_max;
         let ops = http_task(listener, router, connection_count_max, draining.clone());
         let upkeep = tokio::spawn(upkeep(self.metrics, draining.clone()));
@@ -183,6 +206,35 @@ fn moderation(config: &Config, store: Arc<SqliteStore>) -> Result<Moderation, Bi
         random: Arc::new(SystemRandom),
     };
     Ok(Moderation::new(ports, Scorer::new(model)))
+}
+
+/// Where browsers find the console that listens there.
+fn console_url(config: &Config, http: &TcpListener) -> String {
+    let direct = || {
+        let mut address = http.local_addr().unwrap_or(config.server.http_address);
+        if address.ip().is_unspecified() {
+            // It listens everywhere, so also on this machine.
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        format!("http://{address}")
+    };
+    config.console.public_url.clone().unwrap_or_else(direct) + http::CONSOLE_PATH
+}
+
+/// The use cases of the console's people, over the same records.
+fn accounts(config: &Config, store: Arc<SqliteStore>) -> Accounts {
+    let ports = AccountPorts {
+        accounts: store.clone(),
+        store,
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+    };
+    let lives = Lives {
+        session: Duration::from_secs(config.console.session_life_s),
+        idle: Duration::from_secs(config.console.session_idle_s),
+        invitation: Duration::from_secs(config.console.invitation_life_s),
+    };
+    Accounts::new(ports, lives)
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {

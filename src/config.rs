@@ -20,6 +20,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// When models of sites are trained without being asked for.
     pub training: TrainingConfig,
+    /// The moderators' console.
+    pub console: ConsoleConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }
@@ -30,7 +32,7 @@ pub struct Config {
 pub struct ServerConfig {
     /// Where gRPC listens. Beyond loopback only if set so.
     pub grpc_address: SocketAddr,
-    /// Where HTTP listens: health, metrics.
+    /// Where HTTP listens: console, health, metrics.
     pub http_address: SocketAddr,
     /// Threads that serve gRPC; 0: one a core.
     pub worker_count: usize,
@@ -118,6 +120,64 @@ impl Default for TrainingConfig {
     }
 }
 
+/// The longest life of a session: a week.
+const SESSION_LIFE_S_MAX: u64 = 7 * 86_400;
+/// The longest life of an invitation: a week.
+const INVITATION_LIFE_S_MAX: u64 = 7 * 86_400;
+
+/// The moderators' console.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConsoleConfig {
+    /// Where browsers reach the HTTP port through a proxy: `https://moderation.example.org`. With
+    /// it, the proxy's word (`X-Forwarded-For`) says who the client is. Absent: no proxy.
+    pub public_url: Option<String>,
+    /// How long a session goes on at the longest.
+    pub session_life_s: u64,
+    /// How long a session goes on that is not used.
+    pub session_idle_s: u64,
+    /// How long an invitation to set a password can be used.
+    pub invitation_life_s: u64,
+}
+
+impl Default for ConsoleConfig {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            session_life_s: 43_200,
+            session_idle_s: 7_200,
+            invitation_life_s: 172_800,
+        }
+    }
+}
+
+impl ConsoleConfig {
+    fn validate(&self) -> Result<(), String> {
+        let lives = [
+            ("session_life_s", self.session_life_s, SESSION_LIFE_S_MAX),
+            ("session_idle_s", self.session_idle_s, SESSION_LIFE_S_MAX),
+            ("invitation_life_s", self.invitation_life_s, INVITATION_LIFE_S_MAX),
+        ];
+        for (field, life, max) in lives {
+            if life == 0 || life > max {
+                return Err(format!("console.{field}: 1 to {max} is expected"));
+            }
+        }
+        let Some(url) = &self.public_url else { return Ok(()) };
+        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        let is_host = |host: &str| {
+            let known = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+            !host.is_empty() && host.bytes().all(known)
+        };
+        if host.is_some_and(is_host) {
+            return Ok(());
+        }
+        Err("console.public_url: scheme and host are expected, such as \
+             https://moderation.example.org, without anything after them"
+            .into())
+    }
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -193,7 +253,7 @@ impl Config {
                 return Err(format!("limits.redis_url: one of {} is expected", known.join(" ")));
             }
         }
-        Ok(())
+        self.console.validate()
     }
 }
 
@@ -224,5 +284,19 @@ mod tests {
         };
         assert!(bad.validate().unwrap_err().starts_with("limits.redis_url: "));
         assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn public_addresses_are_scheme_and_host() {
+        let check = |url: &str| {
+            let console = ConsoleConfig { public_url: Some(url.into()), ..Default::default() };
+            Config { console, ..Config::default() }.validate()
+        };
+        for good in ["https://moderation.example.org", "http://127.0.0.1:8080", "https://[::1]:8"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in ["moderation.example.org", "https://", "https://a/b", "https://a/", "ftp://a"] {
+            assert!(check(bad).unwrap_err().starts_with("console.public_url: "), "{bad}");
+        }
     }
 }

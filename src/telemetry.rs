@@ -46,6 +46,10 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
         "replyguard_degraded_total",
         "Checked comments by the part of the service that did not do its work"
     );
+    metrics::describe_counter!(
+        "replyguard_log_ins_total",
+        "Attempts to sign in to the console by outcome: ok, refused, limited, failed"
+    );
     metrics::describe_counter!("replyguard_labels_total", "Labels by reporter and label");
     metrics::describe_gauge!(
         "replyguard_drift_index",

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::BindError;
 use crate::config::Config;
 use crate::domain::{KeyScope, SiteId, SitePolicy};
+use crate::moderation::accounts::Invited;
 use crate::moderation::ports::Store;
 use crate::moderation::{Actor, Moderation, ModerationError};
 
@@ -37,6 +38,21 @@ pub enum FirstStart {
     Yes(FirstSite),
     /// There were sites.
     No,
+}
+
+/// The link with which the first administrator sets a password. Whoever has it is administrator.
+pub struct FirstAdministrator {
+    /// What to sign in with.
+    pub name: String,
+    /// The link: good once, until the next start, and for no longer than an invitation.
+    pub link: String,
+}
+
+impl FirstAdministrator {
+    /// The link to the console at this address.
+    pub(super) fn new(console_url: &str, invited: &Invited) -> Self {
+        Self { name: invited.account.name.clone(), link: invited.link(console_url) }
+    }
 }
 
 /// Makes the first site and its key if there is none; else brings the addresses in the file up to

@@ -18,7 +18,7 @@ pub(super) struct ConfigArgs {
     /// Where gRPC listens [default: 127.0.0.1:50051]
     #[arg(long, env = "REPLYGUARD_GRPC_ADDRESS", value_name = "IP:PORT")]
     grpc_address: Option<SocketAddr>,
-    /// Where HTTP listens: health and metrics [default: 127.0.0.1:8080]
+    /// Where HTTP listens: console, health and metrics [default: 127.0.0.1:8080]
     #[arg(long, env = "REPLYGUARD_HTTP_ADDRESS", value_name = "IP:PORT")]
     http_address: Option<SocketAddr>,
     /// The data folder [default: data]
@@ -54,6 +54,18 @@ pub(super) struct ConfigArgs {
     /// Promote a model that the hold-out speaks for at once
     #[arg(long, env = "REPLYGUARD_TRAINING_PROMOTES", value_name = "BOOL")]
     training_promotes: Option<bool>,
+    /// Where browsers reach the console through a proxy: https://HOST
+    #[arg(long, env = "REPLYGUARD_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// How long a moderator stays signed in at the longest, in seconds [default: 43200]
+    #[arg(long, env = "REPLYGUARD_SESSION_LIFE_S", value_name = "S")]
+    session_life_s: Option<u64>,
+    /// How long a moderator stays signed in who does nothing, in seconds [default: 7200]
+    #[arg(long, env = "REPLYGUARD_SESSION_IDLE_S", value_name = "S")]
+    session_idle_s: Option<u64>,
+    /// How long the link of an invitation can be used, in seconds [default: 172800]
+    #[arg(long, env = "REPLYGUARD_INVITATION_LIFE_S", value_name = "S")]
+    invitation_life_s: Option<u64>,
     /// What to log, as a filter: info, replyguard=debug,warn
     #[arg(long, env = "REPLYGUARD_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -94,6 +106,11 @@ impl ConfigArgs {
         set(&mut config.training.interval_s, self.training_interval_s);
         set(&mut config.training.label_count_min, self.training_label_count_min);
         set(&mut config.training.promotes, self.training_promotes);
+        let console = &mut config.console;
+        set(&mut console.public_url, self.public_url.map(Some));
+        set(&mut console.session_life_s, self.session_life_s);
+        set(&mut console.session_idle_s, self.session_idle_s);
+        set(&mut console.invitation_life_s, self.invitation_life_s);
         set(&mut config.telemetry.log, self.log);
         let format = self.log_format.map(|format| match format {
             Format::Text => LogFormat::Text,

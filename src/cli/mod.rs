@@ -18,6 +18,7 @@ mod first_site;
 mod migrate;
 mod model_reports;
 mod models;
+mod moderators;
 mod operations;
 mod output;
 mod progress;
@@ -70,6 +71,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Create sites and keys, show and set policies, in the running service.
     Sites(sites::SitesArgs),
+    /// Say who may sign in to the console of the running service.
+    Moderators(moderators::ModeratorsArgs),
     /// Make a key with every scope while the service is stopped, for an owner who lost theirs.
     RecoverKey(recover_key::RecoverKeyArgs),
     /// Bring the database to this version's schema.
@@ -97,6 +100,7 @@ impl Cli {
             Some(Command::Queue(args)) => args.run(),
             Some(Command::Audit(args)) => args.run(),
             Some(Command::Sites(args)) => args.run(),
+            Some(Command::Moderators(args)) => args.run(),
             Some(Command::RecoverKey(args)) => args.run(),
             Some(Command::Migrate(args)) => args.run(),
             Some(Command::Doctor(args)) => args.run(),

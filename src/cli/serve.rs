@@ -49,10 +49,11 @@ pub(super) fn failure(error: BindError) -> Failure {
 /// What a person at the terminal needs to know. Printed, not logged: it holds the first key.
 fn greet(app: &App, config: &Config) -> Result<(), Failure> {
     say!("replyguard {}", env!("CARGO_PKG_VERSION"))?;
-    say!("  gRPC   {}", app.grpc_address())?;
-    say!("  HTTP   http://{}   /healthz /readyz /metrics", app.http_address())?;
-    say!("  data   {}", config.storage.data_dir.display())?;
-    say!("  model  {}", app.model_version())?;
+    say!("  gRPC    {}", app.grpc_address())?;
+    say!("  HTTP    http://{}   /healthz /readyz /metrics", app.http_address())?;
+    say!("  console {}", app.console_url())?;
+    say!("  data    {}", config.storage.data_dir.display())?;
+    say!("  model   {}", app.model_version())?;
     if let FirstStart::Yes(first) = app.first_start() {
         let file = config.storage.first_site();
         say!(
@@ -62,6 +63,11 @@ fn greet(app: &App, config: &Config) -> Result<(), Failure> {
         say!("\n  {}\n", first.key)?;
         say!("It is also in {}, readable by you alone.", file.display())?;
         say!("Try, in a second shell:  replyguard check \"Thanks, that helped me a lot.\"")?;
+    }
+    if let Some(first) = app.first_administrator() {
+        say!("\nNobody administers the console yet. Set the password of `{}` here:", first.name)?;
+        say!("\n  {}\n", first.link)?;
+        say!("The link works once; each start prints a new one until it was used.")?;
     }
     Ok(())
 }

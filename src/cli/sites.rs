@@ -224,20 +224,20 @@ async fn create_key(
     Ok(vec![shown("CreateKeyResponse", &answer)])
 }
 
-fn name(site: &str) -> String {
+pub(super) fn name(site: &str) -> String {
     format!("sites/{}", site.strip_prefix("sites/").unwrap_or(site))
 }
 
-fn unwrapped<T>(answer: Result<Response<T>, Status>) -> Result<T, Failure> {
+pub(super) fn unwrapped<T>(answer: Result<Response<T>, Status>) -> Result<T, Failure> {
     answer.map(Response::into_inner).map_err(|status| refused(&status))
 }
 
-fn shown(message_name: &str, message: &impl Message) -> Value {
+pub(super) fn shown(message_name: &str, message: &impl Message) -> Value {
     to_json(&format!("replyguard.v1.{message_name}"), message)
 }
 
 /// Objects as JSON lines, or as indented `field: value` lines.
-fn show(objects: &[Value], json: bool) -> Result<(), Failure> {
+pub(super) fn show(objects: &[Value], json: bool) -> Result<(), Failure> {
     for object in objects {
         if json {
             say!("{object}")?;

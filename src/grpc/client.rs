@@ -19,6 +19,7 @@ use super::proto;
 use super::proto::comment_service_client::CommentServiceClient;
 use super::proto::model_service_client::ModelServiceClient;
 use super::proto::review_service_client::ReviewServiceClient;
+use super::proto::moderator_service_client::ModeratorServiceClient;
 use super::proto::site_service_client::SiteServiceClient;
 use crate::domain::SitePolicy;
 
@@ -47,6 +48,8 @@ pub struct Client {
     pub comments: CommentServiceClient<InterceptedService<Channel, KeyInterceptor>>,
     /// Creates sites and keys.
     pub sites: SiteServiceClient<InterceptedService<Channel, KeyInterceptor>>,
+    /// Says who may sign in to the console.
+    pub moderators: ModeratorServiceClient<InterceptedService<Channel, KeyInterceptor>>,
     /// Trains and promotes models.
     pub models: ModelServiceClient<InterceptedService<Channel, KeyInterceptor>>,
     /// Reviews comments.
@@ -77,6 +80,7 @@ impl Client {
         Ok(Self {
             comments: CommentServiceClient::with_interceptor(channel.clone(), keyed.clone()),
             sites: SiteServiceClient::with_interceptor(channel.clone(), keyed.clone()),
+            moderators: ModeratorServiceClient::with_interceptor(channel.clone(), keyed.clone()),
             models: ModelServiceClient::with_interceptor(channel.clone(), keyed.clone()),
             reviews: ReviewServiceClient::with_interceptor(channel.clone(), keyed.clone()),
             operations: OperationsClient::with_interceptor(channel, keyed),

@@ -11,6 +11,7 @@ mod evaluations;
 mod explanations;
 mod ledger;
 mod models;
+mod moderators;
 mod models_convert;
 mod operations;
 mod policy;

@@ -19,15 +19,18 @@ use tower::util::MapResponseLayer;
 use super::comments::Comments;
 use super::longrunning::operations_server::OperationsServer;
 use super::models::Models;
+use super::moderators::Moderators;
 use super::operations::Operations;
 use super::proto;
 use super::proto::comment_service_server::CommentServiceServer;
 use super::proto::model_service_server::ModelServiceServer;
 use super::proto::review_service_server::ReviewServiceServer;
+use super::proto::moderator_service_server::ModeratorServiceServer;
 use super::proto::site_service_server::SiteServiceServer;
 use super::reviews::Reviews;
 use super::sites::Sites;
 use crate::moderation::Moderation;
+use crate::moderation::accounts::Accounts;
 
 /// What a connection and a call may cost.
 #[derive(Debug, Clone)]
@@ -62,14 +65,23 @@ impl Default for GrpcLimits {
 #[derive(Clone)]
 pub struct GrpcService {
     moderation: Arc<Moderation>,
+    accounts: Arc<Accounts>,
+    console_url: Arc<str>,
     limits: GrpcLimits,
     health: HealthReporter,
 }
 
 impl GrpcService {
-    /// The services over the use cases. They report `SERVING` once told so.
-    pub fn new(moderation: Arc<Moderation>, limits: GrpcLimits) -> Self {
-        Self { moderation, limits, health: HealthReporter::new() }
+    /// The services over the use cases. They report `SERVING` once told so. Invitations lead to
+    /// the console at `console_url`.
+    pub fn new(
+        moderation: Arc<Moderation>,
+        accounts: Arc<Accounts>,
+        console_url: &str,
+        limits: GrpcLimits,
+    ) -> Self {
+        let health = HealthReporter::new();
+        Self { moderation, accounts, console_url: console_url.into(), limits, health }
     }
 
     /// Tells health checks whether calls can be answered.
@@ -84,6 +96,7 @@ impl GrpcService {
             "replyguard.v1.CommentService",
             "replyguard.v1.ModelService",
             "replyguard.v1.ReviewService",
+            "replyguard.v1.ModeratorService",
             "replyguard.v1.SiteService",
         ] {
             self.health.set_service_status(service, status).await;
@@ -112,6 +125,13 @@ impl GrpcService {
         let mut reviews = ReviewServiceServer::new(Reviews::new(self.moderation.clone()))
             .max_decoding_message_size(limits.message_bytes_max)
             .accept_compressed(CompressionEncoding::Gzip);
+        let moderators = ModeratorServiceServer::new(Moderators::new(
+            self.moderation.clone(),
+            self.accounts.clone(),
+            self.console_url.clone(),
+        ))
+        .max_decoding_message_size(limits.message_bytes_max)
+        .accept_compressed(CompressionEncoding::Gzip);
         let operations = OperationsServer::new(Operations::new(self.moderation.clone()));
         if limits.compress_answers {
             reviews = reviews.send_compressed(CompressionEncoding::Gzip);
@@ -141,6 +161,7 @@ impl GrpcService {
             .add_service(sites)
             .add_service(models)
             .add_service(reviews)
+            .add_service(moderators)
             .add_service(operations)
             .add_service(health)
             .add_service(descriptors().build_v1().expect("the descriptors are our own"))

@@ -27,6 +27,8 @@ fn code(error: &ModerationError) -> Code {
         | ModerationError::GateClosed(_)
         | ModerationError::NothingBefore
         | ModerationError::WorkRuns
+        | ModerationError::LastAdministrator
+        | ModerationError::AccountDisabled
         | ModerationError::ForeignBase(..) => Code::FailedPrecondition,
         ModerationError::Cancelled => Code::Cancelled,
         ModerationError::Unavailable(_) => Code::Unavailable,

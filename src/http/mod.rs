@@ -1,6 +1,7 @@
 //! The HTTP port. Only this module knows axum.
 
 pub mod client;
+mod console;
 mod ops;
 
 use std::io;
@@ -8,21 +9,36 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-pub use ops::{Readiness, router};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower::ServiceExt;
 
 pub use axum::Router;
+pub use console::{CONSOLE_PATH, Console, ConsoleOptions};
+pub use ops::Readiness;
+
+use console::Peer;
 
 /// How long a client may take for the headers of a request, the first byte included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes that are kept of a request's headers before it is refused.
 const HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// All that the HTTP port answers.
+pub fn router(
+    readiness: watch::Receiver<Readiness>,
+    metrics: PrometheusHandle,
+    console: Console,
+) -> Router {
+    ops::router(readiness, metrics).merge(console::router(console))
+}
 
 /// Serves a router until `shutdown`, at most `connection_count_max` connections at once; further
 /// ones wait. Then requests under way are answered.
@@ -45,7 +61,7 @@ pub async fn serve(
             accepted = accept(&listener, &permits) => accepted,
             () = &mut shutdown => break,
         };
-        let (stream, permit) = match accepted {
+        let (stream, peer, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file handles, mostly: accepting again at once would spin.
@@ -54,11 +70,15 @@ pub async fn serve(
                 continue;
             }
         };
+        let router = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(HEADER_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -74,8 +94,8 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, Peer(address), permit))
 }

@@ -25,7 +25,7 @@ struct Ops {
 }
 
 /// The routes `/healthz`, `/readyz` and `/metrics`.
-pub fn router(readiness: watch::Receiver<Readiness>, metrics: PrometheusHandle) -> Router {
+pub(super) fn router(readiness: watch::Receiver<Readiness>, metrics: PrometheusHandle) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))

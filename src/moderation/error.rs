@@ -64,6 +64,12 @@ pub enum ModerationError {
     /// A model is a layer over another base model than this program has.
     #[error("the model is a layer over {0}, and this program has {1}: train again")]
     ForeignBase(String, String),
+    /// Nobody could change accounts any more.
+    #[error("this is the last administrator who can sign in")]
+    LastAdministrator,
+    /// A disabled account is not invited.
+    #[error("the moderator is disabled: enable it first")]
+    AccountDisabled,
     /// Somebody asked the work to end.
     #[error("it was cancelled")]
     Cancelled,
@@ -93,6 +99,8 @@ impl ModerationError {
             Self::NothingBefore => "nothing-before",
             Self::WorkRuns => "work-runs",
             Self::ForeignBase(..) => "foreign-base",
+            Self::LastAdministrator => "last-administrator",
+            Self::AccountDisabled => "moderator-disabled",
             Self::Cancelled => "cancelled",
             Self::Unavailable(_) => "store-unavailable",
         }

@@ -1,6 +1,7 @@
 //! The use cases, and the ports they need. gRPC, HTTP and the command line all call these.
 
 mod access;
+pub mod accounts;
 mod budget;
 mod check;
 mod curation;

@@ -3,6 +3,7 @@
 //! Every implementation of a port passes the port's one test suite (`tests/it/store.rs`,
 //! `tests/it/limits.rs`, `tests/it/recent.rs`).
 
+pub mod accounts;
 pub mod models;
 pub mod review;
 
@@ -148,7 +149,7 @@ pub struct AuditEntry {
     /// Who: an account, a key or a reporter. Never an address.
     pub actor: String,
     /// What was done, verb and noun in kebab-case: `create-site`, `update-site`, `create-key`,
-    /// `revoke-key`, `label-comment`.
+    /// `revoke-key`, `label-comment`, `create-moderator`, `log-in`.
     pub action: String,
     /// What it was done to, by its resource name.
     pub subject: String,

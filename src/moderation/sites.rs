@@ -185,7 +185,7 @@ impl Moderation {
 }
 
 /// Whether an e-mail or IP address stands in a text that would be stored as it is.
-fn has_address(text: &str) -> bool {
+pub(super) fn has_address(text: &str) -> bool {
     !text::find_addresses(text).is_empty()
         || EmailAddress::parse(text.trim()).is_ok()
         || text::mask_every_ip(text) != text

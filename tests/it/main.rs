@@ -2,6 +2,7 @@
 
 mod architecture;
 mod checks;
+mod console;
 mod contract;
 mod contract_of_comments;
 mod contract_of_reviews;

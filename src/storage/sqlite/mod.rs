@@ -18,6 +18,8 @@
 //! **Files.** WAL with `synchronous = FULL`: what was acknowledged survives the process and the
 //! power. The file is readable by its owner only, since it holds the sites' secrets.
 
+mod account_rows;
+mod accounts;
 mod answers;
 mod authors;
 mod cache;

@@ -16,6 +16,7 @@ use crate::moderation::ports::{
     StoreError,
 };
 
+use crate::moderation::ports::accounts::Role;
 use crate::moderation::ports::models::ModelState;
 
 use super::error::from_sqlite;
@@ -327,3 +328,4 @@ worded!(Label, [Label::Ham, Label::Spam]);
 worded!(Reporter, Reporter::ALL);
 worded!(ModelState, ModelState::ALL);
 worded!(Action, Action::ALL);
+worded!(Role, Role::ALL);

@@ -82,6 +82,12 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     (&["tonic"], &["grpc"], "tonic only in `grpc`"),
     (&["prost"], &["grpc", "storage::record"], "prost only in `grpc` and `storage::record`"),
     (&["axum"], &["http"], "axum only in `http`"),
+    (&["askama"], &["http"], "askama only in `http`"),
+    (
+        &["argon2"],
+        &["moderation::accounts::passwords"],
+        "argon2 only in `moderation::accounts::passwords`",
+    ),
     (&["rusqlite", "sqlx", "tokio_postgres"], &["storage"], "SQL only in `storage`"),
     (&["redis"], &["limits"], "redis only in `limits`"),
     (

@@ -156,6 +156,8 @@ fn strayed_crates_are_noticed() {
         ("src/classifier/model.rs", "use linfa_logistic as learner;"),
         ("src/config.rs", "#[derive(clap::Args)] struct A {}"),
         ("src/grpc/mod.rs", "use axum::Router;"),
+        ("src/app.rs", "#[derive(askama::Template)] struct A {}"),
+        ("src/http/console/log_in.rs", "use argon2::Argon2;"),
         ("src/jobs.rs", "use indicatif::ProgressBar;"),
         ("src/storage/sqlite.rs", "fn f() -> anyhow::Result<()> { Ok(()) }"),
         ("src/http/ops.rs", "const Q: &str = \"SELECT 1 FROM sites\";"),

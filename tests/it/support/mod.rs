@@ -1,6 +1,8 @@
 //! What several tests need.
 
+pub mod browser;
 pub mod models;
 pub mod records;
 pub mod redis;
 pub mod service;
+pub mod visitor;
