@@ -184,6 +184,8 @@ impl Demo {
     async fn blog(&self) -> Result<Arc<Site>, ModerationError> {
         let policy = SitePolicy {
             budget: Budget { hold_one_in: 20, reject_one_in: 500 },
+            // Rather to a moderator than away.
+            reject_threshold: Some(0.999),
             words: WordLists { hold: ["essay".into()].into(), ..WordLists::default() },
             ..SitePolicy::default()
         };
@@ -194,6 +196,7 @@ impl Demo {
     async fn news(&self) -> Result<Arc<Site>, ModerationError> {
         let policy = SitePolicy {
             budget: Budget { hold_one_in: 50, reject_one_in: 1_000 },
+            reject_threshold: Some(0.995),
             hold_link_count: Some(1),
             hold_abuse_one_in: Some(50),
             ..SitePolicy::default()

@@ -18,8 +18,8 @@ use super::policy;
 use super::proto;
 use super::proto::comment_service_client::CommentServiceClient;
 use super::proto::model_service_client::ModelServiceClient;
-use super::proto::review_service_client::ReviewServiceClient;
 use super::proto::moderator_service_client::ModeratorServiceClient;
+use super::proto::review_service_client::ReviewServiceClient;
 use super::proto::site_service_client::SiteServiceClient;
 use crate::domain::SitePolicy;
 

@@ -149,6 +149,26 @@ impl Moderation {
         Ok(done)
     }
 
+    /// The held comments of a campaign as they are now, to decide on; at most
+    /// [`TARGET_COUNT_MAX`].
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn held_of_campaign(
+        &self,
+        site: &Site,
+        campaign: CommentId,
+    ) -> Result<Vec<Target>, ModerationError> {
+        let filter = format!("state:held campaign:{campaign}");
+        let mut targets = Vec::new();
+        let add = |comment: ReviewedComment| {
+            let (comment, revision) = (comment.comment.id, Some(comment.revision));
+            targets.push(Target { comment, revision });
+        };
+        self.each_of(site, &filter, add).await?;
+        Ok(targets)
+    }
+
     /// Tells what a decision would do.
     ///
     /// # Errors

@@ -122,6 +122,7 @@ async fn explained(case: Case, scorer: Scorer) -> Result<Explanation, Moderation
 }
 
 /// A comment to be explained, and what is known of it.
+#[derive(Clone)]
 pub(super) struct Case {
     pub(super) submission: BlindSubmission,
     pub(super) rules: Arc<SiteRules>,
@@ -156,7 +157,7 @@ impl Case {
 
     /// The recorded signals that the text alone does not give: those that came from what was known
     /// of the author, of like texts and of the parent. They hold whatever the text were.
-    fn carried(&self) -> Vec<Signal> {
+    pub(super) fn carried(&self) -> Vec<Signal> {
         let found = self.signals(&Analysis::new(&self.submission), &[]);
         let new = |signal: &&Signal| !found.iter().any(|other| other.name == signal.name);
         self.recorded.iter().filter(new).cloned().collect()

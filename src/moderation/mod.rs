@@ -2,6 +2,7 @@
 
 mod access;
 pub mod accounts;
+mod back_test;
 mod budget;
 mod check;
 mod curation;
@@ -35,6 +36,7 @@ mod watch;
 use std::sync::Arc;
 
 pub use access::{Actor, Caller};
+pub use back_test::{BackTest, Moved};
 pub use budget::{BudgetPreview, BudgetRequest, LabelPreview, Share, TrafficPreview};
 pub use check::Answer;
 pub use decide::{DecisionPreview, DecisionProgress, DecisionRequest, Selection, TARGET_COUNT_MAX};

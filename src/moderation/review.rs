@@ -63,6 +63,11 @@ pub struct Overview {
 }
 
 impl Moderation {
+    /// The time by the service's clock.
+    pub fn now(&self) -> time::OffsetDateTime {
+        self.clock.now()
+    }
+
     /// A page of the review queue.
     ///
     /// # Errors
@@ -145,6 +150,19 @@ impl Moderation {
             campaign_held_count,
             author,
         })
+    }
+
+    /// How many comments a campaign has, and how many of them are held.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn campaign_counts(
+        &self,
+        site: &Site,
+        campaign: CommentId,
+    ) -> Result<(u64, u64), ModerationError> {
+        let counts = self.review_store.campaign_counts(&site.id, campaign).await;
+        counts.map_err(ModerationError::Unavailable)
     }
 
     /// How an author fared.

@@ -39,6 +39,10 @@ static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     let content = include_str!("../../../templates/console/console.js");
     Asset::new("js", "text/javascript; charset=utf-8", content)
 });
+static DESK: LazyLock<Asset> = LazyLock::new(|| {
+    let content = include_str!("../../../templates/console/desk.js");
+    Asset::new("js", "text/javascript; charset=utf-8", content)
+});
 static ICON: LazyLock<Asset> = LazyLock::new(|| {
     let content = include_str!("../../../templates/console/icon.svg");
     Asset::new("svg", "image/svg+xml", content)
@@ -51,13 +55,15 @@ pub(super) struct AssetPaths {
     pub style: String,
     /// The script.
     pub script: String,
+    /// The script of the queue.
+    pub desk: String,
     /// The icon.
     pub icon: String,
 }
 
 impl AssetPaths {
     pub(super) fn current() -> Self {
-        Self { style: STYLE.path(), script: SCRIPT.path(), icon: ICON.path() }
+        Self { style: STYLE.path(), script: SCRIPT.path(), desk: DESK.path(), icon: ICON.path() }
     }
 }
 
@@ -66,7 +72,7 @@ pub(super) fn routes() -> Router<Console> {
 }
 
 async fn asset(Path(name): Path<String>) -> Result<Response, PageError> {
-    let assets = [&*STYLE, &*SCRIPT, &*ICON];
+    let assets = [&*STYLE, &*SCRIPT, &*DESK, &*ICON];
     let found = assets.into_iter().find(|asset| asset.name == name).ok_or(PageError::NotFound)?;
     let headers = [
         (header::CONTENT_TYPE, found.kind),

@@ -33,7 +33,6 @@ impl Flash {
     }
 
     /// With a button that takes it back.
-    #[allow(dead_code, reason = "the queue's pages use it")]
     pub fn with_undo(mut self, path: String) -> Self {
         self.undo = Some(path);
         self

@@ -20,6 +20,18 @@ const SWITCHER_COUNT_MAX: usize = 50;
 pub(in crate::http::console) enum Nav {
     /// All sites.
     Sites,
+    /// The review queue of a site.
+    Queue,
+    /// Comments of a site, by filter.
+    Search,
+    /// What was decided.
+    Decisions,
+    /// The audit log.
+    Audit,
+    /// Days and figures.
+    Overview,
+    /// What the site's owner set.
+    Policy,
     /// The accounts.
     Moderators,
     /// A page that has no place there.
@@ -30,15 +42,21 @@ pub(in crate::http::console) enum Nav {
 #[derive(Debug, Clone, Copy)]
 enum Target {
     /// To a page of the site that is looked at: what follows `/console/sites/{site}`.
-    #[allow(dead_code, reason = "the queue's pages use it")]
     Site(&'static str),
     /// To a page of the console for administrators: what follows `/console`.
     Administrators(&'static str),
 }
 
 /// The navigation in its order. A page that is not built has no line here.
-const NAV: &[(Nav, &str, Target)] =
-    &[(Nav::Moderators, "Moderators", Target::Administrators("/moderators"))];
+const NAV: &[(Nav, &str, Target)] = &[
+    (Nav::Queue, "Queue", Target::Site("")),
+    (Nav::Search, "Search", Target::Site("/search")),
+    (Nav::Decisions, "Decisions", Target::Site("/decisions")),
+    (Nav::Overview, "Overview", Target::Site("/overview")),
+    (Nav::Audit, "Audit log", Target::Site("/audit")),
+    (Nav::Policy, "Policy", Target::Site("/policy")),
+    (Nav::Moderators, "Moderators", Target::Administrators("/moderators")),
+];
 
 /// A link of the navigation.
 #[derive(Debug, Clone)]

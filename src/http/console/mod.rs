@@ -10,6 +10,7 @@
 
 mod assets;
 mod cookies;
+mod desk;
 mod errors;
 mod flash;
 mod form;
@@ -95,6 +96,7 @@ pub(super) fn router(console: Console) -> Router {
         .merge(invitation::routes())
         .merge(password::routes())
         .merge(moderators::routes())
+        .merge(desk::routes())
         .merge(assets::routes())
         .fallback(errors::not_found)
         .method_not_allowed_fallback(errors::method_not_allowed)

@@ -1,0 +1,195 @@
+// The queue, quicker: keys, decisions without a new page, live updates. Without it, the page's
+// forms do the same.
+"use strict";
+
+(() => {
+  const keys = window.replyguardKeys;
+  document.documentElement.classList.add("scripted");
+  for (const select of document.querySelectorAll("[data-submits]")) {
+    select.addEventListener("change", () => select.form.requestSubmit());
+  }
+  for (const input of document.querySelectorAll("[data-focus-key]")) {
+    keys.set(input.dataset.focusKey, () => input.focus());
+  }
+
+  const undoForm = () =>
+    document.querySelector(".live form") ?? document.querySelector(".toast form");
+  if (!keys.has("z")) keys.set("z", () => undoForm()?.requestSubmit());
+
+  const queue = document.querySelector("[data-queue]");
+  if (!queue) return;
+  const list = queue.querySelector("[data-entries]");
+  const entries = () => [...list.querySelectorAll("[data-entry]:not([hidden])")];
+  let selected = null;
+
+  const select = (entry) => {
+    selected?.classList.remove("selected");
+    selected = entry ?? null;
+    if (!selected) return;
+    selected.classList.add("selected");
+    selected.focus({ preventScroll: true });
+    selected.scrollIntoView({ block: "nearest" });
+  };
+  const step = (by) => {
+    const all = entries();
+    const at = all.indexOf(selected);
+    select(all[Math.min(all.length - 1, Math.max(0, at < 0 ? 0 : at + by))]);
+  };
+  keys.set("j", () => step(1));
+  keys.set("k", () => step(-1));
+  const press = (key) => () => selected?.querySelector(`[data-entry-key="${key}"]`)?.click();
+  for (const key of ["a", "s", "d", "o"]) keys.set(key, press(key));
+  keys.set("x", () => selected?.querySelector("input[type=checkbox]")?.click());
+  list.addEventListener("focusin", (event) => {
+    const entry = event.target.closest("[data-entry]");
+    if (entry && entry !== selected) {
+      selected?.classList.remove("selected");
+      selected = entry;
+      entry.classList.add("selected");
+    }
+  });
+
+  // Ticked entries
+  const all = queue.querySelector("[data-select-all]");
+  const ticks = () => entries().map((entry) => entry.querySelector("input[type=checkbox]"));
+  const count = () => {
+    const label = queue.querySelector("[data-selected-count]");
+    const ticked = ticks().filter((tick) => tick.checked).length;
+    if (label) label.textContent = ticked ? `${ticked} selected` : "";
+    if (all) all.checked = ticked > 0 && ticked === ticks().length;
+  };
+  all?.addEventListener("change", () => {
+    for (const tick of ticks()) tick.checked = all.checked;
+    count();
+  });
+  queue.addEventListener("change", (event) => {
+    if (event.target.name === "entry") count();
+  });
+
+  // The message of the last decision, with its undo
+  const say = (text, undo, bad) => {
+    document.querySelector(".live")?.remove();
+    const box = document.createElement("div");
+    box.className = bad ? "toast live bad" : "toast live";
+    box.setAttribute("role", bad ? "alert" : "status");
+    const line = document.createElement("p");
+    line.textContent = text;
+    box.append(line);
+    if (undo) {
+      const form = document.createElement("form");
+      form.method = "post";
+      form.action = undo;
+      const token = document.createElement("input");
+      token.type = "hidden";
+      token.name = "form_token";
+      token.value = queue.elements.form_token.value;
+      const button = document.createElement("button");
+      button.className = "small";
+      button.textContent = "Undo";
+      form.append(token, button);
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        event.stopPropagation();
+        button.disabled = true;
+        send(undo, new FormData(form)).then(async (told) => {
+          say(told.text, null, !told.decided);
+          await refresh();
+        }, () => say("That could not be undone now.", undo, true));
+      });
+      box.append(form);
+    }
+    document.body.append(box);
+  };
+  const send = async (address, data) => {
+    const answer = await fetch(address, {
+      method: "POST",
+      body: new URLSearchParams(data),
+      headers: { Accept: "application/json" },
+      redirect: "error",
+    });
+    if (!answer.headers.get("content-type")?.startsWith("application/json")) {
+      throw new Error(String(answer.status));
+    }
+    return answer.json();
+  };
+
+  // Decisions: entries leave at once and come back if it did not work
+  queue.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (!button || !["one", "bulk"].includes(button.name)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const data = new FormData(queue, button);
+    const own = button.closest("[data-entry]");
+    const leaving = button.name === "one"
+      ? [own]
+      : entries().filter((entry) => entry.querySelector("input[type=checkbox]").checked);
+    if (leaving.length === 0) return say("No comment was selected.", null, true);
+    if (button.name === "one") data.delete("entry");
+    const at = entries().indexOf(leaving[0]);
+    for (const entry of leaving) entry.hidden = true;
+    const rest = entries();
+    select(rest[Math.min(at, rest.length - 1)]);
+    send(queue.action, data).then((told) => {
+      if (told.decided) {
+        for (const entry of leaving) entry.remove();
+      } else {
+        for (const entry of leaving) entry.hidden = false;
+      }
+      say(told.text, told.undo, !told.decided);
+      count();
+      return refresh();
+    }).catch(() => {
+      for (const entry of leaving) entry.hidden = false;
+      say("The service did not answer; nothing is lost. Try again.", null, true);
+    });
+  }, true);
+
+  // Live: look at the page again and take over what is new
+  let looking = null;
+  const refresh = () => {
+    looking ??= look().finally(() => { looking = null; });
+    return looking;
+  };
+  const look = async () => {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (!answer.ok || answer.redirected) return location.reload();
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.querySelector("[data-entries]");
+    if (!fresh) return;
+    const known = new Map(
+      [...list.querySelectorAll("[data-entry]")].map((entry) => [entry.dataset.entry, entry]));
+    const keep = [];
+    for (const entry of fresh.querySelectorAll("[data-entry]")) {
+      const old = known.get(entry.dataset.entry);
+      // What is just being decided stays away.
+      if (old?.hidden) { keep.push(old); continue; }
+      const same = old && old.innerText === entry.innerText;
+      const node = same || (old && old === selected) ? old : document.importNode(entry, true);
+      if (!old) node.classList.add("fresh");
+      if (old && node !== old) {
+        node.querySelector("input[type=checkbox]").checked =
+          old.querySelector("input[type=checkbox]").checked;
+      }
+      keep.push(node);
+    }
+    list.replaceChildren(...keep);
+    if (selected && !list.contains(selected)) select(null);
+    else if (selected) selected.focus({ preventScroll: true });
+    const number = page.querySelector("[data-count]");
+    if (number) document.querySelector("[data-count]").textContent = number.textContent;
+    const empty = page.querySelector("[data-empty]");
+    queue.querySelector("[data-empty]")?.remove();
+    if (empty) queue.append(document.importNode(empty, true));
+    const bulk = page.querySelector(".bulk");
+    if (bulk && !queue.querySelector(".bulk")) list.before(document.importNode(bulk, true));
+    count();
+  };
+  const events = new EventSource(queue.dataset.events);
+  let waiting = 0;
+  events.addEventListener("queue", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(refresh, 150);
+  });
+  events.addEventListener("open", () => { document.body.dataset.live = "yes"; });
+})();
