@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod budget;
+mod cancel;
 mod check;
 mod config_args;
 mod corpus;
@@ -25,6 +26,7 @@ mod score;
 mod scored;
 mod serve;
 mod sites;
+mod spill;
 mod train;
 
 use clap::{Args, Parser, Subcommand};

@@ -19,5 +19,6 @@ mod store_faults;
 mod store_models;
 mod support;
 mod training_data;
+mod training_files;
 mod wire;
 mod workbench;
