@@ -43,6 +43,39 @@ impl Csr {
         self.starts.extend(other.starts[1..].iter().map(|start| offset + start));
     }
 
+    /// Makes room for so many further rows and entries, and no more than that.
+    pub fn reserve(&mut self, row_count: usize, entry_count: usize) {
+        self.starts.reserve_exact(row_count);
+        self.columns.reserve_exact(entry_count);
+        self.values.reserve_exact(entry_count);
+    }
+
+    /// Forgets all rows and keeps their room.
+    pub fn clear(&mut self) {
+        self.starts.truncate(1);
+        self.columns.clear();
+        self.values.clear();
+    }
+
+    /// Keeps the rows that `keeps` names by their number, in their place.
+    pub fn retain_rows(&mut self, keeps: impl Fn(usize) -> bool) {
+        let (mut rows, mut end) = (0, 0);
+        for row in 0..self.row_count() {
+            if keeps(row) {
+                let range = self.starts[row]..self.starts[row + 1];
+                let length = range.len();
+                self.columns.copy_within(range.clone(), end);
+                self.values.copy_within(range, end);
+                (rows, end) = (rows + 1, end + length);
+                // Not above `row + 1`, whose end was read.
+                self.starts[rows] = end;
+            }
+        }
+        self.starts.truncate(rows + 1);
+        self.columns.truncate(end);
+        self.values.truncate(end);
+    }
+
     /// The columns and values of row `index`.
     ///
     /// # Panics
@@ -86,6 +119,20 @@ mod tests {
         assert_eq!(first.row(0), (&[1, 7][..], &[0.5, 2.0][..]));
         assert_eq!(first.row(1), (&[][..], &[][..]));
         assert_eq!(first.row(2), (&[0][..], &[1.0][..]));
+    }
+
+    #[test]
+    fn rows_that_are_kept_move_together_and_cleared_ones_are_gone() {
+        let mut rows = Csr::new(8);
+        for row in 0..5u32 {
+            rows.push_row((0..row).map(|column| (column, row as f32)));
+        }
+        rows.retain_rows(|row| row == 1 || row == 4);
+        assert_eq!((rows.row_count(), rows.entry_count()), (2, 5));
+        assert_eq!(rows.row(0), (&[0][..], &[1.0][..]));
+        assert_eq!(rows.row(1), (&[0, 1, 2, 3][..], &[4.0; 4][..]));
+        rows.clear();
+        assert_eq!(rows, Csr::new(8));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod perturb;
 mod prior;
 mod recipe;
 mod report;
+mod row_source;
 mod site_layer;
 mod slices;
 mod train;
@@ -35,13 +36,14 @@ pub use intervals::{Interval, Intervals, wilson};
 pub use learning_curve::{CurveFigures, LayerFigures, LearningCurve};
 pub use model::{BudgetTable, Head, Model, SourceCount, TrainingSummary};
 pub use perturb::Perturbation;
-pub use recipe::{FoldScore, Recipe, RecipeError, Stage, Trained};
+pub use recipe::{Fitted, FoldScore, Recipe, RecipeError, Stage, Trained};
 pub use report::html_report;
+pub use row_source::{Page, RowSource, RowsError};
 pub use site_layer::{Influence, SiteLayer, SiteLayerError};
 pub use slices::{Judged, Length, Slice, Traits};
 pub use train::{
-    Dataset, LogisticRegression, LogisticRegressionParams, LogisticRegressionValidParams, Progress,
-    TrainError,
+    Dataset, LogisticRegression, LogisticRegressionParams, LogisticRegressionValidParams, Problem,
+    Progress, TrainError,
 };
 pub use training_set::{Role, TrainingSet, View};
 pub use trials::{Change, Trial, TrialMeasures, Trials};

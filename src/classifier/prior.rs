@@ -5,58 +5,60 @@
 //! same as a Gaussian prior of that width, so the table stays as it is. Features that all
 //! comments have alike get the width 1 and can no longer fit what is peculiar to a source.
 
-use super::TrainingSet;
+use super::row_source::{RowSource, RowsError, for_each_page};
 
 /// Weight of examples that each label is thought to have had with the feature: at 0.3 and at 10
 /// the same within noise (November 2026).
 const SMOOTHING: f64 = 1.0;
 
-/// The variance of each column's prior: (1 + |log-ratio|)², from rows of these weights.
-pub(super) fn variances(set: &TrainingSet, weights: &[f32]) -> Vec<f32> {
-    let mut sums = vec![[0.0f64; 2]; set.table.column_count()];
+/// The variance of each column's prior: (1 + |log-ratio|)², from the rows by their weights.
+///
+/// # Errors
+/// [`RowsError`] if rows cannot be read.
+pub(super) fn variances(
+    rows: &dyn RowSource,
+    targets: &[bool],
+    weights: &[f32],
+) -> Result<Vec<f32>, RowsError> {
+    let mut sums = vec![[0.0f64; 2]; rows.column_count()];
     let mut totals = [SMOOTHING; 2];
-    for (index, row) in set.rows.iter().enumerate() {
-        let weight = f64::from(weights[index]);
-        if weight > 0.0 {
-            let label = usize::from(row.spam);
-            totals[label] += weight;
-            for column in set.table.row(index).0 {
-                sums[*column as usize][label] += weight;
+    for_each_page(rows, |first, table| {
+        for row in 0..table.row_count() {
+            let weight = f64::from(weights[first + row]);
+            if weight > 0.0 {
+                let label = usize::from(targets[first + row]);
+                totals[label] += weight;
+                for column in table.row(row).0 {
+                    sums[*column as usize][label] += weight;
+                }
             }
         }
-    }
+    })?;
     let even = (totals[0] / totals[1]).ln();
     let width =
         |[ham, spam]: [f64; 2]| 1.0 + (((spam + SMOOTHING) / (ham + SMOOTHING)).ln() + even).abs();
-    sums.into_iter().map(|sum| width(sum).powi(2) as f32).collect()
+    Ok(sums.into_iter().map(|sum| width(sum).powi(2) as f32).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classifier::{Role, View};
-    use crate::domain::Label;
-    use crate::features::FeatureBuilder;
+    use crate::classifier::Csr;
+    use crate::features::{BUCKET_COUNT, FeatureBuilder};
     use crate::text::Analysis;
     use crate::text::testing::blind;
 
     #[test]
     fn what_tells_labels_apart_moves_freely_and_the_rest_less() {
-        let mut set = TrainingSet::default();
+        let (mut rows, mut targets) = (Csr::new(BUCKET_COUNT as usize), Vec::new());
         let mut builder = FeatureBuilder::default();
         for number in 0..40 {
             let spam = number % 4 == 0;
             let word = if spam { "casino" } else { "bread" };
-            let vector = builder.build(&Analysis::new(&blind(word)), [].iter()).clone();
-            let label = if spam { Label::Spam } else { Label::Ham };
-            set.push(
-                "a",
-                label,
-                None,
-                &[View { vector, share: 1.0, role: Role::Whole, evidence: 0.0 }],
-            );
+            rows.push_row(builder.build(&Analysis::new(&blind(word)), [].iter()).entries());
+            targets.push(spam);
         }
-        let variances = variances(&set, &[1.0; 40]);
+        let variances = variances(&rows, &targets, &[1.0; 40]).unwrap();
         let mut of = |word: &str| {
             let submission = blind(word);
             let vector = builder.build(&Analysis::new(&submission), [].iter());

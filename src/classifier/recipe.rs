@@ -2,16 +2,18 @@
 //!
 //! The table is built by the callers, row by row, with the same feature builder that serves.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use linfa::ParamGuard;
 use rayon::prelude::*;
 
 use super::prior;
+use super::row_source::RowSource;
 use super::training_set::{Role, Row};
 use super::{
-    BudgetTable, Calibration, CalibrationError, Csr, Dataset, Head, LogisticRegression,
-    LogisticRegressionParams, Model, Perturbation, Progress, TrainError, TrainingSet,
+    BudgetTable, Calibration, CalibrationError, Csr, Head, LogisticRegression,
+    LogisticRegressionParams, Model, Perturbation, Problem, Progress, TrainError, TrainingSet,
     TrainingSummary,
 };
 use crate::domain::LogOdds;
@@ -73,7 +75,7 @@ pub struct FoldScore {
 /// What a training is at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Stage {
-    /// A pass over the rows for the final weights.
+    /// A pass over the rows for the final weights, after each block.
     Pass(Progress),
     /// So many folds are done.
     Folds {
@@ -98,17 +100,17 @@ impl Recipe {
     ///
     /// # Errors
     /// [`TrainError`] if settings or examples allow no fit.
-    pub fn fit(
+    pub fn fit<T: RowSource>(
         &self,
-        set: &TrainingSet,
+        set: &TrainingSet<T>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<LogisticRegression, TrainError> {
         self.fit_without(set, |_| false, progress)
     }
 
-    pub(super) fn fit_without(
+    pub(super) fn fit_without<T: RowSource>(
         &self,
-        set: &TrainingSet,
+        set: &TrainingSet<T>,
         left_out: impl Fn(&Row) -> bool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<LogisticRegression, TrainError> {
@@ -119,10 +121,10 @@ impl Recipe {
             }
         }
         let weights = weights.to_vec();
-        let variances = prior::variances(set, &weights);
-        let targets = set.rows.iter().map(|row| row.spam).collect();
-        let dataset: Dataset<&Csr> = Dataset::new(&set.table, targets).with_weights(weights.into());
-        self.params()?.fit_with_variances(&dataset, &variances, progress)
+        let targets: Vec<bool> = set.rows.iter().map(|row| row.spam).collect();
+        let variances = prior::variances(&set.table, &targets, &weights)?;
+        let problem = Problem { rows: &set.table, targets: &targets, weights: Some(&weights) };
+        self.params()?.fit_with_variances(&problem, &variances, progress, &|| true)
     }
 
     /// Fits the weights without one source, at the precision of folds.
@@ -144,9 +146,9 @@ impl Recipe {
     ///
     /// # Errors
     /// [`TrainError`] if settings or examples allow no fit.
-    pub fn leave_one_source_out(
+    pub fn leave_one_source_out<T: Table>(
         &self,
-        set: &TrainingSet,
+        set: &TrainingSet<T>,
         progress: &(dyn Fn(Stage) + Sync),
     ) -> Result<Vec<FoldScore>, TrainError> {
         let fold_count = set.sources.len().min(SOURCE_FOLD_COUNT_MAX);
@@ -157,9 +159,9 @@ impl Recipe {
     ///
     /// # Errors
     /// [`TrainError`] if settings or examples allow no fit.
-    pub fn leave_groups_out(
+    pub fn leave_groups_out<T: Table>(
         &self,
-        set: &TrainingSet,
+        set: &TrainingSet<T>,
         fold_count: usize,
         progress: &(dyn Fn(Stage) + Sync),
     ) -> Result<Vec<FoldScore>, TrainError> {
@@ -169,9 +171,9 @@ impl Recipe {
         self.out_of_fold(set, fold_count, fold, progress)
     }
 
-    fn out_of_fold(
+    fn out_of_fold<T: Table>(
         &self,
-        set: &TrainingSet,
+        set: &TrainingSet<T>,
         fold_count: usize,
         fold_of: impl Fn(&Row) -> usize + Sync,
         progress: &(dyn Fn(Stage) + Sync),
@@ -188,7 +190,7 @@ impl Recipe {
                             Role::Trial(perturbation) => Some(perturbation),
                             Role::Variant => return None,
                         };
-                        let raw_score = model.raw_score(set.table.row(index));
+                        let raw_score = model.raw_score(set.table.borrow().row(index));
                         let (source, spam) = (row.source as usize, row.spam);
                         let evidence = f64::from(row.evidence);
                         let example = row.example;
@@ -207,6 +209,20 @@ impl Recipe {
             (0..fold_count).into_par_iter().map(score_fold).collect();
         Ok(folds?.concat())
     }
+}
+
+/// A table in memory, owned or borrowed.
+pub trait Table: RowSource + Borrow<Csr> {}
+
+impl<T: RowSource + Borrow<Csr>> Table for T {}
+
+/// The weights of all examples, not yet calibrated.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// Each head with the number of its examples.
+    spam: (LogisticRegression, usize),
+    abuse: Option<(LogisticRegression, usize)>,
+    summary: TrainingSummary,
 }
 
 /// What training made, with what it was judged by.
@@ -242,10 +258,43 @@ impl Recipe {
         set: &TrainingSet,
         progress: &(dyn Fn(Stage) + Sync),
     ) -> Result<Trained, RecipeError> {
-        let (spam, fold_scores) = self.head("spam", set, progress)?;
+        self.finish(name, self.fit_heads(set, progress)?, set, progress)
+    }
+
+    /// Fits the weights of all heads to all examples, wherever their rows are.
+    ///
+    /// # Errors
+    /// [`TrainError`] if settings or examples allow no fit.
+    pub fn fit_heads<T: RowSource>(
+        &self,
+        set: &TrainingSet<T>,
+        progress: &(dyn Fn(Stage) + Sync),
+    ) -> Result<Fitted, TrainError> {
+        let watch = &mut |pass| progress(Stage::Pass(pass));
+        let spam = (self.fit(set, watch)?, set.example_count());
+        let abuse = match set.as_abuse() {
+            Some(set) => Some((self.fit(&set, watch)?, set.example_count())),
+            None => None,
+        };
+        Ok(Fitted { spam, abuse, summary: self.summary(set) })
+    }
+
+    /// Calibrates fitted weights and measures their budget on a sample of the examples: all of
+    /// them where they are in memory.
+    ///
+    /// # Errors
+    /// [`RecipeError`] if the sample allows no calibration.
+    pub fn finish(
+        &self,
+        name: &str,
+        fitted: Fitted,
+        sample: &TrainingSet,
+        progress: &(dyn Fn(Stage) + Sync),
+    ) -> Result<Trained, RecipeError> {
+        let (spam, fold_scores) = self.head("spam", &fitted.spam, sample, progress)?;
         let mut heads = vec![spam];
-        if let Some(set) = set.of_abuse() {
-            heads.push(self.head("abuse", &set, progress)?.0);
+        if let Some((abuse, sample)) = fitted.abuse.as_ref().zip(sample.as_abuse()) {
+            heads.push(self.head("abuse", abuse, &sample, progress)?.0);
         }
         let model = Model {
             version: String::new(),
@@ -253,20 +302,24 @@ impl Recipe {
             feature_definition: FEATURE_DEFINITION.to_owned(),
             bucket_count: BUCKET_COUNT,
             heads,
-            summary: self.summary(set),
+            summary: fitted.summary,
         };
         Ok(Trained { model: model.versioned(), fold_scores })
     }
 
-    fn head(
+    fn head<T: Table>(
         &self,
         name: &str,
-        set: &TrainingSet,
+        (fitted, example_count): &(LogisticRegression, usize),
+        sample: &TrainingSet<T>,
         progress: &(dyn Fn(Stage) + Sync),
     ) -> Result<(Head, Vec<FoldScore>), RecipeError> {
-        let fitted = self.fit(set, &mut |pass| progress(Stage::Pass(pass)))?;
-        let (fold_scores, calibration, budget) = self.judge(set, progress)?;
-        Ok((Head::calibrated(name, &fitted, calibration, budget), fold_scores))
+        // The examples of a sample stand for all: an error costs the more, so that the folds'
+        // weights become about as large as those that they calibrate.
+        let share = *example_count as f64 / sample.example_count() as f64;
+        let recipe = Self { cost: self.cost * share, ..self.clone() };
+        let (fold_scores, calibration, budget) = recipe.judge(sample, progress)?;
+        Ok((Head::calibrated(name, fitted, calibration, budget), fold_scores))
     }
 
     /// Scores examples and trials out of fold, and measures calibration and budget on them. The
@@ -279,9 +332,9 @@ impl Recipe {
     ///
     /// # Errors
     /// [`RecipeError`] if settings or examples allow no fit.
-    pub fn judge(
+    pub fn judge<T: Table>(
         &self,
-        set: &TrainingSet,
+        set: &TrainingSet<T>,
         progress: &(dyn Fn(Stage) + Sync),
     ) -> Result<(Vec<FoldScore>, Calibration, BudgetTable), RecipeError> {
         let folds = self.of_folds();
@@ -307,7 +360,7 @@ impl Recipe {
         Ok((judged, calibration, budget))
     }
 
-    fn summary(&self, set: &TrainingSet) -> TrainingSummary {
+    fn summary<T>(&self, set: &TrainingSet<T>) -> TrainingSummary {
         let settings = [
             ("cost", self.cost),
             ("tolerance", self.tolerance),

@@ -13,10 +13,10 @@ use crate::features::{BUCKET_COUNT, FeatureVector};
 const CELL_SIZE_MIN: f64 = 100.0;
 
 /// Labelled rows with what is known of them. Its size is that of the feature table; no text is
-/// in it.
+/// in it. The table may be somewhere else than in memory.
 #[derive(Debug, Clone)]
-pub struct TrainingSet {
-    pub(super) table: Csr,
+pub struct TrainingSet<T = Csr> {
+    pub(super) table: T,
     pub(super) rows: Vec<Row>,
     pub(super) sources: Vec<String>,
     source_indices: HashMap<String, u32>,
@@ -72,8 +72,52 @@ pub struct View {
 
 impl Default for TrainingSet {
     fn default() -> Self {
+        Self::over(Csr::new(BUCKET_COUNT as usize))
+    }
+}
+
+impl TrainingSet {
+    /// Adds an example with its views.
+    pub fn push(&mut self, source: &str, label: Label, group: Option<i64>, views: &[View]) {
+        for view in views {
+            self.table.push_row(view.vector.entries());
+        }
+        self.note(source, label, group, views);
+    }
+
+    /// The rows of these examples as a set of their own.
+    pub(super) fn subset(&self, examples: &[u32]) -> Self {
+        let wanted: BTreeSet<u32> = examples.iter().copied().collect();
+        let is_in = |example| wanted.contains(&example);
+        let mut set = self.known_of(is_in).with_table(self.rows_of(is_in));
+        set.abuse.clear();
+        set
+    }
+
+    /// The examples that say whether they are abuse as a set of their own, with that in place of
+    /// spam; nothing if they are too few to learn from.
+    pub fn of_abuse(&self) -> Option<Self> {
+        let is_in = |example| self.abuse.contains_key(&example);
+        Some(self.as_abuse()?.known_of(is_in).with_table(self.rows_of(is_in)))
+    }
+
+    /// A table of the rows of some examples.
+    fn rows_of(&self, keeps: impl Fn(u32) -> bool) -> Csr {
+        let mut table = Csr::new(self.table.column_count());
+        let rows = self.rows.iter().enumerate().filter(|(_, row)| keeps(row.example));
+        for (index, _) in rows {
+            let (columns, values) = self.table.row(index);
+            table.push_row(columns.iter().copied().zip(values.iter().copied()));
+        }
+        table
+    }
+}
+
+impl<T> TrainingSet<T> {
+    /// A set without examples, whose rows will be in `table`.
+    pub fn over(table: T) -> Self {
         Self {
-            table: Csr::new(BUCKET_COUNT as usize),
+            table,
             rows: Vec::new(),
             sources: Vec::new(),
             source_indices: HashMap::new(),
@@ -82,22 +126,53 @@ impl Default for TrainingSet {
             abuse: BTreeMap::new(),
         }
     }
-}
 
-impl TrainingSet {
-    /// Adds an example with its views.
-    pub fn push(&mut self, source: &str, label: Label, group: Option<i64>, views: &[View]) {
+    /// Adds what is known of an example whose views are the next rows of the table.
+    pub fn note(&mut self, source: &str, label: Label, group: Option<i64>, views: &[View]) {
         let source = self.source_index(source);
         let example = self.example_count as u32;
         // Groups without a number get one from the upper half of the range.
         let group = group.map_or(u64::MAX - u64::from(example), |group| group as u64);
         for view in views {
-            self.table.push_row(view.vector.entries());
             let share = if matches!(view.role, Role::Trial(_)) { 0.0 } else { view.share };
             let (spam, role, evidence) = (label == Label::Spam, view.role, view.evidence);
             self.rows.push(Row { source, spam, group, share, role, evidence, example });
         }
         self.example_count += 1;
+    }
+
+    /// What is known of some examples, without their rows.
+    pub fn known_of(&self, keeps: impl Fn(u32) -> bool) -> TrainingSet<()> {
+        let rows = self.rows.iter().filter(|row| keeps(row.example));
+        let rows: Vec<Row> = rows.copied().collect();
+        let times = self.times.iter().filter(|(example, _)| keeps(**example));
+        let abuse = self.abuse.iter().filter(|(example, _)| keeps(**example));
+        TrainingSet {
+            table: (),
+            example_count: rows.chunk_by(|one, next| one.example == next.example).count(),
+            rows,
+            sources: self.sources.clone(),
+            source_indices: self.source_indices.clone(),
+            times: times.map(|(example, time)| (*example, *time)).collect(),
+            abuse: abuse.map(|(example, abuse)| (*example, *abuse)).collect(),
+        }
+    }
+
+    /// The same with its rows in `table`.
+    pub fn with_table<U>(self, table: U) -> TrainingSet<U> {
+        self.replace_table(table).0
+    }
+
+    /// The same with its rows in another table, and the table that it had.
+    pub fn replace_table<U>(self, table: U) -> (TrainingSet<U>, T) {
+        let Self { rows, sources, source_indices, example_count, times, abuse, .. } = self;
+        let set = TrainingSet { table, rows, sources, source_indices, example_count, times, abuse };
+        (set, self.table)
+    }
+
+    /// The example of each row, by its running number.
+    pub fn example_of_rows(&self) -> impl Iterator<Item = u32> + '_ {
+        self.rows.iter().map(|row| row.example)
     }
 
     /// Notes when the last pushed example was written: seconds since 1970.
@@ -115,16 +190,20 @@ impl TrainingSet {
     }
 
     /// The examples that say whether they are abuse, with that in place of spam; nothing if they
-    /// are too few to learn from.
-    pub fn of_abuse(&self) -> Option<Self> {
+    /// are too few to learn from. The table is the same, and the rows of all others take no part.
+    pub(super) fn as_abuse(&self) -> Option<TrainingSet<&T>> {
         let abuse_count = self.abuse.values().filter(|abuse| **abuse).count();
         if abuse_count.min(self.abuse.len() - abuse_count) < ABUSE_COUNT_MIN {
             return None;
         }
-        let examples: Vec<u32> = self.abuse.keys().copied().collect();
-        let mut set = self.subset(&examples);
+        let mut set = self.known_of(|_| true).with_table(&self.table);
+        set.example_count = self.abuse.len();
+        set.times.retain(|example, _| self.abuse.contains_key(example));
         for row in &mut set.rows {
-            row.spam = self.abuse.get(&row.example).copied().unwrap_or_default();
+            match self.abuse.get(&row.example) {
+                Some(abuse) => row.spam = *abuse,
+                None => (row.role, row.share) = (Role::Variant, 0.0),
+            }
             // Signals speak of spam alone.
             row.evidence = 0.0;
         }
@@ -133,7 +212,7 @@ impl TrainingSet {
 
     /// Drops the sources without examples.
     fn with_sources_in_use(mut self) -> Self {
-        let used: BTreeSet<u32> = self.rows.iter().map(|row| row.source).collect();
+        let used: BTreeSet<u32> = self.examples().map(|row| row.source).collect();
         let used: Vec<u32> = used.into_iter().collect();
         let new = |old: u32| used.iter().position(|source| *source == old).unwrap_or_default();
         self.rows.iter_mut().for_each(|row| row.source = new(row.source) as u32);
@@ -146,27 +225,6 @@ impl TrainingSet {
     /// When an example was written, if that is known.
     pub(super) fn time(&self, example: u32) -> Option<i64> {
         self.times.get(&example).copied()
-    }
-
-    /// The rows of these examples as a set of their own.
-    pub(super) fn subset(&self, examples: &[u32]) -> Self {
-        let wanted: BTreeSet<u32> = examples.iter().copied().collect();
-        let mut set = Self {
-            sources: self.sources.clone(),
-            source_indices: self.source_indices.clone(),
-            ..Self::default()
-        };
-        for (index, row) in self.rows.iter().enumerate() {
-            if wanted.contains(&row.example) {
-                let (columns, values) = self.table.row(index);
-                set.table.push_row(columns.iter().copied().zip(values.iter().copied()));
-                set.rows.push(*row);
-            }
-        }
-        let times = self.times.iter().filter(|(example, _)| wanted.contains(example));
-        set.times = times.map(|(example, time)| (*example, *time)).collect();
-        set.example_count = wanted.len();
-        set
     }
 
     fn source_index(&mut self, source: &str) -> u32 {
@@ -190,7 +248,7 @@ impl TrainingSet {
     }
 
     /// The table of features.
-    pub fn table(&self) -> &Csr {
+    pub fn table(&self) -> &T {
         &self.table
     }
 

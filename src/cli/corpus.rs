@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::files;
-use super::sampling::Sampling;
+use super::spill::SpillError;
 use crate::checks::SiteRules;
 use crate::classifier::{Perturbation, TrainingSet, View};
 use crate::domain::{Example, Label, SitePolicy};
@@ -39,6 +39,9 @@ pub enum CorpusError {
         /// What is wrong.
         problem: String,
     },
+    /// The rows outgrow memory and cannot be put elsewhere.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
 }
 
 /// Which examples are disguised, to see what models make of the copies.
@@ -72,10 +75,9 @@ impl<'a> Quota<'a> {
     }
 }
 
-/// Reads labelled examples from files into one table, in order.
+/// Reads labelled examples from files into one table in memory, in order.
 ///
-/// `skip` says which sources to leave out, `sampling` which examples, if they are more than fit;
-/// `progress` is told the bytes read.
+/// `skip` says which sources to leave out; `progress` is told the bytes read.
 ///
 /// # Errors
 /// [`CorpusError`] of the first bad line.
@@ -83,33 +85,51 @@ pub(super) fn read_training_set(
     paths: &[PathBuf],
     skip: impl Fn(&str) -> bool + Sync,
     plan: &TrialPlan,
-    sampling: Option<&Sampling>,
     progress: &dyn Fn(u64),
 ) -> Result<TrainingSet, CorpusError> {
-    let rules = SiteRules::new(SitePolicy::default());
     let mut set = TrainingSet::default();
+    read_views(paths, skip, plan, progress, |labelled, views| {
+        set.push(&labelled.source, labelled.label, labelled.example.group, views);
+        note_facts(&mut set, &labelled.example);
+        Ok(())
+    })?;
+    Ok(set)
+}
+
+/// Notes what the last pushed example says of itself.
+pub(super) fn note_facts<T>(set: &mut TrainingSet<T>, example: &Example) {
+    if let Some(time) = example.time() {
+        set.set_time(time.unix_timestamp());
+    }
+    if let Some(abuse) = example.abuse() {
+        set.set_abuse(abuse);
+    }
+}
+
+/// Calls `take` with each labelled example of the files and its views, in order.
+///
+/// # Errors
+/// [`CorpusError`] of the first bad line, or what `take` says.
+pub(super) fn read_views(
+    paths: &[PathBuf],
+    skip: impl Fn(&str) -> bool + Sync,
+    plan: &TrialPlan,
+    progress: &dyn Fn(u64),
+    mut take: impl FnMut(&Labelled, &[View]) -> Result<(), CorpusError>,
+) -> Result<(), CorpusError> {
+    let rules = SiteRules::new(SitePolicy::default());
     read_examples(paths, skip, plan, progress, |examples| {
-        let kept =
-            |planned: &&Planned<'_>| sampling.is_none_or(|sampling| sampling.keeps(&planned.0));
-        let examples: Vec<&Planned<'_>> = examples.iter().filter(kept).collect();
-        let views = |builder: &mut FeatureBuilder, (labelled, kinds): &&Planned<'_>| {
+        let views = |builder: &mut FeatureBuilder, (labelled, kinds): &Planned<'_>| {
             examples::views(&labelled.example, kinds, &rules, builder)
                 .map_err(|error| labelled.bad(&error))
         };
         let views: Result<Vec<Vec<View>>, CorpusError> =
             examples.par_iter().map_init(FeatureBuilder::default, views).collect();
         for ((labelled, _), views) in examples.iter().zip(views?) {
-            set.push(&labelled.source, labelled.label, labelled.example.group, &views);
-            if let Some(time) = labelled.example.time() {
-                set.set_time(time.unix_timestamp());
-            }
-            if let Some(abuse) = labelled.example.abuse() {
-                set.set_abuse(abuse);
-            }
+            take(labelled, &views)?;
         }
         Ok(())
-    })?;
-    Ok(set)
+    })
 }
 
 /// An example and how it is disguised.
@@ -227,7 +247,7 @@ mod tests {
 
     fn problem(text: &str) -> String {
         let (_folder, path) = written(text);
-        let error = read_training_set(&[path], |_| false, &TrialPlan::default(), None, &|_| ())
+        let error = read_training_set(&[path], |_| false, &TrialPlan::default(), &|_| ())
             .unwrap_err()
             .to_string();
         error.split_once("blog.jsonl:").unwrap().1.to_owned()
@@ -255,7 +275,7 @@ mod tests {
         let (_folder, path) = written(&format!("{HAM}\n{toxic}"));
         let no_trials = TrialPlan::default();
         let read = |skip: fn(&str) -> bool| {
-            read_training_set(std::slice::from_ref(&path), skip, &no_trials, None, &|_| ()).unwrap()
+            read_training_set(std::slice::from_ref(&path), skip, &no_trials, &|_| ()).unwrap()
         };
         let set = read(|_| false);
         assert_eq!(set.sources(), ["blog", "other"]);
@@ -273,14 +293,9 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = read_training_set(
-            &["missing.jsonl".into()],
-            |_| false,
-            &TrialPlan::default(),
-            None,
-            &|_| (),
-        )
-        .unwrap_err();
+        let error =
+            read_training_set(&["missing.jsonl".into()], |_| false, &TrialPlan::default(), &|_| ())
+                .unwrap_err();
         assert!(error.to_string().starts_with("missing.jsonl: "));
     }
 }

@@ -217,7 +217,7 @@ impl EvaluateArgs {
     fn folds(&self) -> Result<Measured, Failure> {
         let bar = progress::bytes_bar(&self.data, "reading");
         let (plan, read) = (self.plan(), |bytes| bar.inc(bytes));
-        let set = read_training_set(&self.data, |_| false, &plan, None, &read)?;
+        let set = read_training_set(&self.data, |_| false, &plan, &read)?;
         bar.finish_and_clear();
         let set = match self.head {
             HeadName::Spam => set,

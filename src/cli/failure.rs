@@ -32,6 +32,11 @@ impl Failure {
         Self { code: 70, message: message.into() }
     }
 
+    /// Exit code 74 (`EX_IOERR`): a disk is full or fails.
+    pub fn io(message: impl Into<String>) -> Self {
+        Self { code: 74, message: message.into() }
+    }
+
     /// Nothing to say and exit code 0: the reader of the output has seen enough.
     pub fn quiet() -> Self {
         Self { code: 0, message: String::new() }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod budget;
+mod cancel;
 mod check;
 mod config_args;
 mod corpus;
@@ -29,6 +30,7 @@ mod score;
 mod scored;
 mod serve;
 mod sites;
+mod spill;
 mod train;
 
 use clap::{Args, Parser, Subcommand};

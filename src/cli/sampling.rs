@@ -1,73 +1,89 @@
-//! Which examples of more than memory holds are trained on.
+//! Which examples of more than fits are judged by.
 //!
-//! Every example is read, in pieces, twice: once to count, once to learn. Of each label in each
-//! source at most so many are kept that all fit; the largest are cut first, since what the ten
-//! thousandth comment of one source says was said before. Which ones is a function of text and
-//! seed, so that the same files give the same model in any order.
+//! Weights are fitted to all examples, wherever their rows are. Calibration and budget take some
+//! thirty fits more, so they go by a sample that is in memory. Of each label in each source at most
+//! so many are in it that all fit; the largest are cut first, since what the ten thousandth comment
+//! of one source says was said before. Which ones is a function of text and seed, so that the same
+//! files give the same sample in any order.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::corpus::{CorpusError, Labelled, TrialPlan, read_examples};
+use super::corpus::Labelled;
 use crate::domain::Label;
 
-/// Which examples are kept.
-pub(super) struct Sampling {
+/// All examples, some dozens of bytes each.
+pub(super) struct Candidates {
     seed: u64,
-    /// Kept are those whose hash is not above; cells that are whole are not listed.
-    limits: BTreeMap<(String, Label), u64>,
-    /// Examples there are.
-    pub(super) total_count: usize,
+    /// The label in a source, by number.
+    cells: BTreeMap<(String, Label), usize>,
+    cell_sizes: Vec<usize>,
+    examples: Vec<Candidate>,
+}
+
+struct Candidate {
+    cell: u32,
+    entry_count: u32,
+    hash: u64,
+}
+
+/// The examples to judge by.
+pub(super) struct Sample {
+    /// Of each example whether it is in.
+    pub(super) keeps: Vec<bool>,
+    /// Entries of their rows.
+    pub(super) entry_count: usize,
     /// Examples of a cell at most, if any was cut.
     pub(super) cell_count_max: Option<usize>,
 }
 
-impl Sampling {
-    /// Counts the examples of files and plans which to keep so that they are about
-    /// `example_count_max`.
-    ///
-    /// # Errors
-    /// [`CorpusError`] of the first bad line.
-    pub(super) fn plan(
-        paths: &[PathBuf],
-        skip: impl Fn(&str) -> bool + Sync,
-        example_count_max: usize,
-        seed: u64,
-        progress: &dyn Fn(u64),
-    ) -> Result<Self, CorpusError> {
-        let mut cells: BTreeMap<(String, Label), usize> = BTreeMap::new();
-        read_examples(paths, skip, &TrialPlan::default(), progress, |examples| {
-            for (labelled, _) in examples {
-                *cells.entry((labelled.source.clone(), labelled.label)).or_default() += 1;
-            }
-            Ok(())
-        })?;
-        Ok(Self::of(cells, example_count_max, seed))
+impl Candidates {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed, cells: BTreeMap::new(), cell_sizes: Vec::new(), examples: Vec::new() }
     }
 
-    fn of(cells: BTreeMap<(String, Label), usize>, example_count_max: usize, seed: u64) -> Self {
-        let total_count = cells.values().sum();
-        let sizes: Vec<usize> = cells.values().copied().collect();
-        let cell_count_max = cell_count_max(sizes, example_count_max);
-        let limit = |size: usize| {
-            let cap = cell_count_max.filter(|cap| *cap < size)?;
-            Some((cap as f64 / size as f64 * u64::MAX as f64) as u64)
-        };
-        let limits = cells.into_iter().filter_map(|(cell, size)| Some((cell, limit(size)?)));
-        Self { seed, limits: limits.collect(), total_count, cell_count_max }
-    }
-
-    /// Whether an example is kept.
-    pub(super) fn keeps(&self, labelled: &Labelled) -> bool {
-        // Most trainings cut nothing; then no name is copied to look it up.
-        if self.limits.is_empty() {
-            return true;
+    /// Adds the next example, whose rows have so many entries.
+    pub(super) fn push(&mut self, labelled: &Labelled, entry_count: usize) {
+        let next = self.cells.len();
+        let cell = *self.cells.entry((labelled.source.clone(), labelled.label)).or_insert(next);
+        if cell == next {
+            self.cell_sizes.push(0);
         }
-        let limit = self.limits.get(&(labelled.source.clone(), labelled.label));
-        let hash = || xxh3_64_with_seed(labelled.example.text.as_bytes(), self.seed);
-        limit.is_none_or(|limit| hash() <= *limit)
+        self.cell_sizes[cell] += 1;
+        let hash = xxh3_64_with_seed(labelled.example.text.as_bytes(), self.seed);
+        let (cell, entry_count) = (cell as u32, entry_count as u32);
+        self.examples.push(Candidate { cell, entry_count, hash });
+    }
+
+    /// About `example_count_max` examples whose rows have at most `entry_count_max` entries.
+    pub(super) fn sample(&self, example_count_max: usize, entry_count_max: usize) -> Sample {
+        let mut example_count_max = example_count_max.min(self.examples.len());
+        loop {
+            let sample = self.about(example_count_max);
+            if sample.entry_count <= entry_count_max || example_count_max <= 1 {
+                return sample;
+            }
+            // A little less than what would fit if all had the same length: they have not.
+            let share = 0.95 * entry_count_max as f64 / sample.entry_count as f64;
+            example_count_max = (example_count_max as f64 * share) as usize;
+        }
+    }
+
+    fn about(&self, example_count_max: usize) -> Sample {
+        let cell_count_max = cell_count_max(self.cell_sizes.clone(), example_count_max);
+        let limit = |size: &usize| {
+            let cap = cell_count_max.filter(|cap| cap < size)?;
+            Some((cap as f64 / *size as f64 * u64::MAX as f64) as u64)
+        };
+        let limits: Vec<Option<u64>> = self.cell_sizes.iter().map(limit).collect();
+        let is_in = |example: &Candidate| {
+            limits[example.cell as usize].is_none_or(|limit| example.hash <= limit)
+        };
+        let keeps = self.examples.iter().map(is_in).collect();
+        let sizes = self.examples.iter().filter(|example| is_in(example));
+        let entry_count = sizes.map(|example| example.entry_count as usize).sum();
+        Sample { keeps, entry_count, cell_count_max }
     }
 }
 
@@ -92,8 +108,10 @@ fn cell_count_max(mut sizes: Vec<usize>, example_count_max: usize) -> Option<usi
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::cli::corpus::read_training_set;
+    use crate::cli::corpus::{TrialPlan, read_views};
 
     #[test]
     fn the_largest_are_cut_first() {
@@ -119,22 +137,43 @@ mod tests {
         let forward: Vec<usize> = (0..3_000).collect();
         let backward: Vec<usize> = forward.iter().rev().copied().collect();
         let paths = [path.clone()];
-        let read = || {
-            let sampling = Sampling::plan(&paths, |_| false, 1_000, 1, &|_| ()).unwrap();
-            let plan = TrialPlan::default();
-            let set =
-                read_training_set(&paths, |_| false, &plan, Some(&sampling), &|_| ()).unwrap();
-            (sampling, set.source_counts())
+        let sample = |entry_count_max| {
+            let (mut candidates, mut read) = (Candidates::new(1), Vec::new());
+            read_views(
+                &paths,
+                |_| false,
+                &TrialPlan::default(),
+                &|_| (),
+                |labelled, _| {
+                    candidates.push(labelled, 10);
+                    read.push((
+                        labelled.source.clone(),
+                        labelled.label,
+                        labelled.example.text.clone(),
+                    ));
+                    Ok(())
+                },
+            )
+            .unwrap();
+            let sample = candidates.sample(1_000, entry_count_max);
+            let kept = read.into_iter().zip(&sample.keeps).filter(|(_, keeps)| **keeps);
+            let kept: BTreeSet<_> = kept.map(|(example, _)| example).collect();
+            (sample, kept)
         };
         write(&forward);
-        let (sampling, counts) = read();
-        assert_eq!((sampling.total_count, sampling.cell_count_max), (3_000, Some(350)));
-        assert_eq!((counts["small"].ham_count, counts["small"].spam_count), (200, 100), "whole");
-        let large = counts["large"];
-        for count in [large.ham_count, large.spam_count] {
-            assert!((290..410).contains(&count), "{large:?}");
+        let (all, kept) = sample(usize::MAX);
+        let count = |source: &str, label| {
+            kept.iter().filter(|example| example.0 == source && example.1 == label).count()
+        };
+        assert_eq!((all.keeps.len(), all.cell_count_max), (3_000, Some(350)));
+        assert_eq!(all.entry_count, 10 * kept.len());
+        assert_eq!((count("small", Label::Ham), count("small", Label::Spam)), (200, 100), "whole");
+        for label in [Label::Ham, Label::Spam] {
+            assert!((290..410).contains(&count("large", label)), "{}", count("large", label));
         }
         write(&backward);
-        assert_eq!(read().1, counts, "the same ones in another order");
+        assert_eq!(sample(usize::MAX).1, kept, "the same ones in another order");
+        let (small, kept) = sample(5_000);
+        assert!(small.entry_count <= 5_000 && kept.len() > 400, "{}", kept.len());
     }
 }

@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::corpus::{CorpusError, TrialPlan, read_training_set};
+use super::cancel::Cancel;
+use super::corpus::{CorpusError, TrialPlan, note_facts, read_views};
 use super::files::{check_writable, write_whole};
 use super::output::say;
-use super::sampling::Sampling;
+use super::sampling::Candidates;
+use super::spill::{ENTRY_BYTES, RowTable, RowWriter};
 use super::{Failure, progress};
-use crate::classifier::{Recipe, RecipeError, Stage, TrainingSet};
+use crate::classifier::{Recipe, RecipeError, RowsError, Stage, TrainError, TrainingSet};
 use crate::domain::{Budget, probability};
+use crate::features::BUCKET_COUNT;
 
 /// What to train on and where to put the model.
 #[derive(Args)]
@@ -28,8 +31,15 @@ pub struct TrainArgs {
     /// The seed of all shuffling
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Keep at most about so many examples, so that memory is bounded whatever the files: 250,000
-    /// take some 4 GiB. The largest sources are cut first
+    /// Memory of the training table in MiB. Rows that outgrow it go to a temporary file in TMPDIR,
+    /// with three bytes an entry instead of eight, and weights are fitted block by block: to every
+    /// example, whatever their number. Besides, each example takes some 250 bytes
+    #[arg(long, default_value_t = 2_048, value_name = "MIB",
+          value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    memory_mib_max: u64,
+    /// Examples that calibration and budget are measured on, about and at most: some thirty fits
+    /// take place without one part of them each. The largest sources are cut first, and all have
+    /// to fit into the memory
     #[arg(long, default_value_t = 250_000, value_name = "COUNT")]
     example_count_max: usize,
     /// Where to write the model; its name is the model's
@@ -48,25 +58,32 @@ impl TrainArgs {
     pub fn run(self) -> Result<(), Failure> {
         let name = model_name(&self.out)?;
         check_writable(&self.out)?;
-        let set = self.read()?;
+        let cancel = Cancel::watch()?;
+        let (set, candidates) = self.read()?;
         if let Some(path) = &self.export_features {
             export(&set, path)?;
         }
         let recipe = Recipe { seed: self.seed, ..Recipe::default() };
-        let bar = progress::bar(1, "training", "{msg:>12} {wide_bar} {pos}/{len} folds {elapsed}");
-        let trained = recipe.train(&name, &set, &|stage| match stage {
-            Stage::Pass(pass) => bar.set_message(format!("pass {}", pass.pass)),
-            Stage::Folds { done, total } => {
-                bar.set_length(total as u64);
-                bar.set_message("folds");
-                bar.set_position(done as u64);
-            }
-        })?;
+        let bar = progress::bar(1, "training", "{msg:>12} {wide_bar} {pos}/{len} {elapsed}");
+        let watch = |stage| {
+            let (what, done, total) = match stage {
+                Stage::Pass(pass) => (format!("pass {}", pass.pass), pass.block, pass.block_count),
+                Stage::Folds { done, total } => ("folds".to_owned(), done, total),
+            };
+            bar.set_message(what);
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        };
+        let example_count = set.example_count();
+        let fitted = recipe.fit_heads(&set, &watch).map_err(RecipeError::from)?;
+        let sample = self.sample(set, &candidates)?;
+        let trained = recipe.finish(&name, fitted, &sample, &watch)?;
         bar.finish_and_clear();
+        let _whole = cancel.hold();
         write_whole(&self.out, &trained.model.to_bytes())?;
         let head = trained.model.spam();
         let budget = Budget::default();
-        say!("{} from {} examples", trained.model.version(), set.example_count())?;
+        say!("{} from {example_count} examples", trained.model.version())?;
         for (what, one_in) in [("hold", budget.hold_one_in), ("reject", budget.reject_one_in)] {
             let threshold = probability(head.threshold(one_in));
             say!("{what} from {threshold:.5} on: at most 1 in {one_in} good comments")?;
@@ -76,25 +93,65 @@ impl TrainArgs {
 }
 
 impl TrainArgs {
-    /// Reads the examples, as many as there is memory for.
-    fn read(&self) -> Result<TrainingSet, Failure> {
+    /// Reads all examples, into memory or a temporary file.
+    fn read(&self) -> Result<(TrainingSet<RowTable>, Candidates), Failure> {
         let skip = |source: &str| self.leave_out.iter().any(|left_out| left_out == source);
-        let bar = progress::bytes_bar(&self.data, "counting");
-        let (max, seed) = (self.example_count_max, self.seed);
-        let sampling = Sampling::plan(&self.data, skip, max, seed, &|bytes| bar.inc(bytes))?;
+        let bar = progress::bytes_bar(&self.data, "reading");
+        let mut known = TrainingSet::over(());
+        let mut rows = RowWriter::new(BUCKET_COUNT as usize, self.memory_bytes_max());
+        let mut candidates = Candidates::new(self.seed);
+        let (plan, progress) = (TrialPlan::default(), |bytes| bar.inc(bytes));
+        read_views(&self.data, skip, &plan, &progress, |labelled, views| {
+            for view in views {
+                rows.push_row(view.vector.entries())?;
+            }
+            let entry_count = views.iter().map(|view| view.vector.bucket_count()).sum();
+            candidates.push(labelled, entry_count);
+            known.note(&labelled.source, labelled.label, labelled.example.group, views);
+            note_facts(&mut known, &labelled.example);
+            Ok(())
+        })?;
+        let table = rows.close().map_err(CorpusError::from)?;
         bar.finish_and_clear();
-        if let Some(cap) = sampling.cell_count_max {
+        if let RowTable::Spilled(spill) = &table {
             eprintln!(
-                "replyguard: of {} examples about {max} are kept, at most {cap} of each label in \
-                 a source (--example-count-max)",
-                sampling.total_count
+                "replyguard: the rows of {} examples outgrow {} MiB (--memory-mib-max); they are in \
+                 a temporary file of {} MiB",
+                known.example_count(),
+                self.memory_mib_max,
+                spill.byte_count() >> 20
             );
         }
-        let bar = progress::bytes_bar(&self.data, "reading");
-        let (plan, kept) = (TrialPlan::default(), Some(&sampling));
-        let set = read_training_set(&self.data, skip, &plan, kept, &|bytes| bar.inc(bytes))?;
-        bar.finish_and_clear();
-        Ok(set)
+        Ok((known.with_table(table), candidates))
+    }
+
+    /// The examples that calibration and budget are measured on, in memory.
+    fn sample(
+        &self,
+        set: TrainingSet<RowTable>,
+        candidates: &Candidates,
+    ) -> Result<TrainingSet, Failure> {
+        let entry_count_max = self.memory_bytes_max() / ENTRY_BYTES;
+        let sample = candidates.sample(self.example_count_max, entry_count_max);
+        let Some(cap) = sample.cell_count_max else {
+            let (known, table) = set.replace_table(());
+            return Ok(known.with_table(table.sample(|_| true, sample.entry_count)?));
+        };
+        let keeps = |example: u32| sample.keeps[example as usize];
+        let of_rows: Vec<bool> = set.example_of_rows().map(keeps).collect();
+        let known = set.known_of(keeps);
+        eprintln!(
+            "replyguard: calibration and budget go by {} of {} examples, at most {cap} of each \
+             label in a source (--example-count-max, --memory-mib-max)",
+            known.example_count(),
+            set.example_count()
+        );
+        let (_, table) = set.replace_table(());
+        Ok(known.with_table(table.sample(|row| of_rows[row], sample.entry_count)?))
+    }
+
+    fn memory_bytes_max(&self) -> usize {
+        (self.memory_mib_max as usize) << 20
     }
 }
 
@@ -106,11 +163,14 @@ fn model_name(out: &Path) -> Result<String, Failure> {
 }
 
 /// Writes label, columns from 1 and values; weights of rows are in a comment.
-fn export(set: &TrainingSet, path: &Path) -> Result<(), Failure> {
+fn export(set: &TrainingSet<RowTable>, path: &Path) -> Result<(), Failure> {
+    let RowTable::Memory(table) = set.table() else {
+        return Err(Failure::usage("--export-features needs a larger --memory-mib-max"));
+    };
     let weights = set.weights(Recipe::default().source_power);
     let mut text = Vec::new();
-    for row in 0..set.table().row_count() {
-        let (columns, values) = set.table().row(row);
+    for row in 0..table.row_count() {
+        let (columns, values) = table.row(row);
         let mut entries: Vec<(u32, f32)> =
             columns.iter().copied().zip(values.iter().copied()).collect();
         entries.sort_unstable_by_key(|(column, _)| *column);
@@ -126,12 +186,24 @@ fn export(set: &TrainingSet, path: &Path) -> Result<(), Failure> {
 
 impl From<CorpusError> for Failure {
     fn from(error: CorpusError) -> Self {
-        Self::data(error.to_string())
+        match error {
+            CorpusError::Spill(error) => Self::io(error.to_string()),
+            error => Self::data(error.to_string()),
+        }
     }
 }
 
 impl From<RecipeError> for Failure {
     fn from(error: RecipeError) -> Self {
-        Self::data(error.to_string())
+        match error {
+            RecipeError::Train(TrainError::Rows(error)) => error.into(),
+            error => Self::data(error.to_string()),
+        }
+    }
+}
+
+impl From<RowsError> for Failure {
+    fn from(error: RowsError) -> Self {
+        Self::io(error.to_string())
     }
 }

@@ -22,5 +22,6 @@ mod store_models;
 mod store_review;
 mod support;
 mod training_data;
+mod training_files;
 mod wire;
 mod workbench;

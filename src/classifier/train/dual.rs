@@ -4,15 +4,20 @@
 //!
 //! Each row has a dual variable between 0 and its cost. A step solves the one-variable problem
 //! of a row by a guarded Newton iteration and moves the weights along that row.
+//!
+//! Rows that are more than memory holds are solved block by block: Yu, Hsieh, Chang and Lin,
+//! "Large linear classification when data cannot fit in memory", TKDD 5 (2012), algorithm 2. The
+//! dual variables and the weights stay in memory. Each pass makes its blocks anew out of pages
+//! drawn by lot, since neighbours in a file are alike.
 
-use std::borrow::Borrow;
+use std::ops::Range;
 
-use linfa::dataset::Records;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::{Csr, Dataset, LogisticRegression, LogisticRegressionValidParams, TrainError};
+use super::{Csr, LogisticRegression, LogisticRegressionValidParams, Problem, TrainError};
+use crate::classifier::row_source::Page;
 
 /// Newton steps for one row; the paper's experiments need two or three.
 const NEWTON_STEPS_MAX: u32 = 100;
@@ -20,14 +25,22 @@ const NEWTON_STEPS_MAX: u32 = 100;
 const SHRINK: f64 = 0.1;
 /// Precision of the one-variable problems at first, and at best.
 const INNER_TOLERANCE: (f64, f64) = (1e-2, 1e-8);
+/// How often the rows of a block are gone through before the next is loaded, if there are several.
+const BLOCK_ROUNDS: u32 = 2;
+/// Rows after which a fit asks whether it goes on: some milliseconds.
+const STRETCH_ROWS: usize = 4_096;
 
 /// How far a fit has come.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
-    /// Passes over the rows so far.
+    /// The pass over the rows, from 1.
     pub pass: u32,
-    /// Largest violation of the optimality condition in the last pass; the fit ends when it
-    /// falls below the tolerance.
+    /// Blocks of this pass that are done.
+    pub block: usize,
+    /// Blocks of this pass.
+    pub block_count: usize,
+    /// Largest violation of the optimality condition in this pass so far; the fit ends when that
+    /// of a whole pass is below the tolerance.
     pub violation: f64,
 }
 
@@ -42,7 +55,8 @@ pub(super) struct Prior<'a> {
 
 /// One row's part in the dual problem.
 struct Row {
-    index: usize,
+    /// Its place in its page.
+    index: u32,
     /// +1 for spam, -1 for ham.
     sign: f64,
     cost: f64,
@@ -55,84 +69,207 @@ struct Row {
 }
 
 /// Solves the problem, as long as it `goes_on`. Targets, weights and offsets have been checked.
-pub(super) fn fit<R: Records + Borrow<Csr>>(
+pub(super) fn fit(
     params: &LogisticRegressionValidParams,
-    dataset: &Dataset<R>,
+    problem: &Problem<'_>,
     prior: Prior<'_>,
     progress: &mut dyn FnMut(Progress),
     goes_on: &dyn Fn() -> bool,
 ) -> Result<LogisticRegression, TrainError> {
-    let table: &Csr = dataset.records.borrow();
-    let mut weights = vec![0.0f32; table.column_count()];
-    let mut bias = 0.0f64;
-    let mut rows = start(params, dataset, prior);
-    for row in &rows {
-        add(&mut weights, table.row(row.index), prior.variances, row.sign * row.duals[0]);
-        bias += row.sign * row.duals[0];
-    }
+    let mut buffer = Csr::new(problem.rows.column_count());
+    let mut fit = DualFit::start(params, problem, prior, &mut buffer)?;
     let mut chance = Xoshiro256PlusPlus::seed_from_u64(params.seed);
-    let mut order: Vec<u32> = (0..rows.len() as u32).collect();
     let mut inner_tolerance = INNER_TOLERANCE.0;
+    let mut order = Vec::new();
     let mut pass = 0;
     while pass < params.pass_count_max {
-        order.shuffle(&mut chance);
-        let mut violation = 0.0f64;
-        let mut newton_steps = 0;
-        for position in &order {
-            let row = &mut rows[*position as usize];
-            let entries = table.row(row.index);
-            let score = row.offset + dot(&weights, entries);
-            let margin = row.sign * if params.fits_bias { score + bias } else { score };
-            let step = solve_row(row, margin, inner_tolerance);
-            violation = violation.max(step.violation);
-            newton_steps += u64::from(step.newton_steps);
-            if step.change != 0.0 {
-                add(&mut weights, entries, prior.variances, row.sign * step.change);
-                bias += row.sign * step.change;
+        let blocks = fit.blocks(problem.rows.entry_count_max(), &mut chance);
+        let block_count = blocks.len();
+        let mut of_pass = Round::default();
+        for (number, pages) in blocks.iter().enumerate() {
+            let table = problem.rows.load(pages, &mut buffer)?;
+            if block_count > 1 || pass == 0 {
+                fit.visits(pages, &mut order);
             }
+            for round in 0..if block_count > 1 { BLOCK_ROUNDS } else { 1 } {
+                order.shuffle(&mut chance);
+                let done = fit.round(table, &order, inner_tolerance, goes_on)?;
+                // The first round sees the block as the others left it.
+                if round == 0 {
+                    of_pass.violation = of_pass.violation.max(done.violation);
+                    of_pass.newton_steps += done.newton_steps;
+                }
+            }
+            let (pass, block) = (pass + 1, number + 1);
+            progress(Progress { pass, block, block_count, violation: of_pass.violation });
         }
         pass += 1;
-        if !goes_on() {
-            return Err(TrainError::Cancelled);
-        }
-        progress(Progress { pass, violation });
-        if violation < params.tolerance {
+        if of_pass.violation < params.tolerance {
             break;
         }
-        if newton_steps <= rows.len() as u64 / 10 {
+        if of_pass.newton_steps <= fit.rows.len() as u64 / 10 {
             inner_tolerance = (inner_tolerance * 0.1).max(INNER_TOLERANCE.1);
         }
     }
-    let bias = if params.fits_bias { bias as f32 } else { 0.0 };
-    Ok(LogisticRegression { weights, bias, pass_count: pass })
+    let bias = if params.fits_bias { fit.bias as f32 } else { 0.0 };
+    Ok(LogisticRegression { weights: fit.weights, bias, pass_count: pass })
 }
 
-/// The rows that take part, each with its dual variable next to zero.
-fn start<R: Records + Borrow<Csr>>(
+/// One row's turn: its place among the rows that take part, and in the block.
+type Visit = (u32, u32);
+
+/// What going through a block's rows once did.
+#[derive(Default)]
+struct Round {
+    violation: f64,
+    newton_steps: u64,
+}
+
+/// The weights, and the dual variables that they are the sum of.
+struct DualFit<'a> {
+    fits_bias: bool,
+    variances: Option<&'a [f32]>,
+    weights: Vec<f32>,
+    bias: f64,
+    /// The rows that take part, by page.
+    rows: Vec<Row>,
+    pages: Vec<Page>,
+    /// Each page's range of `rows`.
+    ranges: Vec<Range<usize>>,
+}
+
+impl<'a> DualFit<'a> {
+    /// Each dual variable next to zero.
+    fn start(
+        params: &LogisticRegressionValidParams,
+        problem: &Problem<'_>,
+        prior: Prior<'a>,
+        buffer: &mut Csr,
+    ) -> Result<Self, TrainError> {
+        let mut fit = Self {
+            fits_bias: params.fits_bias,
+            variances: prior.variances,
+            weights: vec![0.0f32; problem.rows.column_count()],
+            bias: 0.0,
+            rows: Vec::new(),
+            pages: problem.rows.pages(),
+            ranges: Vec::new(),
+        };
+        let mut first = 0;
+        for number in 0..fit.pages.len() {
+            let start = fit.rows.len();
+            let targets = first..first + fit.pages[number].row_count;
+            // A page without a row that takes part is never read.
+            if targets.clone().any(|row| problem.weight(row) > 0.0) {
+                let table = problem.rows.load(&[number], buffer)?;
+                let rows = targets.clone().zip(0..);
+                let part =
+                    rows.filter_map(|(at, index)| row(params, problem, prior, table, at, index));
+                fit.rows.extend(part);
+                for row in &fit.rows[start..] {
+                    let entries = table.row(row.index as usize);
+                    let dual = row.sign * row.duals[0];
+                    add(&mut fit.weights, entries, prior.variances, dual);
+                    fit.bias += dual;
+                }
+            }
+            fit.ranges.push(start..fit.rows.len());
+            first = targets.end;
+        }
+        Ok(fit)
+    }
+
+    /// The pages with rows that take part, by lot, as many together as may be in memory.
+    fn blocks(&self, entry_count_max: usize, chance: &mut Xoshiro256PlusPlus) -> Vec<Vec<usize>> {
+        let mut pages: Vec<usize> =
+            (0..self.pages.len()).filter(|page| !self.ranges[*page].is_empty()).collect();
+        pages.shuffle(chance);
+        let mut blocks: Vec<Vec<usize>> = Vec::new();
+        let mut left = 0;
+        for page in pages {
+            let entry_count = self.pages[page].entry_count;
+            match blocks.last_mut().filter(|_| entry_count <= left) {
+                Some(block) => block.push(page),
+                None => {
+                    blocks.push(vec![page]);
+                    left = entry_count_max;
+                }
+            }
+            left = left.saturating_sub(entry_count);
+        }
+        // In the order of the file, which is read faster so.
+        blocks.iter_mut().for_each(|block| block.sort_unstable());
+        blocks
+    }
+
+    /// The rows of a block that take part.
+    fn visits(&self, pages: &[usize], order: &mut Vec<Visit>) {
+        order.clear();
+        let mut first = 0;
+        for page in pages {
+            let visit = |at: usize| (at as u32, first + self.rows[at].index);
+            order.extend(self.ranges[*page].clone().map(visit));
+            first += self.pages[*page].row_count as u32;
+        }
+    }
+
+    /// Solves for each row of a block once.
+    fn round(
+        &mut self,
+        table: &Csr,
+        order: &[Visit],
+        tolerance: f64,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Round, TrainError> {
+        let mut done = Round::default();
+        for stretch in order.chunks(STRETCH_ROWS) {
+            for (position, index) in stretch {
+                let row = &mut self.rows[*position as usize];
+                let entries = table.row(*index as usize);
+                let score = row.offset + dot(&self.weights, entries);
+                let margin = row.sign * if self.fits_bias { score + self.bias } else { score };
+                let step = solve_row(row, margin, tolerance);
+                done.violation = done.violation.max(step.violation);
+                done.newton_steps += u64::from(step.newton_steps);
+                if step.change != 0.0 {
+                    let change = row.sign * step.change;
+                    add(&mut self.weights, entries, self.variances, change);
+                    self.bias += change;
+                }
+            }
+            if !goes_on() {
+                return Err(TrainError::Cancelled);
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// The part that row `at` of all takes, which has the place `index` in its page's table.
+fn row(
     params: &LogisticRegressionValidParams,
-    dataset: &Dataset<R>,
+    problem: &Problem<'_>,
     prior: Prior<'_>,
-) -> Vec<Row> {
-    let table: &Csr = dataset.records.borrow();
-    let part = |index: usize| {
-        let cost = params.cost * f64::from(dataset.weight_for(index));
-        let (columns, values) = table.row(index);
-        let variance =
-            |column: &u32| prior.variances.map_or(1.0, |variances| variances[*column as usize]);
-        let squares = columns
-            .iter()
-            .zip(values)
-            .map(|(column, value)| f64::from(value * value * variance(column)));
-        let constant = if params.fits_bias { 1.0 } else { 0.0 };
-        let square: f64 = constant + squares.sum::<f64>();
-        let sign = if dataset.targets[index] { 1.0 } else { -1.0 };
-        let dual = (0.001 * cost).min(1e-8);
-        let offset = prior.offsets.map_or(0.0, |offsets| offsets[index]);
-        let duals = [dual, cost - dual];
-        // A row without entries cannot move anything if there is no bias.
-        (cost > 0.0 && square > 0.0).then_some(Row { index, sign, cost, offset, square, duals })
-    };
-    (0..table.row_count()).filter_map(part).collect()
+    table: &Csr,
+    at: usize,
+    index: u32,
+) -> Option<Row> {
+    let cost = params.cost * f64::from(problem.weight(at));
+    let (columns, values) = table.row(index as usize);
+    let variance =
+        |column: &u32| prior.variances.map_or(1.0, |variances| variances[*column as usize]);
+    let squares = columns
+        .iter()
+        .zip(values)
+        .map(|(column, value)| f64::from(value * value * variance(column)));
+    let constant = if params.fits_bias { 1.0 } else { 0.0 };
+    let square: f64 = constant + squares.sum::<f64>();
+    let sign = if problem.targets[at] { 1.0 } else { -1.0 };
+    let dual = (0.001 * cost).min(1e-8);
+    let offset = prior.offsets.map_or(0.0, |offsets| offsets[at]);
+    let duals = [dual, cost - dual];
+    // A row without entries cannot move anything if there is no bias.
+    (cost > 0.0 && square > 0.0).then_some(Row { index, sign, cost, offset, square, duals })
 }
 
 /// What solving one row's problem did.

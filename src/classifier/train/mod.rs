@@ -1,7 +1,8 @@
 //! Logistic regression with an L2 penalty, behind linfa's traits.
 //!
 //! linfa's own models take dense rows; these take [`Csr`]. A fit is a pure function of rows,
-//! targets, weights, settings and seed: the same input gives the same bits.
+//! targets, weights, settings and seed: the same input gives the same bits. Rows may be more than
+//! memory holds ([`RowSource`]); then the pages that they stand in are input too.
 
 mod dual;
 
@@ -13,6 +14,7 @@ use linfa::{Float, ParamGuard};
 use ndarray::Array1;
 
 use super::Csr;
+use super::row_source::{RowSource, RowsError};
 
 use dual::Prior;
 
@@ -70,6 +72,9 @@ pub enum TrainError {
     /// Whoever asked for it does not want it any more.
     #[error("it was cancelled")]
     Cancelled,
+    /// Rows that are not in memory could not be read back.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
     /// linfa could not do its part.
     #[error(transparent)]
     Linfa(#[from] linfa::Error),
@@ -182,6 +187,45 @@ impl LogisticRegression {
     }
 }
 
+/// What a fit is given: rows with a label and a weight each.
+#[derive(Clone, Copy)]
+pub struct Problem<'a> {
+    /// The rows.
+    pub rows: &'a dyn RowSource,
+    /// Their labels: `true` is spam.
+    pub targets: &'a [bool],
+    /// Their weights; 1 if there are none.
+    pub weights: Option<&'a [f32]>,
+}
+
+impl Problem<'_> {
+    fn weight(&self, row: usize) -> f32 {
+        self.weights.map_or(1.0, |weights| weights[row])
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        let rows = self.rows.pages().iter().map(|page| page.row_count).sum();
+        let count = |what, count| {
+            if count == rows { Ok(()) } else { Err(TrainError::Count { rows, what, count }) }
+        };
+        count("targets", self.targets.len())?;
+        if let Some(weights) = self.weights {
+            count("weights", weights.len())?;
+            let bad = weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0));
+            if let Some(row) = bad {
+                return Err(TrainError::Weight { row, weight: weights[row] });
+            }
+        }
+        for (label, target) in [("ham", false), ("spam", true)] {
+            let present = |row| self.targets[row] == target && self.weight(row) > 0.0;
+            if !(0..rows).any(present) {
+                return Err(TrainError::MissingLabel(label));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl LogisticRegressionValidParams {
     /// Fits and reports each pass.
     ///
@@ -194,28 +238,31 @@ impl LogisticRegressionValidParams {
         dataset: &Dataset<R>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<LogisticRegression, TrainError> {
-        self.check_dataset(dataset)?;
-        dual::fit(self, dataset, Prior::default(), progress, &|| true)
+        let targets = dataset.targets.to_vec();
+        let problem = of_dataset(dataset, &targets);
+        problem.check()?;
+        dual::fit(self, &problem, Prior::default(), progress, &|| true)
     }
 
     /// Fits with a Gaussian prior of its own for each column's weight: the same as scaling the
     /// column by the root of the variance, without a copy of the table.
     ///
     /// # Errors
-    /// As [`Self::fit_with_progress`].
-    pub fn fit_with_variances<R: Records + Borrow<Csr>>(
+    /// As [`Self::fit_with_progress`], and [`TrainError::Rows`] if rows cannot be read.
+    pub fn fit_with_variances(
         &self,
-        dataset: &Dataset<R>,
+        problem: &Problem<'_>,
         variances: &[f32],
         progress: &mut dyn FnMut(Progress),
+        goes_on: &dyn Fn() -> bool,
     ) -> Result<LogisticRegression, TrainError> {
-        self.check_dataset(dataset)?;
-        let (count, columns) = (variances.len(), dataset.records.borrow().column_count());
+        problem.check()?;
+        let (count, columns) = (variances.len(), problem.rows.column_count());
         if count != columns {
             return Err(TrainError::Count { rows: columns, what: "variances", count });
         }
         let prior = Prior { offsets: None, variances: Some(variances) };
-        dual::fit(self, dataset, prior, progress, &|| true)
+        dual::fit(self, problem, prior, progress, goes_on)
     }
 
     /// Fits what has to be added to a model whose raw scores of the rows are `offsets`: the
@@ -231,39 +278,24 @@ impl LogisticRegressionValidParams {
         offsets: &[f64],
         goes_on: &dyn Fn() -> bool,
     ) -> Result<LogisticRegression, TrainError> {
-        self.check_dataset(dataset)?;
-        let rows = dataset.records.borrow().row_count();
+        let targets = dataset.targets.to_vec();
+        let problem = of_dataset(dataset, &targets);
+        problem.check()?;
+        let rows = targets.len();
         if offsets.len() != rows {
             return Err(TrainError::Count { rows, what: "offsets", count: offsets.len() });
         }
         let prior = Prior { offsets: Some(offsets), variances: None };
-        dual::fit(self, dataset, prior, &mut |_| (), goes_on)
+        dual::fit(self, &problem, prior, &mut |_| (), goes_on)
     }
+}
 
-    fn check_dataset<R: Records + Borrow<Csr>>(
-        &self,
-        dataset: &Dataset<R>,
-    ) -> Result<(), TrainError> {
-        let rows = dataset.records.borrow().row_count();
-        let count = |what, count| {
-            if count == rows { Ok(()) } else { Err(TrainError::Count { rows, what, count }) }
-        };
-        count("targets", dataset.targets.len())?;
-        if let Some(weights) = dataset.weights() {
-            count("weights", weights.len())?;
-            let bad = weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0));
-            if let Some(row) = bad {
-                return Err(TrainError::Weight { row, weight: weights[row] });
-            }
-        }
-        for (label, target) in [("ham", false), ("spam", true)] {
-            let present = |row| dataset.targets[row] == target && dataset.weight_for(row) > 0.0;
-            if !(0..rows).any(present) {
-                return Err(TrainError::MissingLabel(label));
-            }
-        }
-        Ok(())
-    }
+fn of_dataset<'a, R: Records + Borrow<Csr>>(
+    dataset: &'a Dataset<R>,
+    targets: &'a [bool],
+) -> Problem<'a> {
+    let rows: &Csr = dataset.records.borrow();
+    Problem { rows, targets, weights: dataset.weights() }
 }
 
 impl<R: Records + Borrow<Csr>> Fit<R, Array1<bool>, TrainError> for LogisticRegressionValidParams {
@@ -294,6 +326,7 @@ mod tests {
     use rand_xoshiro::Xoshiro256PlusPlus;
 
     use super::*;
+    use crate::classifier::Page;
 
     /// Rows of six columns whose label follows the first two, with some noise.
     fn noisy(count: usize) -> Dataset {
@@ -371,6 +404,117 @@ mod tests {
         };
         let error = params.fit_difference(&dataset, &[0.0; 40], &goes_on).unwrap_err();
         assert!(matches!(error, TrainError::Cancelled) && passes.get() == 2, "{error}");
+    }
+
+    /// Rows in pages of a few, two of which are in memory at once.
+    struct Paged {
+        pages: Vec<Csr>,
+        /// Pages that may still be loaded.
+        loads: std::sync::atomic::AtomicUsize,
+    }
+
+    impl Paged {
+        fn of(rows: &Csr, page_rows: usize) -> Self {
+            let mut pages = Vec::new();
+            for row in 0..rows.row_count() {
+                if row % page_rows == 0 {
+                    pages.push(Csr::new(rows.column_count()));
+                }
+                let (columns, values) = rows.row(row);
+                let entries = columns.iter().copied().zip(values.iter().copied());
+                pages.last_mut().unwrap().push_row(entries);
+            }
+            Self { pages, loads: usize::MAX.into() }
+        }
+    }
+
+    impl RowSource for Paged {
+        fn column_count(&self) -> usize {
+            self.pages[0].column_count()
+        }
+
+        fn pages(&self) -> Vec<Page> {
+            self.pages.iter().flat_map(Csr::pages).collect()
+        }
+
+        fn entry_count_max(&self) -> usize {
+            2 * self.pages[0].entry_count()
+        }
+
+        fn load<'a>(&'a self, pages: &[usize], buffer: &'a mut Csr) -> Result<&'a Csr, RowsError> {
+            buffer.clear();
+            for page in pages {
+                if self.loads.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 0 {
+                    return Err(RowsError("the disk is gone".to_owned()));
+                }
+                buffer.append(&self.pages[*page]);
+            }
+            Ok(buffer)
+        }
+    }
+
+    /// A fit of rows in pages, with the blocks that it had.
+    fn fit_paged(
+        rows: &Paged,
+        dataset: &Dataset,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<(LogisticRegression, usize), TrainError> {
+        let params = LogisticRegressionParams::default().cost(0.7).tolerance(1e-4);
+        let params = params.pass_count_max(2_000).check()?;
+        let targets = dataset.targets.to_vec();
+        let problem = Problem { rows, targets: &targets, weights: dataset.weights() };
+        let mut block_count = 0;
+        let mut watch = |progress: Progress| block_count = progress.block_count;
+        let model = params.fit_with_variances(&problem, &[1.0; 6], &mut watch, goes_on)?;
+        Ok((model, block_count))
+    }
+
+    #[test]
+    fn rows_in_blocks_have_the_optimum_of_all_rows() {
+        let count = 300;
+        let weights = (0..count).map(|row| (row % 7) as f32 * 0.5).collect();
+        let dataset = noisy(count).with_weights(weights);
+        let rows = Paged::of(&dataset.records, 40);
+        let (model, block_count) = fit_paged(&rows, &dataset, &|| true).unwrap();
+        assert_eq!(block_count, 4, "8 pages, two at once");
+        for partial in gradient(&model, &dataset, 0.7) {
+            assert!(partial.abs() < 0.02, "{partial}");
+        }
+        let whole = Paged::of(&dataset.records, count);
+        let (one, block_count) = fit_paged(&whole, &dataset, &|| true).unwrap();
+        assert_eq!(block_count, 1);
+        for (left, right) in model.weights.iter().zip(&one.weights) {
+            assert!((left - right).abs() < 1e-3, "{left} {right}");
+        }
+        assert_eq!(fit_paged(&rows, &dataset, &|| true).unwrap().0, model, "the same bits");
+    }
+
+    #[test]
+    fn a_page_without_a_row_that_takes_part_is_never_read() {
+        let weights = (0..100).map(|row| if row < 80 { 1.0 } else { 0.0 }).collect();
+        let dataset = noisy(100).with_weights(weights);
+        let mut rows = Paged::of(&dataset.records, 20);
+        let whole = fit_paged(&rows, &dataset, &|| true).unwrap();
+        let mut gone = Csr::new(6);
+        (0..20).for_each(|_| gone.push_row([(5, f32::NAN); 6]));
+        rows.pages[4] = gone;
+        assert_eq!(fit_paged(&rows, &dataset, &|| true).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_fit_in_blocks_ends_within_a_pass_and_says_what_cannot_be_read() {
+        let dataset = noisy(100);
+        let rows = Paged::of(&dataset.records, 20);
+        let asked = std::cell::Cell::new(0);
+        let goes_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() < 2
+        };
+        let error = fit_paged(&rows, &dataset, &goes_on).unwrap_err();
+        assert!(matches!(error, TrainError::Cancelled) && asked.get() == 2, "{error}");
+        rows.loads.store(12, std::sync::atomic::Ordering::Relaxed);
+        let error = fit_paged(&rows, &dataset, &|| true).unwrap_err();
+        assert_eq!(error.to_string(), "the rows cannot be read back: the disk is gone");
     }
 
     #[test]

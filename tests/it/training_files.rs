@@ -1,0 +1,112 @@
+//! `replyguard train` with more examples than fit into the memory that it is given.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::support::service::command;
+
+/// A folder with examples whose rows take several MiB, and one for temporary files.
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn with_examples(count: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |number: usize| {
+            let (word, label) = if number.is_multiple_of(3) {
+                ("cheap pills and a casino bonus", "spam")
+            } else {
+                ("an oven, two loaves and a question", "ham")
+            };
+            let (source, other) = (number % 6, number * 7 % 31);
+            format!(
+                "{{\"text\":\"Number {number} is about {word} with {other} reasons.\",\
+                 \"label\":\"{label}\",\"source\":\"blog {source}\"}}\n"
+            )
+        };
+        let text: String = (0..count).map(line).collect();
+        std::fs::write(folder.path().join("examples.jsonl"), text).unwrap();
+        std::fs::create_dir(folder.path().join("temporary")).unwrap();
+        Self { folder }
+    }
+
+    fn train(&self, out: &str, more: &[&str]) -> Command {
+        let (data, out) = (self.path("examples.jsonl"), self.path(out));
+        let mut train = command(&["train", "--data"]);
+        train.arg(data).arg("--out").arg(out).args(more);
+        train.env("TMPDIR", self.path("temporary"));
+        train
+    }
+
+    fn trained(&self, out: &str, more: &[&str]) -> (Output, Vec<u8>) {
+        let output = self.train(out, more).output().unwrap();
+        assert!(output.status.success(), "{}", error_of(&output));
+        (output, std::fs::read(self.path(out)).unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The names of what is in the folder.
+    fn left(&self) -> Vec<String> {
+        let names = |path: &Path| -> Vec<String> {
+            let entries = std::fs::read_dir(path).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let mut left = names(self.folder.path());
+        left.extend(names(&self.path("temporary")));
+        left.sort();
+        left
+    }
+}
+
+fn error_of(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn every_example_is_fitted_to_where_memory_holds_a_part() {
+    let bench = Bench::with_examples(1_500);
+    let (output, small) = bench.trained("small.rgmodel", &["--memory-mib-max", "1"]);
+    let error = error_of(&output);
+    assert!(error.contains("rows of 1500 examples outgrow 1 MiB"), "{error}");
+    assert!(error.contains("calibration and budget go by"), "{error}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("from 1500 examples"), "{said}");
+    let (_, again) = bench.trained("small.rgmodel", &["--memory-mib-max", "1"]);
+    assert!(small == again, "the same bytes");
+    let (output, whole) = bench.trained("whole.rgmodel", &[]);
+    assert!(error_of(&output).is_empty() && whole != small);
+    let all = ["examples.jsonl", "small.rgmodel", "temporary", "whole.rgmodel"];
+    assert_eq!(bench.left(), all);
+}
+
+#[test]
+fn an_interrupt_leaves_nothing() {
+    let bench = Bench::with_examples(6_000);
+    let mut train = bench.train("model.rgmodel", &["--memory-mib-max", "1"]);
+    let mut child = train.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let outgrown = lines.next().unwrap().unwrap();
+    assert!(outgrown.contains("outgrow"), "{outgrown}");
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let said: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("cancelled, nothing is written")), "{said:?}");
+    assert_eq!(bench.left(), ["examples.jsonl", "temporary"]);
+}
+
+#[test]
+fn a_disk_that_takes_no_rows_is_named() {
+    let bench = Bench::with_examples(1_500);
+    let mut train = bench.train("model.rgmodel", &["--memory-mib-max", "1"]);
+    let output = train.env("TMPDIR", bench.path("missing")).output().unwrap();
+    let error = error_of(&output);
+    assert_eq!(output.status.code(), Some(74), "{error}");
+    assert!(error.contains("outgrow --memory-mib-max") && error.contains("missing"), "{error}");
+    assert_eq!(bench.left(), ["examples.jsonl", "temporary"]);
+}
