@@ -80,7 +80,9 @@ pub struct Decision {
 /// 3. The score against the thresholds. A text whose like a person approved, or an author whose
 ///    comments were welcome, is not held for its score; it is still rejected for it.
 /// 4. Abuse, if the owner asks for it: that holds, whoever wrote it, and never rejects.
-/// 5. What the owner wants to see first.
+/// 5. A picture without words, which nobody but a person can judge, unless its like or its
+///    author is known to be good.
+/// 6. What the owner wants to see first.
 pub fn decide(policy: &SitePolicy, thresholds: &Thresholds, evidence: &Evidence<'_>) -> Decision {
     let thresholds = thresholds.overridden(policy);
     let probability = evidence.probability();
@@ -98,6 +100,9 @@ pub fn decide(policy: &SitePolicy, thresholds: &Thresholds, evidence: &Evidence<
     }
     if evidence.abuse().zip(thresholds.abuse).is_some_and(|(abuse, from)| abuse >= from) {
         hold.push(reason("abuse-above-threshold", "It reads like abuse."));
+    }
+    if evidence.has(&signals::IMAGE_ONLY) && !trusted {
+        hold.push(reason("image-only", "It is a picture without words: a person has to look."));
     }
     hold.extend(wanted_by_owner(policy, evidence));
 
@@ -230,7 +235,7 @@ mod tests {
         use Verdict::{Approve, Hold, Reject};
         let policy = SitePolicy::default();
         type Row<'a> = (Option<f64>, &'a [&'a str], &'a [Degraded], Verdict, &'a [&'a str]);
-        let table: [Row; 22] = [
+        let table: [Row; 24] = [
             (Some(0.1), &[], &[], Approve, &["score-below-hold-threshold"]),
             (Some(0.5), &[], &[], Hold, &["score-above-hold-threshold"]),
             (Some(0.9), &[], &[], Reject, &["score-above-reject-threshold"]),
@@ -263,6 +268,14 @@ mod tests {
             (Some(0.95), &["known-good-author"], &[], Reject, &["score-above-reject-threshold"]),
             (Some(0.1), &["word-list-hold"], &[], Hold, &["word-list-hold"]),
             (Some(0.6), &["word-list-hold", "near-approved"], &[], Hold, &["word-list-hold"]),
+            (Some(0.1), &["image-only"], &[], Hold, &["image-only"]),
+            (
+                Some(0.1),
+                &["image-only", "known-good-author"],
+                &[],
+                Approve,
+                &["score-below-hold-threshold"],
+            ),
             (
                 Some(0.1),
                 &["parent-held", "unexpected-language"],

@@ -11,6 +11,7 @@ mod elapsed;
 mod email;
 mod honeypot;
 mod hosts;
+mod image;
 mod invisible;
 mod language;
 mod link_anchor;
@@ -102,7 +103,10 @@ pub const fn all() -> &'static [(&'static str, &'static [Check])] {
             "Where its links lead.",
             &[link_count::check, link_shortener::check, link_anchor::check, hosts::check],
         ),
-        ("Markup that robots leave.", &[markup::check_bbcode, markup::check_html]),
+        (
+            "Markup that robots leave, and pictures in place of words.",
+            &[markup::check_bbcode, markup::check_html, image::check],
+        ),
         ("Who says to have written it.", &[name::check, email::check]),
         (
             "Letters that are not what they seem.",

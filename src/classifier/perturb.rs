@@ -34,6 +34,8 @@ pub enum Perturbation {
     Accented,
     /// Without any link, in the text or beside it.
     LinkFree,
+    /// A picture in place of the text, on the way to the same link. For trials alone.
+    ImageOnly,
 }
 
 /// Share of words that are disguised: drawn for each comment, from a few words to all.
@@ -68,10 +70,13 @@ const INVISIBLE: [char; 6] = ['\u{200B}', '\u{200C}', '\u{200D}', '\u{2060}', '\
 const SEPARATORS: [char; 5] = ['.', '-', '*', '_', '·'];
 const DOTS: [&str; 6] = ["[dot]", "(dot)", " [dot] ", " (dot) ", " dot ", "[.]"];
 const ATS: [&str; 4] = ["(at)", "[at]", " (at) ", " at "];
+/// Where people who have no server put their pictures.
+const IMAGE_HOSTS: [&str; 4] = ["i.imgur.com", "i.postimg.cc", "i.ibb.co", "images2.imgbox.com"];
+const IMAGE_ENDINGS: [&str; 3] = ["jpg", "png", "webp"];
 
 impl Perturbation {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::LookAlike,
         Self::Styled,
         Self::ZeroWidth,
@@ -81,7 +86,11 @@ impl Perturbation {
         Self::Accented,
         Self::Dot,
         Self::LinkFree,
+        Self::ImageOnly,
     ];
+
+    /// How many of them, from the first, are trained on: a picture leaves nothing to learn from.
+    const COPY_KIND_COUNT: usize = 9;
 
     /// The name in reports and options.
     pub fn name(self) -> &'static str {
@@ -95,6 +104,7 @@ impl Perturbation {
             Self::Accented => "accented",
             Self::Dot => "dot",
             Self::LinkFree => "link-free",
+            Self::ImageOnly => "image-only",
         }
     }
 
@@ -109,6 +119,7 @@ impl Perturbation {
                 copy.url = None;
                 cut_links(&example.text)
             }
+            Self::ImageOnly => image(&example.text, chance),
             _ => self.disguise(&example.text, chance),
         };
         let same = copy.text == example.text && copy.url == example.url;
@@ -119,8 +130,9 @@ impl Perturbation {
     /// without the author's fields, which is as good as a throw of the dice.
     pub fn any_copy(example: &Example) -> Option<(Example, bool)> {
         let hash = xxh3_64_with_seed(example.text.as_bytes(), COPY_SEED);
-        let first = (hash >> 32) as usize % Self::ALL.len();
-        let kinds = Self::ALL[first..].iter().chain(&Self::ALL[..first]);
+        let kinds = &Self::ALL[..Self::COPY_KIND_COUNT];
+        let (before, after) = kinds.split_at((hash >> 32) as usize % kinds.len());
+        let kinds = after.iter().chain(before);
         // The first that finds something to disguise.
         let copy = kinds.filter_map(|kind| kind.copy(example, COPY_SEED)).next();
         Some((copy?, hash & 1 == 0))
@@ -178,7 +190,7 @@ impl Perturbation {
                     }
                     out.push(c);
                 }
-                Self::Dot | Self::LinkFree => out.push(c),
+                Self::Dot | Self::LinkFree | Self::ImageOnly => out.push(c),
             }
             before = Some(c);
         }
@@ -261,6 +273,30 @@ fn spell_dots(text: &str, chance: &mut impl Rng) -> String {
         out.replace_range(span, &spelt);
     }
     out
+}
+
+/// A picture in place of the text, in one of four ways to write it, and leading to the text's
+/// first link. With a link, every second picture is on its host; else it is where pictures are.
+fn image(text: &str, chance: &mut impl Rng) -> String {
+    const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+    let links = find_links(text);
+    let link = links.first().map(|link| &text[link.span.clone()]);
+    let own = links.first().map(|link| link.host.as_str()).filter(|_| chance.gen_bool(0.5));
+    let host = own.unwrap_or(IMAGE_HOSTS[chance.gen_range(0..IMAGE_HOSTS.len())]);
+    let letter = |_| char::from(LETTERS[chance.gen_range(0..LETTERS.len())]);
+    let name: String = (0..7).map(letter).collect();
+    let ending = IMAGE_ENDINGS[chance.gen_range(0..IMAGE_ENDINGS.len())];
+    let address = format!("https://{host}/{name}.{ending}");
+    match (chance.gen_range(0..4), link) {
+        (0, None) => format!("<img src=\"{address}\">"),
+        (0, Some(link)) => format!("<a href=\"{link}\"><img src=\"{address}\"></a>"),
+        (1, None) => format!("![]({address})"),
+        (1, Some(link)) => format!("[![]({address})]({link})"),
+        (2, None) => format!("[img]{address}[/img]"),
+        (2, Some(link)) => format!("[url={link}][img]{address}[/img][/url]"),
+        (_, None) => address,
+        (_, Some(link)) => format!("{address}\n{link}"),
+    }
 }
 
 /// The text without its links and their markup; what they show stays.
@@ -352,6 +388,16 @@ mod tests {
         let with_url = Example { url: Some("a.example".into()), ..example("Nice.") };
         let copied = Perturbation::LinkFree.copy(&with_url, 1).unwrap();
         assert_eq!((copied.text.as_str(), copied.url), ("Nice.", None));
+    }
+
+    #[test]
+    fn a_picture_says_nothing_and_leads_to_the_same_link() {
+        for seed in 0..20 {
+            let copied = Perturbation::ImageOnly.copy(&example(TEXT), seed).unwrap().text;
+            assert!(copied.contains("http://casino.example/a") && !copied.contains("cheap"));
+            let copied = Perturbation::ImageOnly.copy(&example("Nice."), seed).unwrap().text;
+            assert_eq!(find_links(&copied).len(), 1, "{copied}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ signals! {
     BBCODE_MARKUP = "bbcode-markup";
     /// Links as raw HTML.
     HTML_MARKUP = "html-markup";
+    /// A picture and no words.
+    IMAGE_ONLY = "image-only";
     /// The name is an advertisement, an address or a keyword list.
     KEYWORD_NAME = "keyword-name";
     /// The address is at a throw-away provider.

@@ -222,3 +222,24 @@ pub const OFFLINE_TIME: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 pub fn offline_secret() -> SiteSecret {
     SiteSecret::from_bytes([0; 32])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{SitePolicy, signals};
+
+    #[test]
+    fn every_picture_in_place_of_a_text_is_found() {
+        let rules = SiteRules::new(SitePolicy::default());
+        let mut builder = FeatureBuilder::default();
+        for number in 0..40 {
+            let link = if number % 2 == 0 { "" } else { " https://shop.example.com/a?b=1" };
+            let text = format!("Cheap pills number {number}{link}");
+            let example = Example { text, ..Example::default() };
+            let (_, copy) = trials(&example, &[Perturbation::ImageOnly]).next().expect("a copy");
+            let (_, found) = vector(&copy, &rules, &mut builder);
+            let is_found = found.iter().any(|signal| signal.name == signals::IMAGE_ONLY);
+            assert!(is_found, "{}", copy.text);
+        }
+    }
+}
