@@ -5,43 +5,8 @@ use replyguard::grpc::proto::{self, DecisionAction, Verdict};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::service::{Service, check, comment};
-
-const SITE: &str = "sites/default";
-
-/// A comment that is held whatever it says: its host is on the site's list to hold.
-fn variant(n: usize) -> proto::Comment {
-    let text = format!(
-        "Dear readers, my uncle found the very best cheap replica watches for his wedding at our \
-         little shop downtown and number {n} of them is on sale until the end of this month only"
-    );
-    proto::Comment {
-        ip: format!("198.51.{n}.7"),
-        email: format!("reader{n}@example.org"),
-        ..comment(&text)
-    }
-}
-
-/// A service whose default site holds everything.
-async fn service_that_holds() -> (Service, Client) {
-    let service = Service::start().await;
-    let mut client = service.client().await;
-    let policy = proto::SitePolicy { hold_all: Some(true), ..proto::SitePolicy::default() };
-    let request = proto::UpdateSiteRequest {
-        site: Some(proto::Site {
-            name: SITE.into(),
-            policy: Some(policy),
-            ..proto::Site::default()
-        }),
-        update_mask: Some(prost_types::FieldMask { paths: vec!["policy.hold_all".into()] }),
-    };
-    client.sites.update_site(request).await.unwrap();
-    (service, client)
-}
-
-async fn send(client: &mut Client, comment: proto::Comment) -> proto::CheckedComment {
-    client.comments.check_comment(check(comment)).await.unwrap().into_inner().comment.unwrap()
-}
+use crate::support::desk::{SITE, send, service_that_holds, variant};
+use crate::support::service::comment;
 
 async fn queue(client: &mut Client) -> Vec<(i64, String)> {
     let request = proto::ListQueueEntriesRequest { parent: SITE.into(), ..Default::default() };

@@ -2,6 +2,8 @@
 
 mod accounts;
 mod browser;
+mod desk;
+mod desk_browser;
 mod forms;
 mod sessions;
 

@@ -81,7 +81,9 @@ impl Driver {
             let count = output.read_line(&mut line).expect("its output");
             assert!(count > 0, "chromedriver ended without saying its port");
             let said = line.trim_end().trim_end_matches('.').rsplit_once("on port ");
-            if let Some(port) = said.and_then(|(_, port)| port.parse().ok()) {
+            let port = said.and_then(|(_, port)| port.parse().ok());
+            // Some versions first say which port was asked for: 0.
+            if let Some(port) = port.filter(|port| *port != 0) {
                 break port;
             }
         };

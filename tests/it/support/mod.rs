@@ -1,6 +1,7 @@
 //! What several tests need.
 
 pub mod browser;
+pub mod desk;
 pub mod models;
 pub mod records;
 pub mod redis;

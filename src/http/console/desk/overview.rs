@@ -43,10 +43,13 @@ struct OverviewPage {
     day_count: u16,
     day_counts: [u16; 3],
     checked: u64,
-    held: String,
-    rejected: String,
+    held: u64,
+    held_share: String,
+    rejected: u64,
+    rejected_share: String,
     decided: u64,
-    overturned: String,
+    overturned: u64,
+    overturned_share: String,
     queue: String,
     oldest: String,
     volume: String,
@@ -93,11 +96,13 @@ fn overview_page(
         day_count,
         day_counts: DAY_COUNTS,
         checked,
-        held: share(held, checked),
-        rejected: share(rejected, checked),
+        held,
+        held_share: share(held, checked),
+        rejected,
+        rejected_share: share(rejected, checked),
         decided,
-        // Of what the filter decided by itself.
-        overturned: share(overturned, checked - held),
+        overturned,
+        overturned_share: share(overturned, checked - held),
         queue: format!("{}{}", found.queue.count, if found.queue.more { "+" } else { "" }),
         oldest: found.age.oldest_time.map(|time| age(now - time)).unwrap_or_default(),
         volume: chart(
@@ -153,7 +158,7 @@ fn ages(found: &Overview) -> String {
 
 fn share(part: u64, whole: u64) -> String {
     match whole {
-        0 => format!("{part}"),
-        _ => format!("{part} ({:.1} %)", part as f64 / whole as f64 * 100.0),
+        0 => String::new(),
+        _ => format!("{:.1} % ", part as f64 / whole as f64 * 100.0),
     }
 }

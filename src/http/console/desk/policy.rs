@@ -16,7 +16,10 @@ use super::super::page::page_with;
 use super::super::{Console, require_administrator, require_site};
 use super::policy_form::PolicyForm;
 use crate::domain::{Site, SitePolicy};
-use crate::moderation::{BackTest, ModerationError, Moved};
+use crate::moderation::{BackTest, BudgetRequest, ModerationError, Moved};
+
+/// Seconds that a person looks at one held comment.
+const REVIEW_SECONDS: f64 = 15.0;
 
 struct MovedView {
     what: &'static str,
@@ -90,7 +93,12 @@ async fn change(
 ) -> Result<Response, PageError> {
     let site = require_site(&console, &sent.session, &site).await?;
     require_administrator(&sent.session)?;
-    let form = PolicyForm::of_form(&sent.form);
+    let mut form = PolicyForm::of_form(&sent.form);
+    if !sent.form.get("fit").is_empty()
+        && let Err(problem) = fit(&console, &site, &mut form).await
+    {
+        return refused(&console, sent, &site, form, vec![problem]).await;
+    }
     let outcome = match form.policy(&site.policy) {
         Ok(policy) if sent.form.get("save").is_empty() => {
             console.moderation().back_test(&site, policy).await.map(Some)
@@ -117,6 +125,30 @@ async fn change(
             refused(&console, sent, &site, form, problems).await
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Puts the budget into the form that keeps to its minutes of review a day.
+async fn fit(console: &Console, site: &Arc<Site>, form: &mut PolicyForm) -> Result<(), String> {
+    let minutes = form.review_minutes.parse::<f64>().ok().filter(|minutes| *minutes > 0.0);
+    let minutes = minutes.ok_or("Minutes of review: a number above 0 is expected.")?;
+    let request = BudgetRequest {
+        hold_one_in: None,
+        reject_one_in: None,
+        review_minutes: Some(minutes),
+        review_seconds: REVIEW_SECONDS,
+    };
+    match console.moderation().preview_budget(site, request).await {
+        Ok(preview) => {
+            form.hold_one_in = preview.hold_one_in.to_string();
+            form.hold_threshold = String::new();
+            Ok(())
+        }
+        Err(ModerationError::Invalid(violations)) => {
+            let texts: Vec<_> = violations.into_iter().map(|one| one.description).collect();
+            Err(sentence(&texts.join(" ")))
+        }
+        Err(error) => Err(sentence(&error.to_string())),
     }
 }
 

@@ -1,0 +1,170 @@
+//! The desk's pages over real HTTP, as a browser without scripts uses them.
+
+use replyguard::grpc::proto;
+
+use super::{administrator, moderator};
+use crate::support::desk::{SITE, send, service_that_holds, variant};
+use crate::support::service::comment;
+
+const DESK: &str = "/console/sites/default";
+
+/// What a button of the page sends for the first entry whose value begins with `action`.
+fn button(body: &str, action: &str) -> String {
+    let start = format!("name=\"one\" value=\"{action} ");
+    let (_, rest) = body.split_once(&start).unwrap_or_else(|| panic!("no {action} in {body}"));
+    format!("{action} {}", rest.split('"').next().unwrap())
+}
+
+#[tokio::test]
+async fn a_comment_is_decided_and_taken_back_without_scripts() {
+    let (service, mut client) = service_that_holds().await;
+    send(&mut client, comment("Could you tell us <b>which</b> glue \"you\" used?")).await;
+    let mut admin = administrator(&service).await;
+    let page = admin.get(DESK).await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("which&#60;/b&#62;"), "escaped: {}", page.body);
+    let one = button(&page.body, "approve");
+    let path = format!("{DESK}/decide");
+    let answer = admin.submit(DESK, &path, &[("one", &one), ("back", DESK)]).await;
+    assert_eq!((answer.status, answer.header("location")), (303, DESK));
+    let after = admin.get(DESK).await;
+    assert!(after.body.contains("1 comment approved."), "{}", after.body);
+    assert!(after.body.contains("Nothing waits"));
+    let (_, undo) = after.body.split_once("<form method=\"post\" action=\"/console/sites").unwrap();
+    let undo = format!("/console/sites{}", undo.split('"').next().unwrap());
+    assert!(undo.ends_with("/undo"), "{undo}");
+    let answer = admin.submit(DESK, &undo, &[("back", DESK)]).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    let back = admin.get(DESK).await;
+    assert!(back.body.contains("1 comment taken back."), "{}", back.body);
+    // A replayed form: what it saw is out of date.
+    let answer = admin.submit(DESK, &path, &[("one", &one), ("back", DESK)]).await;
+    assert_eq!(answer.status, 303);
+    let replayed = admin.get(DESK).await;
+    assert!(replayed.body.contains("somebody changed it meanwhile"), "{}", replayed.body);
+    assert!(replayed.body.contains("data-entry=\""), "it waits still");
+}
+
+#[tokio::test]
+async fn thousands_are_decided_after_a_preview_and_undone_at_once() {
+    let (service, mut client) = service_that_holds().await;
+    for n in 0..4 {
+        send(&mut client, variant(n)).await;
+    }
+    send(&mut client, comment("Something else entirely, about rhubarb")).await;
+    let mut admin = administrator(&service).await;
+    let page = admin.get(DESK).await;
+    assert!(page.body.contains("4 alike"), "{}", page.body);
+    let path = format!("{DESK}/decide-all");
+    let search = format!("{DESK}/search?q=watches");
+    let fields = [("filter", "watches state:held"), ("action", "reject-spam"), ("back", &search)];
+    let preview = admin.submit(&search, &path, &fields).await;
+    assert_eq!(preview.status, 200);
+    assert!(preview.body.contains("of 4 comments would be rejected as spam"), "{}", preview.body);
+    assert_eq!(admin.get(DESK).await.body.matches("data-entry=").count(), 2, "nothing moved yet");
+    let fields = [fields[0], fields[1], ("confirmed", "yes"), ("note", "a campaign")];
+    let answer = admin.submit(&search, &path, &fields).await;
+    let decisions = format!("{DESK}/decisions");
+    assert_eq!((answer.status, answer.header("location")), (303, decisions.as_str()));
+    let page = admin.get(&decisions).await;
+    assert!(page.body.contains("reject-spam") && page.body.contains("a campaign"));
+    assert_eq!(admin.get(DESK).await.body.matches("data-entry=").count(), 1);
+    let (_, undo) = page.body.split_once("/console/sites/default/decisions/").unwrap();
+    let undo = format!("{decisions}/{}", undo.split('"').next().unwrap());
+    assert_eq!(admin.submit(&decisions, &undo, &[]).await.status, 303);
+    assert_eq!(admin.get(DESK).await.body.matches("data-entry=").count(), 2);
+    let empty = [("filter", ""), ("action", "approve")];
+    assert_eq!(admin.submit(&search, &path, &empty).await.status, 400, "not everything at once");
+}
+
+#[tokio::test]
+async fn every_page_keeps_to_its_site_and_shows_hostile_text() {
+    let (service, mut client) = service_that_holds().await;
+    let create = proto::CreateSiteRequest { site_id: "other".into(), site: None };
+    client.sites.create_site(create).await.unwrap();
+    let hostile = format!(
+        "\u{202e}</p><script>alert(1)</script> {} {}",
+        "z\u{0310}\u{0310}\u{0310}\u{0310}\u{0310}\u{0310}".repeat(200),
+        "x".repeat(60_000)
+    );
+    let checked = send(&mut client, comment(&hostile)).await;
+    let id = checked.name.rsplit('/').next().unwrap().to_owned();
+    let reviewed = proto::GetReviewedCommentRequest { name: checked.name.clone() };
+    let reviewed = client.reviews.get_reviewed_comment(reviewed).await.unwrap().into_inner();
+    let author = reviewed.comment.unwrap().author_fingerprint;
+    let mut admin = administrator(&service).await;
+    let mut other = moderator(&service, &mut admin, "Otto", &["other"]).await;
+    for rest in [
+        String::new(),
+        format!("/comments/{id}"),
+        format!("/campaigns/{id}"),
+        format!("/authors/{author}"),
+        "/search?q=alert".into(),
+        "/decisions".into(),
+        "/audit".into(),
+        "/overview".into(),
+        "/policy".into(),
+    ] {
+        let page = admin.get(&format!("{DESK}{rest}")).await;
+        assert_eq!(page.status, 200, "{rest}: {}", page.body);
+        assert!(!page.body.contains("<script>alert"), "{rest}");
+        let foreign = other.get(&format!("{DESK}{rest}")).await;
+        let unknown = other.get(&format!("/console/sites/none{rest}")).await;
+        assert_eq!(foreign.status, 404, "{rest}");
+        assert_eq!(foreign.body, unknown.body, "{rest}: no difference to tell");
+        let own = other.get(&format!("/console/sites/other{rest}")).await;
+        let of_comment = rest.contains(&id) || rest.contains(&author);
+        assert_eq!(own.status, if of_comment { 404 } else { 200 }, "{rest}");
+    }
+    let fields = [("one", format!("approve {id}.0"))].map(|(name, value)| (name, value));
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let own = "/console/sites/other";
+    let denied = other.submit(own, &format!("{DESK}/decide"), &fields).await;
+    assert_eq!(denied.status, 404);
+    // Its own site does not have the comment either.
+    let passed = other.submit(own, "/console/sites/other/decide", &fields).await;
+    assert_eq!(passed.status, 303);
+    assert!(other.get(own).await.body.contains("it is not there"));
+}
+
+#[tokio::test]
+async fn a_policy_is_tried_before_it_is_saved() {
+    let (service, mut client) = service_that_holds().await;
+    for text in ["A word about rhubarb", "And one about cheese", "Nothing in particular"] {
+        send(&mut client, comment(text)).await;
+    }
+    let mut admin = administrator(&service).await;
+    let path = format!("{DESK}/policy");
+    let page = admin.get(&path).await;
+    assert!(page.body.contains("name=\"hold_all\" value=\"yes\" checked"), "{}", page.body);
+    let (_, etag) = page.body.split_once("name=\"etag\" value=\"").unwrap();
+    let etag = etag.split('"').next().unwrap().to_owned();
+    let base = [
+        ("etag", etag.as_str()),
+        ("hold_one_in", "200"),
+        ("reject_one_in", "2000"),
+        ("hold_words", "rhubarb"),
+        ("whole_words", "yes"),
+        ("author_required", "yes"),
+    ];
+    let tested = admin.submit(&path, &path, &[&base[..], &[("test", "yes")]].concat()).await;
+    assert_eq!(tested.status, 200);
+    let text = "1 would have been held instead of 3";
+    assert!(tested.body.contains(text), "{}", tested.body);
+    let bad = [&base[..1], &[("hold_one_in", "few"), ("hold_words", "kept")]].concat();
+    let refused = admin.submit(&path, &path, &[&bad[..], &[("save", "yes")]].concat()).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.body.contains("a whole number is expected") && refused.body.contains("kept"));
+    let saving = [&base[..], &[("save", "yes")]].concat();
+    assert_eq!(admin.submit(&path, &path, &saving).await.status, 303);
+    let site = proto::GetSiteRequest { name: SITE.into() };
+    let site = client.sites.get_site(site).await.unwrap().into_inner().site.unwrap();
+    let policy = site.policy.unwrap();
+    assert_eq!((policy.hold_words, policy.hold_all), (vec!["rhubarb".into()], Some(false)));
+    // Another has changed it since the page was loaded.
+    assert_eq!(admin.submit(&path, &path, &saving).await.status, 409);
+    let mut maria = moderator(&service, &mut admin, "Maria", &["default"]).await;
+    assert_eq!(maria.get(&path).await.status, 200);
+    let denied = maria.submit(&path, &path, &saving).await;
+    assert_eq!(denied.status, 403, "moderators see a policy and don't change it");
+}

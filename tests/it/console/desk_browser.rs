@@ -1,0 +1,234 @@
+//! The desk in a real browser: mouse, keyboard, live updates, two moderators; and axe-core on each
+//! page.
+
+use replyguard::grpc::client::Client;
+use replyguard::grpc::proto::{self, State};
+
+use super::{PASSWORD, administrator, first_link, invite};
+use crate::support::browser::{Browser, Look};
+use crate::support::desk::{SITE, send, service_that_holds, variant};
+use crate::support::service::{comment, wait_for};
+
+const DESK: &str = "/console/sites/default";
+
+/// Where a comment stands, as gRPC tells.
+async fn state(client: &mut Client, name: &str) -> State {
+    let request = proto::GetCommentRequest { name: name.into() };
+    let answer = client.comments.get_comment(request).await.unwrap().into_inner();
+    answer.comment.unwrap().state()
+}
+
+async fn wait_for_state(client: &Client, name: &str, expected: State) {
+    wait_for(&format!("{name} to be {expected:?}"), || {
+        let mut client = client.clone();
+        async move { (state(&mut client, name).await == expected).then_some(()) }
+    })
+    .await;
+}
+
+/// How many entries the page shows.
+async fn entry_count(browser: &Browser) -> u64 {
+    let script = "return document.querySelectorAll('[data-entry]:not([hidden])').length";
+    browser.run(script).await.as_u64().unwrap()
+}
+
+async fn wait_for_entries(browser: &Browser, count: u64) {
+    wait_for(&format!("{count} entries on the page"), || async {
+        (entry_count(browser).await == count).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the page is told of what happens.
+async fn wait_until_live(browser: &Browser) {
+    browser.find("body[data-live=yes]").await;
+}
+
+#[tokio::test]
+async fn the_queue_in_a_browser() {
+    let (service, mut client) = service_that_holds().await;
+    let browser = Browser::open(&service.first.http).await;
+    browser.goto(&first_link(&service)).await;
+    browser.fill("password", PASSWORD).await;
+    browser.fill("repeated", PASSWORD).await;
+    browser.click("button.primary").await;
+    browser.find(".tiles").await;
+    browser.goto(DESK).await;
+    browser.find("[data-empty]").await;
+    browser.assert_accessible("queue-empty").await;
+    wait_until_live(&browser).await;
+
+    // What is sent arrives in the open page.
+    let first = send(&mut client, comment("Is there a recording of the talk?")).await.name;
+    wait_for_entries(&browser, 1).await;
+    let second = send(&mut client, comment("Thanks, the second drawing helped me")).await.name;
+    wait_for_entries(&browser, 2).await;
+    browser.assert_accessible("queue").await;
+
+    // By mouse, with undo.
+    let approve = |name: &str| {
+        let id = name.rsplit('/').next().unwrap();
+        format!("[data-entry^=\"{id}\"] button[value^=\"approve\"]")
+    };
+    browser.click(&approve(&first)).await;
+    wait_for_state(&client, &first, State::Approved).await;
+    wait_for_entries(&browser, 1).await;
+    browser.find(".live form button").await;
+    browser.click(".live form button").await;
+    wait_for_state(&client, &first, State::Held).await;
+    wait_for_entries(&browser, 2).await;
+
+    // By keyboard: next, spam, undo, reject.
+    browser.goto(&format!("{DESK}?order=oldest")).await;
+    wait_until_live(&browser).await;
+    browser.press("j").await;
+    browser.press("s").await;
+    wait_for_state(&client, &first, State::Rejected).await;
+    browser.find(".live form button").await;
+    browser.press("z").await;
+    wait_for_state(&client, &first, State::Held).await;
+    wait_for_entries(&browser, 2).await;
+    browser.goto(&format!("{DESK}?order=oldest")).await;
+    wait_until_live(&browser).await;
+    browser.press("jjd").await;
+    wait_for_state(&client, &second, State::Rejected).await;
+    assert_eq!(state(&mut client, &first).await, State::Held);
+
+    campaign(&browser, &mut client).await;
+    keys_and_selection(&browser, &mut client, &first).await;
+}
+
+/// Thirty variants are one entry, one decision, one undo.
+async fn campaign(browser: &Browser, client: &mut Client) {
+    let mut names = Vec::new();
+    for n in 0..30 {
+        names.push(send(client, variant(n)).await.name);
+    }
+    browser.goto(&format!("{DESK}?order=newest")).await;
+    browser.find(".alike").await;
+    wait_until_live(browser).await;
+    assert_eq!(browser.text(".alike").await, "30 alike");
+    browser.press("j").await;
+    browser.press("s").await;
+    for name in [&names[0], &names[29]] {
+        wait_for_state(client, name, State::Rejected).await;
+    }
+    browser.find(".live form button").await;
+    let text = browser.text(".live p").await;
+    assert_eq!(text, "30 comments rejected as spam.");
+    assert_eq!(send(client, variant(30)).await.state(), State::Rejected, "the 31st follows");
+    browser.press("z").await;
+    for name in [&names[0], &names[29]] {
+        wait_for_state(client, name, State::Held).await;
+    }
+    browser.goto(&format!("{DESK}?order=newest")).await;
+    browser.click(".alike").await;
+    browser.find("button[value^=\"reject-spam campaign\"]").await;
+    browser.assert_accessible("campaign").await;
+}
+
+async fn keys_and_selection(browser: &Browser, client: &mut Client, first: &str) {
+    browser.goto(&format!("{DESK}?order=oldest")).await;
+    wait_until_live(browser).await;
+    let before = entry_count(browser).await;
+    browser.press("jxjx").await;
+    assert_eq!(browser.text("[data-selected-count]").await, "2 selected");
+    browser.click("button[name=bulk][value=approve]").await;
+    wait_for_state(client, first, State::Approved).await;
+    wait_for_entries(browser, before - 2).await;
+    browser.press("?").await;
+    browser.find("dialog[open]").await;
+}
+
+#[tokio::test]
+async fn every_page_of_the_desk_is_accessible() {
+    let (service, mut client) = service_that_holds().await;
+    let mut hostile = comment(&format!(
+        "Visit https://example.com/cheap for \u{202e}casino bonus {} and win",
+        "x".repeat(3_000)
+    ));
+    hostile.author = "A very long name indeed ".repeat(9);
+    hostile.url = "https://example.com/shop".into();
+    hostile.page_uri = "https://blog.example/a-page".into();
+    hostile.page_title = "A page".into();
+    let name = send(&mut client, hostile).await.name;
+    let decision = proto::DecideCommentRequest {
+        name: name.clone(),
+        action: proto::DecisionAction::Approve.into(),
+        note: "seen".into(),
+        ..Default::default()
+    };
+    client.reviews.decide_comment(decision).await.unwrap();
+    let reviewed = proto::GetReviewedCommentRequest { name: name.clone() };
+    let reviewed = client.reviews.get_reviewed_comment(reviewed).await.unwrap().into_inner();
+    let author = reviewed.comment.unwrap().author_fingerprint;
+    let id = name.rsplit('/').next().unwrap();
+    let browser = Browser::open(&service.first.http).await;
+    browser.goto(&first_link(&service)).await;
+    browser.fill("password", PASSWORD).await;
+    browser.fill("repeated", PASSWORD).await;
+    browser.click("button.primary").await;
+    browser.find(".tiles").await;
+    for (page, rest) in [
+        ("comment", format!("/comments/{id}")),
+        ("author", format!("/authors/{author}")),
+        ("search", "/search?q=casino".to_owned()),
+        ("search-problem", "/search?q=state:lost".to_owned()),
+        ("decisions", "/decisions".to_owned()),
+        ("audit", "/audit".to_owned()),
+        ("overview", "/overview".to_owned()),
+        ("policy", "/policy".to_owned()),
+    ] {
+        browser.goto(&format!("{DESK}{rest}")).await;
+        browser.find("main h1").await;
+        browser.assert_accessible(page).await;
+    }
+    // With a back-test, and a preview of a decision.
+    browser.click("button[name=test]").await;
+    browser.find("#test-title").await;
+    browser.assert_accessible("policy-tested").await;
+    browser.goto(&format!("{DESK}/search?q=casino")).await;
+    browser.click("button[name=action][value=reject-spam]").await;
+    browser.find("input[name=confirmed]").await;
+    browser.assert_accessible("preview").await;
+}
+
+#[tokio::test]
+async fn two_moderators_see_each_other_decide() {
+    let (service, mut client) = service_that_holds().await;
+    let mut admin = administrator(&service).await;
+    let link = invite(&mut admin, "Maria", &["default"]).await;
+    let browser = Browser::open(&service.first.http).await;
+    browser.goto(&link).await;
+    browser.fill("password", PASSWORD).await;
+    browser.fill("repeated", PASSWORD).await;
+    browser.click("button.primary").await;
+    browser.find(".tiles").await;
+    let name = send(&mut client, comment("Where was the second picture taken?")).await.name;
+    let id = name.rsplit('/').next().unwrap();
+    browser.goto(DESK).await;
+    browser.look(Look::Phone).await;
+    wait_until_live(&browser).await;
+    wait_for_entries(&browser, 1).await;
+    // The other one decides; the page of the first follows.
+    let one = format!("approve {id}.0");
+    let fields = [("one", one.as_str()), ("back", DESK)];
+    assert_eq!(admin.submit(DESK, &format!("{DESK}/decide"), &fields).await.status, 303);
+    wait_for_entries(&browser, 0).await;
+    assert_eq!(state(&mut client, &name).await, State::Approved);
+    // A claim of one keeps the other out.
+    let next = send(&mut client, comment("And the third one, if I may ask?")).await.name;
+    wait_for_entries(&browser, 1).await;
+    let claim = proto::ClaimCommentRequest { name: next.clone(), moderator: "Bob".into() };
+    client.reviews.claim_comment(claim).await.unwrap();
+    browser.click("button[value^=\"approve\"]").await;
+    browser.find(".live.bad").await;
+    let text = browser.text(".live p").await;
+    assert!(text.contains("another moderator looks at it"), "{text}");
+    wait_for_entries(&browser, 1).await;
+    assert_eq!(state(&mut client, &next).await, State::Held);
+    let audit = proto::ListAuditEntriesRequest { parent: SITE.into(), ..Default::default() };
+    let log = client.reviews.list_audit_entries(audit).await.unwrap().into_inner();
+    let decided = log.audit_entries.iter().find(|entry| entry.action == "decide").unwrap();
+    assert_eq!(decided.actor, "moderator:administrator");
+}

@@ -1,0 +1,44 @@
+//! A service whose comments all wait for a moderator.
+
+use replyguard::grpc::client::Client;
+use replyguard::grpc::proto;
+
+use super::service::{Service, check, comment};
+
+/// The first site.
+pub const SITE: &str = "sites/default";
+
+/// The `n`th of a campaign: near duplicates by different people.
+pub fn variant(n: usize) -> proto::Comment {
+    let text = format!(
+        "Dear readers, my uncle found the very best cheap replica watches for his wedding at our \
+         little shop downtown and number {n} of them is on sale until the end of this month only"
+    );
+    proto::Comment {
+        ip: format!("198.51.{n}.7"),
+        email: format!("reader{n}@example.org"),
+        ..comment(&text)
+    }
+}
+
+/// A service whose default site holds everything.
+pub async fn service_that_holds() -> (Service, Client) {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let policy = proto::SitePolicy { hold_all: Some(true), ..proto::SitePolicy::default() };
+    let request = proto::UpdateSiteRequest {
+        site: Some(proto::Site {
+            name: SITE.into(),
+            policy: Some(policy),
+            ..proto::Site::default()
+        }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["policy.hold_all".into()] }),
+    };
+    client.sites.update_site(request).await.unwrap();
+    (service, client)
+}
+
+/// Sends a comment through the form.
+pub async fn send(client: &mut Client, comment: proto::Comment) -> proto::CheckedComment {
+    client.comments.check_comment(check(comment)).await.unwrap().into_inner().comment.unwrap()
+}
