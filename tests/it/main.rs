@@ -6,6 +6,7 @@ mod console;
 mod contract;
 mod contract_of_comments;
 mod contract_of_reviews;
+mod contract_of_moderators;
 mod contract_of_sites;
 mod documentation;
 mod explain;

@@ -28,7 +28,12 @@ async fn health_is_served_for_each_service() {
     use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
     let service = Service::start().await;
     let mut health = HealthClient::new(channel(&service).await);
-    for name in ["", "replyguard.v1.CommentService", "replyguard.v1.SiteService"] {
+    for name in [
+        "",
+        "replyguard.v1.CommentService",
+        "replyguard.v1.ModeratorService",
+        "replyguard.v1.SiteService",
+    ] {
         let request = HealthCheckRequest { service: name.into() };
         let answer = health.check(request).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{name}");

@@ -123,11 +123,10 @@ impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         if let Self::LogIn { next } = self {
             let next = next.filter(|next| next != super::CONSOLE_PATH);
-            let query: String = next.map_or(String::new(), |next| {
-                let query = form_urlencoded::Serializer::new("?".to_owned());
-                query_with(query, &next)
-            });
-            return Redirect::to(&format!("{}/log-in{query}", super::CONSOLE_PATH)).into_response();
+            let mut query = form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
+            let query = next.map(|next| query.append_pair("next", &next).finish());
+            let path = format!("{}/log-in{}", super::CONSOLE_PATH, query.unwrap_or_default());
+            return Redirect::to(&path).into_response();
         }
         let wait = if let Self::Limited(wait) = &self { Some(seconds(*wait)) } else { None };
         let (status, title, text) = self.words();
@@ -138,11 +137,6 @@ impl IntoResponse for PageError {
         }
         response
     }
-}
-
-fn query_with(mut query: form_urlencoded::Serializer<'_, String>, next: &str) -> String {
-    query.append_pair("next", next);
-    query.finish()
 }
 
 /// Whole seconds, rounded up, so that waiting them always suffices.

@@ -221,7 +221,7 @@ async fn two_moderators_see_each_other_decide() {
     wait_for_entries(&browser, 1).await;
     let claim = proto::ClaimCommentRequest { name: next.clone(), moderator: "Bob".into() };
     client.reviews.claim_comment(claim).await.unwrap();
-    browser.click("button[value^=\"approve\"]").await;
+    browser.click("[data-entry] button[value^=\"approve\"]").await;
     browser.find(".live.bad").await;
     let text = browser.text(".live p").await;
     assert!(text.contains("another moderator looks at it"), "{text}");

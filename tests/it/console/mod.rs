@@ -4,6 +4,7 @@ mod accounts;
 mod browser;
 mod desk;
 mod desk_browser;
+mod clock;
 mod forms;
 mod sessions;
 

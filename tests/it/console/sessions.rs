@@ -24,11 +24,8 @@ async fn the_first_administrator_sets_a_password_by_the_printed_link() {
     assert_eq!(links, 2, "with an administrator, no link is printed");
     let mut again = visitor(&service);
     assert_eq!(again.log_in("Administrator", PASSWORD).await.status, 303, "names have no case");
-    assert_eq!(
-        ada.get("/console").await.status,
-        303,
-        "the port changed, the session is the store's"
-    );
+    let mut moved = ada.moved(&service.first.http);
+    assert_eq!(moved.get("/console").await.status, 200, "sessions outlive the process");
 }
 
 #[tokio::test]
@@ -46,10 +43,10 @@ async fn passwords_that_are_weak_or_differ_are_refused() {
         let answer = ada.submit(&path, &path, &fields).await;
         assert_eq!(answer.status, 400, "{password}");
         assert!(answer.body.contains(text), "{text}: {}", answer.body);
-        assert!(
-            !answer.body.contains(&format!("value=\"{password}")),
-            "passwords are not sent back"
-        );
+        // The name stands in a hidden field, for password managers.
+        let named = usize::from(password == "administrator");
+        let sent_back = answer.body.matches(&format!("value=\"{password}")).count();
+        assert_eq!(sent_back, named, "passwords are not sent back");
     }
     assert_eq!(ada.accept(&first_link(&service), PASSWORD).await.status, 303);
 }
@@ -79,24 +76,19 @@ async fn guessing_gets_slow_and_is_noted() {
         for _ in 0..5 {
             assert_eq!(guest.log_in(name, "wrong password, wrong").await.status, 401);
         }
+        // Slow machines outlast the first waits; each further attempt makes the next one longer.
         let limited = wait_for("a refusal for a while", || {
             let mut guest = guest.clone();
             async move {
-                let answer = guest.log_in(name, PASSWORD).await;
-                // Slow machines outlast the first waits; each further attempt makes them longer.
-                if answer.status == 303 {
-                    return None;
-                }
+                let answer = guest.log_in(name, "wrong password, wrong").await;
                 (answer.status == 429).then_some(answer)
             }
         })
         .await;
         assert!(limited.body.contains("Too many attempts"), "{}", limited.body);
     }
-    let mut unhindered = 0;
     wait_for("the way in to open again", || {
         let mut guest = guest.clone();
-        unhindered += 1;
         async move { (guest.log_in("administrator", PASSWORD).await.status == 303).then_some(()) }
     })
     .await;
@@ -107,7 +99,7 @@ async fn guessing_gets_slow_and_is_noted() {
 
 #[tokio::test]
 async fn sessions_end_by_signing_out_and_by_time() {
-    let service = Service::start_with(&["--session-life-s", "4", "--session-idle-s", "4"]).await;
+    let service = Service::start_with(&["--session-life-s", "8", "--session-idle-s", "8"]).await;
     let mut ada = administrator(&service).await;
     let copy = ada.clone();
     assert_eq!(ada.get("/console").await.status, 200);

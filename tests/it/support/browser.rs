@@ -52,7 +52,7 @@ impl Look {
 pub struct Browser {
     /// What fantoccini can do.
     pub client: Client,
-    driver: Driver,
+    _driver: Driver,
     origin: String,
     _profile: TempDir,
     _turn: SemaphorePermit<'static>,
@@ -102,7 +102,8 @@ impl Drop for Driver {
                 "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
             );
             let _ = stream.write_all(request.as_bytes());
-            let _ = stream.read_to_end(&mut Vec::new());
+            // The answer comes when Chromium has ended; the driver keeps the connection open.
+            let _ = stream.read(&mut [0; 512]);
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -137,7 +138,7 @@ impl Browser {
             .expect("Chromium starts");
         driver.session = client.session_id().await.expect("a session");
         let origin = format!("http://{address}");
-        Self { client, driver, origin, _profile: profile, _turn: turn }
+        Self { client, _driver: driver, origin, _profile: profile, _turn: turn }
     }
 
     /// Loads a page: a path, or a whole link.

@@ -51,6 +51,12 @@ impl Visitor {
         Self { address: address.to_owned(), cookies: BTreeMap::new(), extra: Vec::new() }
     }
 
+    /// The same browser after the service has another address.
+    pub fn moved(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.address);
+        self
+    }
+
     /// Sends a header with each request from now on.
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         self.extra.push((HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
