@@ -40,6 +40,16 @@ impl CommentService for Echo {
         Err(Status::unimplemented("only CheckComment is measured"))
     }
 
+    type WatchDecisionsStream =
+        Pin<Box<dyn Stream<Item = Result<proto::WatchDecisionsResponse, Status>> + Send>>;
+
+    async fn watch_decisions(
+        &self,
+        _: Request<proto::WatchDecisionsRequest>,
+    ) -> Result<Response<Self::WatchDecisionsStream>, Status> {
+        Err(Status::unimplemented("only CheckComment is measured"))
+    }
+
     async fn submit_feedback(
         &self,
         _: Request<proto::SubmitFeedbackRequest>,

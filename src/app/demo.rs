@@ -257,7 +257,7 @@ impl Demo {
             State::Rejected => label == Label::Ham,
             State::Held => false,
         };
-        if wrong && comment.content_hash % 3 == 0 {
+        if wrong && comment.content_hash.is_multiple_of(3) {
             let feedback = Feedback {
                 label,
                 reporter: Reporter::Moderator,
