@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
         "proto/replyguard/v1/review_service.proto",
         "proto/replyguard/v1/moderator_service.proto",
         "proto/replyguard/v1/site_service.proto",
+        "proto/replyguard/v1/webhook_service.proto",
     ];
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);

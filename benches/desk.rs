@@ -67,7 +67,7 @@ fn comment(n: u64) -> replyguard::domain::CheckedComment {
         "The {n}th comment says that the {} of the {} was {} and asks for more of it",
         ["colour", "price", "taste", "sound"][n as usize % 4],
         ["boat", "bread", "bridge", "garden", "lamp"][n as usize % 5],
-        if n % 10_007 == 0 { "peculiar" } else { "good" },
+        if n.is_multiple_of(10_007) { "peculiar" } else { "good" },
     );
     if n.is_multiple_of(500) {
         comment.signals[0].name = signals::HONEYPOT_FILLED;

@@ -32,6 +32,7 @@ use crate::moderation::accounts::{AccountPorts, Accounts, Lives};
 use crate::moderation::ports::{Limiter, Store};
 use crate::moderation::{Moderation, Ports, Scorer};
 use crate::storage::{SqliteOptions, SqliteStore};
+use crate::webhooks::{HttpsSender, SenderOptions};
 use system::{SystemClock, SystemRandom};
 use workers::Workers;
 
@@ -200,12 +201,25 @@ fn moderation(config: &Config, store: Arc<SqliteStore>) -> Result<Moderation, Bi
         store: store.clone(),
         model_store: store.clone(),
         review_store: store.clone(),
+        webhook_store: store.clone(),
+        webhook_sender: webhook_sender(config)?,
         limiter: limiter(config)?,
         recent: Arc::new(RefilledRecent::new(recent, store)),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
     Ok(Moderation::new(ports, Scorer::new(model)))
+}
+
+/// Who sends webhooks' messages.
+fn webhook_sender(config: &Config) -> Result<Arc<HttpsSender>, BindError> {
+    let options = SenderOptions {
+        private_targets: config.webhooks.private_targets,
+        ca_file: config.webhooks.ca_file.clone(),
+        ..SenderOptions::default()
+    };
+    let sender = HttpsSender::new(&options);
+    sender.map(Arc::new).map_err(|error| BindError::Config(format!("webhooks.ca_file: {error}")))
 }
 
 /// Where browsers find the console that listens there.

@@ -22,6 +22,8 @@ pub struct Config {
     pub training: TrainingConfig,
     /// The moderators' console.
     pub console: ConsoleConfig,
+    /// How decisions are sent to sites.
+    pub webhooks: WebhooksConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
 }
@@ -176,6 +178,17 @@ impl ConsoleConfig {
              https://moderation.example.org, without anything after them"
             .into())
     }
+}
+
+/// How decisions are sent to sites.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhooksConfig {
+    /// Whether webhooks may lead into the service's own network (loopback, link-local, private),
+    /// there also without TLS. Whoever administers a site could then reach what stands there.
+    pub private_targets: bool,
+    /// Certificates (PEM) that are trusted besides those of the web.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How log lines look.

@@ -12,6 +12,7 @@ pub mod policy;
 pub mod moderation;
 pub mod storage;
 pub mod limits;
+pub mod webhooks;
 pub mod config;
 pub mod telemetry;
 pub mod grpc;

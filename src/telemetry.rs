@@ -50,6 +50,14 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
         "replyguard_log_ins_total",
         "Attempts to sign in to the console by outcome: ok, refused, limited, failed"
     );
+    metrics::describe_counter!(
+        "replyguard_webhook_attempts_total",
+        "Attempts to deliver to a webhook by outcome: delivered, or why not"
+    );
+    metrics::describe_gauge!(
+        "replyguard_webhook_dead_deliveries",
+        "Deliveries to webhooks that were given up and not replayed"
+    );
     metrics::describe_counter!("replyguard_labels_total", "Labels by reporter and label");
     metrics::describe_gauge!(
         "replyguard_drift_index",

@@ -1,5 +1,5 @@
 //! What the service does between calls: it watches for drift, keeps the search index near the
-//! comments and trains models on a schedule.
+//! comments, sends webhooks' messages and trains models on a schedule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,7 @@ pub(super) fn start(
     let mut tasks = vec![
         tokio::spawn(watch_drift(moderation.clone(), draining.clone())),
         tokio::spawn(index_words(moderation.clone(), draining.clone())),
+        tokio::spawn(deliver_webhooks(moderation.clone(), draining.clone())),
     ];
     if training.interval_s > 0 {
         let schedule = Schedule {
@@ -64,6 +65,30 @@ async fn index_words(moderation: Arc<Moderation>, draining: CancellationToken) {
         if passes(INDEX_PERIOD, &draining).await.is_err() {
             return;
         }
+    }
+}
+
+/// How often dead deliveries are counted.
+const DEAD_PERIOD: Duration = Duration::from_secs(30);
+
+/// Sends what was decided, and says how much was given up.
+async fn deliver_webhooks(moderation: Arc<Moderation>, draining: CancellationToken) {
+    let count_dead = async {
+        loop {
+            match moderation.dead_delivery_count().await {
+                Ok(count) => {
+                    metrics::gauge!("replyguard_webhook_dead_deliveries").set(count as f64);
+                }
+                Err(error) => tracing::warn!(error = %error, "dead deliveries were not counted"),
+            }
+            if passes(DEAD_PERIOD, &draining).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = moderation.clone().deliver_webhooks() => {}
+        () = count_dead => {}
     }
 }
 

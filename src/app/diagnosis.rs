@@ -37,17 +37,39 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     if config.limits.redis_url.is_some() {
         findings.push(redis(config).await);
     }
-    findings.extend(drift(config.server.http_address).await);
+    if let Some(metrics) = metrics(config.server.http_address).await {
+        findings.extend(drift(&metrics));
+        findings.extend(webhooks(&metrics));
+    }
     findings
 }
 
-/// What a service that runs here says of its sites' comments; nothing if none runs.
-async fn drift(address: SocketAddr) -> Vec<Finding> {
+/// The metrics of a service that runs here; nothing if none runs.
+async fn metrics(address: SocketAddr) -> Option<String> {
     let url = format!("http://{address}/metrics");
-    let asked = client::get(&url);
-    let Ok(Ok((200, metrics))) = tokio::time::timeout(METRICS_TIMEOUT, asked).await else {
-        return Vec::new();
-    };
+    match tokio::time::timeout(METRICS_TIMEOUT, client::get(&url)).await {
+        Ok(Ok((200, metrics))) => Some(metrics),
+        _ => None,
+    }
+}
+
+/// What a running service says of its webhooks.
+fn webhooks(metrics: &str) -> Option<Finding> {
+    let name = "replyguard_webhook_dead_deliveries ";
+    let count = metrics.lines().find_map(|line| line.strip_prefix(name))?;
+    if count.parse() == Ok(0.0) {
+        return Some(Finding::Good("no webhook's delivery was given up".into()));
+    }
+    Some(Finding::Bad {
+        what: format!("{count} deliveries to webhooks were given up"),
+        advice: "look at `replyguard webhooks deliveries`; mend the receiver, then `replyguard \
+                 webhooks replay`"
+            .into(),
+    })
+}
+
+/// What a running service says of its sites' comments.
+fn drift(metrics: &str) -> Vec<Finding> {
     let indexes = metrics.lines().filter(|line| line.starts_with("replyguard_drift_index{"));
     let mut findings = Vec::new();
     let mut count = 0;

@@ -66,6 +66,12 @@ pub(super) struct ConfigArgs {
     /// How long the link of an invitation can be used, in seconds [default: 172800]
     #[arg(long, env = "REPLYGUARD_INVITATION_LIFE_S", value_name = "S")]
     invitation_life_s: Option<u64>,
+    /// Whether webhooks may lead into the service's own network [default: false]
+    #[arg(long, env = "REPLYGUARD_WEBHOOK_PRIVATE_TARGETS", value_name = "BOOL")]
+    webhook_private_targets: Option<bool>,
+    /// Certificates (PEM) that webhooks trust besides those of the web
+    #[arg(long, env = "REPLYGUARD_WEBHOOK_CA_FILE", value_name = "FILE")]
+    webhook_ca_file: Option<PathBuf>,
     /// What to log, as a filter: info, replyguard=debug,warn
     #[arg(long, env = "REPLYGUARD_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -111,6 +117,9 @@ impl ConfigArgs {
         set(&mut console.session_life_s, self.session_life_s);
         set(&mut console.session_idle_s, self.session_idle_s);
         set(&mut console.invitation_life_s, self.invitation_life_s);
+        let webhooks = &mut config.webhooks;
+        set(&mut webhooks.private_targets, self.webhook_private_targets);
+        set(&mut webhooks.ca_file, self.webhook_ca_file.map(Some));
         set(&mut config.telemetry.log, self.log);
         let format = self.log_format.map(|format| match format {
             Format::Text => LogFormat::Text,

@@ -32,6 +32,7 @@ mod serve;
 mod sites;
 mod spill;
 mod train;
+mod webhooks;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -75,6 +76,8 @@ enum Command {
     Sites(sites::SitesArgs),
     /// Say who may sign in to the console of the running service.
     Moderators(moderators::ModeratorsArgs),
+    /// Say where the running service sends what is decided on a site.
+    Webhooks(webhooks::WebhooksArgs),
     /// Make a key with every scope while the service is stopped, for an owner who lost theirs.
     RecoverKey(recover_key::RecoverKeyArgs),
     /// Bring the database to this version's schema.
@@ -103,6 +106,7 @@ impl Cli {
             Some(Command::Audit(args)) => args.run(),
             Some(Command::Sites(args)) => args.run(),
             Some(Command::Moderators(args)) => args.run(),
+            Some(Command::Webhooks(args)) => args.run(),
             Some(Command::RecoverKey(args)) => args.run(),
             Some(Command::Migrate(args)) => args.run(),
             Some(Command::Doctor(args)) => args.run(),

@@ -18,6 +18,12 @@ pub enum IdError {
     /// Decision ids are UUIDs that the service made.
     #[error("a decision name is `sites/{{site}}/decisions/{{uuid}}`")]
     Decision,
+    /// Webhook ids are UUIDs that the service made.
+    #[error("a webhook name is `sites/{{site}}/webhooks/{{uuid}}`")]
+    Webhook,
+    /// Delivery ids are UUIDs that the service made.
+    #[error("a delivery name is `sites/{{site}}/webhooks/{{uuid}}/deliveries/{{uuid}}`")]
+    Delivery,
     /// Request ids are UUIDs that the caller made (AIP-155).
     #[error("a request id is a UUID")]
     Request,

@@ -19,6 +19,7 @@ mod site;
 mod site_lists;
 mod submission;
 mod verdict;
+mod webhook;
 
 pub use comment::{CheckedComment, PublicComment};
 pub use decision::{Action, DecisionId, uncertainty, usefulness};
@@ -40,3 +41,6 @@ pub use submission::{
     Honeypot, OTHER_BYTES_MAX, RawSubmission, Submission, URL_BYTES_MAX,
 };
 pub use verdict::{Degraded, Missing, Reason, State, Verdict};
+pub use webhook::{
+    DeliveryId, WEBHOOK_URI_BYTES_MAX, WebhookId, WebhookSecret, WebhookUri, WebhookUriError,
+};

@@ -21,6 +21,7 @@ use super::proto::model_service_client::ModelServiceClient;
 use super::proto::moderator_service_client::ModeratorServiceClient;
 use super::proto::review_service_client::ReviewServiceClient;
 use super::proto::site_service_client::SiteServiceClient;
+use super::proto::webhook_service_client::WebhookServiceClient;
 use crate::domain::SitePolicy;
 
 /// How long connecting may take.
@@ -54,6 +55,8 @@ pub struct Client {
     pub models: ModelServiceClient<InterceptedService<Channel, KeyInterceptor>>,
     /// Reviews comments.
     pub reviews: ReviewServiceClient<InterceptedService<Channel, KeyInterceptor>>,
+    /// Says where decisions are sent.
+    pub webhooks: WebhookServiceClient<InterceptedService<Channel, KeyInterceptor>>,
     /// Watches trainings.
     pub operations: OperationsClient<InterceptedService<Channel, KeyInterceptor>>,
 }
@@ -83,6 +86,7 @@ impl Client {
             moderators: ModeratorServiceClient::with_interceptor(channel.clone(), keyed.clone()),
             models: ModelServiceClient::with_interceptor(channel.clone(), keyed.clone()),
             reviews: ReviewServiceClient::with_interceptor(channel.clone(), keyed.clone()),
+            webhooks: WebhookServiceClient::with_interceptor(channel.clone(), keyed.clone()),
             operations: OperationsClient::with_interceptor(channel, keyed),
         })
     }

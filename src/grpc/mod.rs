@@ -21,6 +21,7 @@ mod server;
 mod sites;
 mod status;
 mod watch;
+mod webhooks;
 
 pub use connection::Connection;
 pub use server::{GrpcLimits, GrpcService};

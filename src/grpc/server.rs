@@ -27,8 +27,10 @@ use super::proto::model_service_server::ModelServiceServer;
 use super::proto::moderator_service_server::ModeratorServiceServer;
 use super::proto::review_service_server::ReviewServiceServer;
 use super::proto::site_service_server::SiteServiceServer;
+use super::proto::webhook_service_server::WebhookServiceServer;
 use super::reviews::Reviews;
 use super::sites::Sites;
+use super::webhooks::Webhooks;
 use crate::moderation::Moderation;
 use crate::moderation::accounts::Accounts;
 
@@ -98,6 +100,7 @@ impl GrpcService {
             "replyguard.v1.ReviewService",
             "replyguard.v1.ModeratorService",
             "replyguard.v1.SiteService",
+            "replyguard.v1.WebhookService",
         ] {
             self.health.set_service_status(service, status).await;
         }
@@ -132,6 +135,9 @@ impl GrpcService {
         ))
         .max_decoding_message_size(limits.message_bytes_max)
         .accept_compressed(CompressionEncoding::Gzip);
+        let webhooks = WebhookServiceServer::new(Webhooks::new(self.moderation.clone()))
+            .max_decoding_message_size(limits.message_bytes_max)
+            .accept_compressed(CompressionEncoding::Gzip);
         let operations = OperationsServer::new(Operations::new(self.moderation.clone()));
         if limits.compress_answers {
             reviews = reviews.send_compressed(CompressionEncoding::Gzip);
@@ -162,6 +168,7 @@ impl GrpcService {
             .add_service(models)
             .add_service(reviews)
             .add_service(moderators)
+            .add_service(webhooks)
             .add_service(operations)
             .add_service(health)
             .add_service(descriptors().build_v1().expect("the descriptors are our own"))

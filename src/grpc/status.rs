@@ -29,6 +29,7 @@ fn code(error: &ModerationError) -> Code {
         | ModerationError::WorkRuns
         | ModerationError::LastAdministrator
         | ModerationError::AccountDisabled
+        | ModerationError::TooManyWebhooks(_)
         | ModerationError::ForeignBase(..) => Code::FailedPrecondition,
         ModerationError::Cancelled => Code::Cancelled,
         ModerationError::Unavailable(_) => Code::Unavailable,

@@ -67,6 +67,9 @@ pub enum ModerationError {
     /// Nobody could change accounts any more.
     #[error("this is the last administrator who can sign in")]
     LastAdministrator,
+    /// The site has as many webhooks as it may have.
+    #[error("a site has at most {0} webhooks")]
+    TooManyWebhooks(usize),
     /// A disabled account is not invited.
     #[error("the moderator is disabled: enable it first")]
     AccountDisabled,
@@ -100,6 +103,7 @@ impl ModerationError {
             Self::WorkRuns => "work-runs",
             Self::ForeignBase(..) => "foreign-base",
             Self::LastAdministrator => "last-administrator",
+            Self::TooManyWebhooks(_) => "too-many-webhooks",
             Self::AccountDisabled => "moderator-disabled",
             Self::Cancelled => "cancelled",
             Self::Unavailable(_) => "store-unavailable",

@@ -32,6 +32,7 @@ mod shadow;
 mod sites;
 mod training;
 mod watch;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -59,12 +60,14 @@ pub use sites::NewKey;
 pub use training::{HoldOut, HoldOutSlice, TrainSettings};
 
 pub use watch::{QueueNews, QueuePlace};
+pub use webhooks::{NewWebhook, WEBHOOK_COUNT_MAX, WebhookTest};
 
 use in_flight::InFlight;
 use models::ModelTable;
 use operations::Operations;
 use ports::models::ModelStore;
 use ports::review::ReviewStore;
+use ports::webhooks::{WebhookSender, WebhookStore};
 use ports::{Clock, Limiter, Random, RecentContent, Store, StoreError};
 use rules::RulesCache;
 use watch::Changes;
@@ -76,6 +79,8 @@ pub struct Moderation {
     recent: Arc<dyn RecentContent>,
     model_store: Arc<dyn ModelStore>,
     review_store: Arc<dyn ReviewStore>,
+    webhook_store: Arc<dyn WebhookStore>,
+    webhook_sender: Arc<dyn WebhookSender>,
     changes: Changes,
     models: ModelTable,
     operations: Operations,
@@ -93,6 +98,10 @@ pub struct Ports {
     pub model_store: Arc<dyn ModelStore>,
     /// The review queue and decisions.
     pub review_store: Arc<dyn ReviewStore>,
+    /// Webhooks and their deliveries.
+    pub webhook_store: Arc<dyn WebhookStore>,
+    /// Who sends them.
+    pub webhook_sender: Arc<dyn WebhookSender>,
     /// Rate limits.
     pub limiter: Arc<dyn Limiter>,
     /// Recent content.
@@ -112,6 +121,8 @@ impl Moderation {
             recent: ports.recent,
             model_store: ports.model_store,
             review_store: ports.review_store,
+            webhook_store: ports.webhook_store,
+            webhook_sender: ports.webhook_sender,
             changes: Changes::default(),
             models: ModelTable::new(scorer),
             operations: Operations::default(),

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod models;
 pub mod review;
+pub mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,7 +150,7 @@ pub struct AuditEntry {
     /// Who: an account, a key or a reporter. Never an address.
     pub actor: String,
     /// What was done, verb and noun in kebab-case: `create-site`, `update-site`, `create-key`,
-    /// `revoke-key`, `label-comment`, `create-moderator`, `log-in`.
+    /// `revoke-key`, `label-comment`, `create-moderator`, `log-in`, `create-webhook`.
     pub action: String,
     /// What it was done to, by its resource name.
     pub subject: String,

@@ -31,6 +31,11 @@ impl Default for Changes {
 }
 
 impl Changes {
+    /// A look at the count of changes.
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.count.subscribe()
+    }
+
     /// Something changed.
     pub(super) fn tell(&self) {
         self.count.send_modify(|count| *count = count.wrapping_add(1));
@@ -142,7 +147,7 @@ impl Moderation {
         patience: Duration,
     ) -> Result<Option<T>, ModerationError> {
         let end = Instant::now() + patience;
-        let mut changes = self.changes.count.subscribe();
+        let mut changes = self.changes.subscribe();
         loop {
             changes.mark_unchanged();
             if self.changes.closing.load(Ordering::Acquire) {

@@ -3,8 +3,11 @@
 
 use replyguard::grpc::proto;
 
+use crate::console::administrator;
+use crate::support::desk::SITE;
+use crate::support::receiver::Receiver;
 use crate::support::redis::RedisServer;
-use crate::support::service::{Service, check, comment};
+use crate::support::service::{Service, check, comment, wait_for};
 
 /// What must not be found again, in any of the forms in which it was sent.
 const MARKS: [&str; 10] = [
@@ -122,6 +125,80 @@ async fn marked_addresses_are_found_nowhere() {
     let stored = service.stored_bytes();
     assert!(stored.len() >= 2, "database and first-site.json");
     for (path, bytes) in stored {
+        assert_clean(&path.display().to_string(), &bytes);
+    }
+}
+
+#[tokio::test]
+async fn moderators_and_receivers_see_no_address() {
+    let receiver = Receiver::start().await;
+    let certificate = receiver.certificate();
+    let flags = ["--webhook-private-targets", "true", "--webhook-ca-file", certificate];
+    let flags = [&flags[..], &["--log", "trace"]].concat();
+    let service = Service::start_with(&flags).await;
+    let mut client = service.client().await;
+    let uri = receiver.uri("/");
+    let webhook = Some(proto::Webhook { uri, ..Default::default() });
+    let webhook = proto::CreateWebhookRequest { parent: SITE.into(), webhook };
+    let secret = client.webhooks.create_webhook(webhook).await.unwrap().into_inner().secret;
+    let answer = client.comments.check_comment(check(marked())).await.unwrap().into_inner();
+    let name = answer.comment.unwrap().name;
+    let decision = proto::DecideCommentRequest {
+        name: name.clone(),
+        action: proto::DecisionAction::Reopen.into(),
+        note: "ask quokka-mailbox@example.org, who writes from 203.0.113.99".into(),
+        moderator: "xanthippe.marked@example.org".into(),
+        ..Default::default()
+    };
+    // It may be held already; then rejecting it says more.
+    let decided = client.reviews.decide_comment(decision.clone()).await;
+    let action = proto::DecisionAction::RejectOther.into();
+    let rejected = proto::DecideCommentRequest { action, ..decision };
+    let rejected = client.reviews.decide_comment(rejected).await.unwrap();
+    assert_clean("the decisions", format!("{decided:?} {rejected:?}").as_bytes());
+    let arrived = wait_for("the webhook", async || {
+        let arrived = receiver.arrived();
+        arrived
+            .iter()
+            .any(|one| one.body.windows(14).any(|part| part == b"STATE_REJECTED"))
+            .then_some(arrived)
+    })
+    .await;
+    for message in arrived {
+        assert_clean("a webhook's message", format!("{:?}", message.headers).as_bytes());
+        assert_clean("a webhook's message", &message.body);
+    }
+    let reviewed = proto::GetReviewedCommentRequest { name: name.clone() };
+    let reviewed = client.reviews.get_reviewed_comment(reviewed).await.unwrap().into_inner();
+    assert_clean("the comment in review", format!("{reviewed:?}").as_bytes());
+    let author = reviewed.comment.unwrap().author_fingerprint;
+    let audit = proto::ListAuditEntriesRequest { parent: SITE.into(), ..Default::default() };
+    let audit = client.reviews.list_audit_entries(audit).await.unwrap();
+    assert_clean("the audit log", format!("{audit:?}").as_bytes());
+
+    let mut admin = administrator(&service).await;
+    let id = name.rsplit('/').next().unwrap();
+    for rest in [
+        "".to_owned(),
+        format!("/comments/{id}"),
+        format!("/campaigns/{id}"),
+        format!("/authors/{author}"),
+        "/search?q=state:rejected".into(),
+        "/decisions".into(),
+        "/audit".into(),
+        "/overview".into(),
+        "/webhooks".into(),
+    ] {
+        let page = admin.get(&format!("/console/sites/default{rest}")).await;
+        assert_eq!(page.status, 200, "{rest}");
+        assert_clean(&format!("the page {rest}"), page.body.as_bytes());
+    }
+    // What a moderator looks for is nobody else's business either.
+    let query = "/console/sites/default/search?q=zebra.hidden%40example.com";
+    assert_eq!(admin.get(query).await.status, 200);
+    assert_clean("the log", service.printed().as_bytes());
+    assert!(!service.printed().contains(&secret), "a secret is in the log");
+    for (path, bytes) in service.stored_bytes() {
         assert_clean(&path.display().to_string(), &bytes);
     }
 }

@@ -32,6 +32,8 @@ pub(in crate::http::console) enum Nav {
     Overview,
     /// What the site's owner set.
     Policy,
+    /// Where decisions are sent.
+    Webhooks,
     /// The accounts.
     Moderators,
     /// A page that has no place there.
@@ -43,6 +45,8 @@ pub(in crate::http::console) enum Nav {
 enum Target {
     /// To a page of the site that is looked at: what follows `/console/sites/{site}`.
     Site(&'static str),
+    /// To such a page, for administrators.
+    SiteAdministrators(&'static str),
     /// To a page of the console for administrators: what follows `/console`.
     Administrators(&'static str),
 }
@@ -55,6 +59,7 @@ const NAV: &[(Nav, &str, Target)] = &[
     (Nav::Overview, "Overview", Target::Site("/overview")),
     (Nav::Audit, "Audit log", Target::Site("/audit")),
     (Nav::Policy, "Policy", Target::Site("/policy")),
+    (Nav::Webhooks, "Webhooks", Target::SiteAdministrators("/webhooks")),
     (Nav::Moderators, "Moderators", Target::Administrators("/moderators")),
 ];
 
@@ -209,11 +214,14 @@ async fn site_links(
 }
 
 fn nav_links(session: &Session, current: Nav, site: Option<&Site>) -> Vec<NavLink> {
+    let administrator = session.account().is_administrator();
     let links = NAV.iter().filter_map(|(nav, label, target)| {
         let href = match target {
             Target::Site(rest) => format!("{}{rest}", site_path(&site?.id)),
+            Target::SiteAdministrators(rest) => administrator
+                .then(|| site.map(|site| format!("{}{rest}", site_path(&site.id))))??,
             Target::Administrators(rest) => {
-                session.account().is_administrator().then(|| format!("{CONSOLE_PATH}{rest}"))?
+                administrator.then(|| format!("{CONSOLE_PATH}{rest}"))?
             }
         };
         Some(NavLink { label, href, current: *nav == current })

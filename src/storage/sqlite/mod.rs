@@ -39,6 +39,8 @@ mod review;
 mod review_queries;
 mod rows;
 mod store;
+mod webhook_rows;
+mod webhooks;
 mod words;
 mod writer;
 

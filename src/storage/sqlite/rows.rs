@@ -18,6 +18,7 @@ use crate::moderation::ports::{
 
 use crate::moderation::ports::accounts::Role;
 use crate::moderation::ports::models::ModelState;
+use crate::moderation::ports::webhooks::DeliveryState;
 
 use super::error::from_sqlite;
 use crate::storage::record::{self, SubmissionColumns};
@@ -329,3 +330,4 @@ worded!(Reporter, Reporter::ALL);
 worded!(ModelState, ModelState::ALL);
 worded!(Action, Action::ALL);
 worded!(Role, Role::ALL);
+worded!(DeliveryState, DeliveryState::ALL);

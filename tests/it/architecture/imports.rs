@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("moderation", &["domain", "text", "features", "checks", "classifier", "policy"]),
     ("storage", &["domain", "moderation::ports"]),
     ("limits", &["domain", "moderation::ports"]),
+    ("webhooks", &["domain", "moderation::ports"]),
     ("config", &["domain"]),
     ("telemetry", &["domain", "config"]),
     ("grpc", EDGE),
@@ -32,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "moderation",
             "storage",
             "limits",
+            "webhooks",
             "config",
             "telemetry",
             "grpc",
@@ -51,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "moderation",
             "storage",
             "limits",
+            "webhooks",
             "config",
             "telemetry",
             "grpc",
@@ -90,6 +93,7 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     ),
     (&["rusqlite", "sqlx", "tokio_postgres"], &["storage"], "SQL only in `storage`"),
     (&["redis"], &["limits"], "redis only in `limits`"),
+    (&["tokio_rustls", "webpki_roots"], &["webhooks"], "TLS of a client only in `webhooks`"),
     (
         &["linfa"],
         &[

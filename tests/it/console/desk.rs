@@ -2,7 +2,7 @@
 
 use replyguard::grpc::proto;
 
-use super::{administrator, moderator};
+use super::{administrator, moderator, shown_link};
 use crate::support::desk::{SITE, send, service_that_holds, variant};
 use crate::support::service::comment;
 
@@ -167,4 +167,45 @@ async fn a_policy_is_tried_before_it_is_saved() {
     assert_eq!(maria.get(&path).await.status, 200);
     let denied = maria.submit(&path, &path, &saving).await;
     assert_eq!(denied.status, 403, "moderators see a policy and don't change it");
+}
+
+#[tokio::test]
+async fn webhooks_are_for_administrators() {
+    let (service, _client) = service_that_holds().await;
+    let mut admin = administrator(&service).await;
+    let mut other = moderator(&service, &mut admin, "Otto", &["default"]).await;
+    let page = format!("{DESK}/webhooks");
+    assert_eq!(other.get(&page).await.status, 403);
+    assert!(!other.get(DESK).await.body.contains("/webhooks"), "no link to what is not theirs");
+    assert!(admin.get(&page).await.body.contains("No webhooks yet"));
+
+    let refused = admin.submit(&page, &page, &[("uri", "https://127.0.0.1/<b>")]).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.body.contains("loopback"), "{}", refused.body);
+    let fields = [("uri", "https://no-such-host.invalid/hook")];
+    let made = admin.submit(&page, &page, &fields).await;
+    assert_eq!(made.status, 201);
+    let secret = shown_link(&made.body);
+    assert!(secret.starts_with("whsec_"));
+    let shown = admin.get(&page).await.body;
+    assert!(shown.contains("no-such-host.invalid") && !shown.contains(&secret));
+
+    let (_, rest) = shown.split_once("method=\"post\" action=\"").unwrap();
+    let (path, _) = rest.split_once("/test\"").unwrap();
+    let path = path.rsplit('"').next().unwrap();
+    for (action, text) in [
+        ("test", "did not answer: unresolved"),
+        ("disable", "Nothing is sent to"),
+        ("enable", "is sent to https://no-such-host.invalid/hook again"),
+        ("remove", "is removed"),
+    ] {
+        let denied = other.submit(DESK, &format!("{path}/{action}"), &[]).await;
+        assert_eq!(denied.status, 403, "{action}");
+        let done = admin.submit(&page, &format!("{path}/{action}"), &[]).await;
+        assert_eq!(done.status, 303, "{action}: {}", done.body);
+        let shown = admin.get(&page).await.body;
+        assert!(shown.contains(text), "{action}: {shown}");
+    }
+    let gone = admin.submit(&page, &format!("{path}/rotate"), &[]).await;
+    assert_eq!(gone.status, 404);
 }

@@ -162,6 +162,10 @@ async fn every_page_of_the_desk_is_accessible() {
     let reviewed = proto::GetReviewedCommentRequest { name: name.clone() };
     let reviewed = client.reviews.get_reviewed_comment(reviewed).await.unwrap().into_inner();
     let author = reviewed.comment.unwrap().author_fingerprint;
+    let uri = "https://no-such-host.invalid/hook".to_owned();
+    let webhook = Some(proto::Webhook { uri, ..Default::default() });
+    let webhook = proto::CreateWebhookRequest { parent: SITE.into(), webhook };
+    client.webhooks.create_webhook(webhook).await.unwrap();
     let id = name.rsplit('/').next().unwrap();
     let browser = Browser::open(&service.first.http).await;
     browser.goto(&first_link(&service)).await;
@@ -178,6 +182,7 @@ async fn every_page_of_the_desk_is_accessible() {
         ("audit", "/audit".to_owned()),
         ("overview", "/overview".to_owned()),
         ("policy", "/policy".to_owned()),
+        ("webhooks", "/webhooks".to_owned()),
     ] {
         browser.goto(&format!("{DESK}{rest}")).await;
         browser.find("main h1").await;

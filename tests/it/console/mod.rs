@@ -27,7 +27,7 @@ fn visitor(service: &Service) -> Visitor {
 }
 
 /// The first administrator, signed in.
-async fn administrator(service: &Service) -> Visitor {
+pub async fn administrator(service: &Service) -> Visitor {
     let mut visitor = visitor(service);
     let answer = visitor.accept(&first_link(service), PASSWORD).await;
     assert_eq!(answer.status, 303, "{}", answer.body);

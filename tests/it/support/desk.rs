@@ -23,7 +23,12 @@ pub fn variant(n: usize) -> proto::Comment {
 
 /// A service whose default site holds everything.
 pub async fn service_that_holds() -> (Service, Client) {
-    let service = Service::start().await;
+    service_that_holds_with(&[]).await
+}
+
+/// The same, with more flags.
+pub async fn service_that_holds_with(arguments: &[&str]) -> (Service, Client) {
+    let service = Service::start_with(arguments).await;
     let mut client = service.client().await;
     let policy = proto::SitePolicy { hold_all: Some(true), ..proto::SitePolicy::default() };
     let request = proto::UpdateSiteRequest {

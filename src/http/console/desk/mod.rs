@@ -1,5 +1,5 @@
-//! The pages of one site: queue, comment, campaign, author, search, decisions, audit log, overview
-//! and policy. All of them are over the use cases that gRPC calls too.
+//! The pages of one site: queue, comment, campaign, author, search, decisions, audit log, overview,
+//! policy and webhooks. All of them are over the use cases that gRPC calls too.
 
 mod audit;
 mod author;
@@ -15,6 +15,7 @@ mod policy_form;
 mod queue;
 mod search;
 mod view;
+mod webhooks;
 
 use axum::Router;
 
@@ -34,6 +35,7 @@ pub(super) fn routes() -> Router<Console> {
         .merge(audit::routes())
         .merge(overview::routes())
         .merge(policy::routes())
+        .merge(webhooks::routes())
         .merge(events::routes())
 }
 

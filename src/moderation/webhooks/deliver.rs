@@ -1,0 +1,117 @@
+//! Sends what is due, several webhooks at once and each in order.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::{attempt, message};
+use crate::domain::{DeliveryId, WebhookId};
+use crate::moderation::Moderation;
+use crate::moderation::ports::StoreError;
+use crate::moderation::ports::webhooks::{AttemptRecord, DeliveryState, WebhookRecord};
+
+/// Decided comments of one message: with the longest notes, some 250 kB.
+const DECISION_COUNT_MAX: usize = 100;
+/// Messages under way at once.
+const MESSAGE_COUNT_MAX: usize = 16;
+/// How often is looked without being told: waits end, and other processes decide.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+
+impl Moderation {
+    /// Sends what is due, until it is dropped. Of a message under way nothing is noted then, so
+    /// that it is sent again.
+    pub async fn deliver_webhooks(self: Arc<Self>) {
+        let mut busy = HashSet::new();
+        let mut tasks: JoinSet<WebhookId> = JoinSet::new();
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            for webhook in self.webhooks_to_serve(&busy).await {
+                busy.insert(webhook.id);
+                let moderation = self.clone();
+                tasks.spawn(async move {
+                    let id = webhook.id;
+                    if let Err(error) = moderation.deliver(&webhook).await {
+                        tracing::warn!(%error, "a webhook could not be served");
+                        tokio::time::sleep(LOOK_PERIOD).await;
+                    }
+                    id
+                });
+            }
+            tokio::select! {
+                Some(ended) = tasks.join_next() => match ended {
+                    Ok(id) => { busy.remove(&id); }
+                    // Which one it was is not known: all are looked at again.
+                    Err(error) => {
+                        tracing::error!(%error, "a webhook's task broke");
+                        busy.clear();
+                    }
+                },
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(LOOK_PERIOD) => {}
+            }
+        }
+    }
+
+    /// Webhooks with something to send, as many as may be served besides the busy ones.
+    async fn webhooks_to_serve(&self, busy: &HashSet<WebhookId>) -> Vec<WebhookRecord> {
+        let room = MESSAGE_COUNT_MAX.saturating_sub(busy.len());
+        if room == 0 {
+            return Vec::new();
+        }
+        let count_max = MESSAGE_COUNT_MAX + busy.len();
+        match self.webhook_store.due_webhooks(self.clock.now(), count_max).await {
+            Ok(due) => {
+                due.into_iter().filter(|webhook| !busy.contains(&webhook.id)).take(room).collect()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no look for due webhooks");
+                Vec::new()
+            }
+        }
+    }
+
+    /// One attempt of a webhook's next delivery.
+    async fn deliver(&self, webhook: &WebhookRecord) -> Result<(), StoreError> {
+        let fresh = DeliveryId::from_uuid(self.random.uuid());
+        let store = &self.webhook_store;
+        let now = self.clock.now();
+        let next = store.next_delivery(webhook.id, fresh, DECISION_COUNT_MAX, now).await?;
+        let Some(delivery) = next else { return Ok(()) };
+        let count = delivery.decision_count as usize;
+        let after = delivery.first_position - 1;
+        let mut decided = self.review_store.decided_comments(&webhook.site, after, count).await?;
+        decided.retain(|decided| decided.position <= delivery.last_position);
+        let body = message::decisions_body(&webhook.site, delivery.create_time, decided);
+        let sent = self.webhook_sender.send(message::signed(webhook, delivery.id, body, now)).await;
+        let chance = f64::from(self.random.bytes32()[0]) / 255.0;
+        let attempt = attempt::judged(&delivery, sent, self.clock.now(), chance);
+        tell(webhook, &attempt);
+        store.end_attempt(delivery.id, attempt).await
+    }
+
+    /// Dead deliveries of all webhooks.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn dead_delivery_count(&self) -> Result<u64, StoreError> {
+        self.webhook_store.dead_delivery_count().await
+    }
+}
+
+/// Counts an attempt and logs what an operator should see.
+fn tell(webhook: &WebhookRecord, attempt: &AttemptRecord) {
+    let outcome = attempt.failure.unwrap_or("delivered");
+    metrics::counter!("replyguard_webhook_attempts_total", "outcome" => outcome).increment(1);
+    let name = webhook.id.name(&webhook.site);
+    match attempt.state {
+        DeliveryState::Delivered => {}
+        DeliveryState::Pending if attempt.disables => {
+            tracing::warn!(webhook = name, "the receiver says that it is gone: disabled");
+        }
+        DeliveryState::Pending => tracing::info!(webhook = name, outcome, "tried again later"),
+        DeliveryState::Dead => tracing::warn!(webhook = name, outcome, "a delivery is given up"),
+    }
+}
