@@ -24,7 +24,7 @@ enum Action {
     List,
     /// Add a webhook and print the secret that its receiver checks signatures with, once
     Add {
-        /// Where to: https://blog.example.org/hooks/comments
+        /// Where to: the https address of the receiver
         uri: String,
     },
     /// Change where a webhook leads

@@ -181,8 +181,8 @@ async fn every_page_of_the_desk_is_accessible() {
         ("decisions", "/decisions".to_owned()),
         ("audit", "/audit".to_owned()),
         ("overview", "/overview".to_owned()),
-        ("policy", "/policy".to_owned()),
         ("webhooks", "/webhooks".to_owned()),
+        ("policy", "/policy".to_owned()),
     ] {
         browser.goto(&format!("{DESK}{rest}")).await;
         browser.find("main h1").await;
