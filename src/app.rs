@@ -23,7 +23,7 @@ pub use first_start::{FirstAdministrator, FirstSite, FirstStart, recover_key};
 use crate::classifier::Model;
 use crate::config::Config;
 use crate::grpc::{GrpcLimits, GrpcService};
-use crate::http::{self, Console, ConsoleOptions, Readiness};
+use crate::http::{self, Akismet, Console, ConsoleOptions, Readiness};
 use crate::limits::{
     FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions,
     RedisLimiter, RedisTime, RefilledRecent,
@@ -72,6 +72,7 @@ pub struct App {
     model_version: String,
     first_start: FirstStart,
     console: Console,
+    akismet: Akismet,
     first_administrator: Option<FirstAdministrator>,
 }
 
@@ -99,6 +100,11 @@ impl App {
         let limits = grpc_limits(&config);
         let mut app = Self {
             service: GrpcService::new(moderation.clone(), accounts.clone(), &console_url, limits),
+            akismet: Akismet::new(
+                moderation.clone(),
+                console_url.clone(),
+                options.public_url.is_some(),
+            ),
             console: Console::new(moderation.clone(), accounts, options),
             first_administrator: invited
                 .map(|invited| FirstAdministrator::new(&console_url, &invited)),
@@ -166,7 +172,7 @@ impl App {
             draining.clone(),
         ));
         let listener = tokio::net::TcpListener::from_std(self.http)?;
-        let router = http::router(watched, self.metrics.clone(), self.console);
+        let router = http::router(watched, self.metrics.clone(), self.console, self.akismet);
         let connection_count_max = self.config.server.connection_count_max;
         let ops = http_task(listener, router, connection_count_max, draining.clone());
         let upkeep = tokio::spawn(upkeep(self.metrics, draining.clone()));

@@ -19,7 +19,8 @@ use crate::limits::{MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions, Re
 use crate::moderation::ports::review::Target;
 use crate::moderation::ports::{Clock, Reporter, Store};
 use crate::moderation::{
-    Actor, Feedback, Moderation, ModerationError, Ports, Reviewer, Scorer, seed_examples,
+    Actor, CheckOptions, Feedback, Moderation, ModerationError, Ports, Reviewer, Scorer,
+    seed_examples,
 };
 
 /// The seed of all chance in the demo: it looks the same each time.
@@ -165,7 +166,7 @@ impl Demo {
             self.decide_due(&sites, &mut waiting, comment.time).await?;
             self.clock.put(comment.time);
             let site = &sites[comment.site];
-            match self.moderation.check(site, comment.raw.clone(), None).await {
+            match self.moderation.check(site, comment.raw.clone(), CheckOptions::default()).await {
                 Ok(answer) if answer.comment.state == State::Held => {
                     let target = Target { comment: answer.comment.id, revision: None };
                     waiting.push((comment.time, comment.site, target, comment.label));

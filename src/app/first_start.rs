@@ -25,6 +25,9 @@ pub struct FirstSite {
     pub site: String,
     /// A key of it with every scope.
     pub key: String,
+    /// A key for Akismet's clients; not there in files of versions that had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub akismet_key: Option<String>,
     /// Where gRPC listens.
     pub grpc: String,
     /// Where HTTP listens.
@@ -75,7 +78,7 @@ pub(super) async fn ensure(
         created.map_err(failed)?;
     }
     let unopened = match moderation.keys(&id).await {
-        Ok(keys) => keys.is_empty(),
+        Ok(keys) => keys.iter().all(|key| key.scopes == [KeyScope::Akismet]),
         Err(ModerationError::NotFound(_)) => false,
         Err(error) => return Err(failed(error)),
     };
@@ -102,13 +105,19 @@ async fn mint(
     moderation.site(site).await.map_err(failed)?;
     let scopes = KeyScope::ALL.to_vec();
     let key = moderation.draft_key(site, "first key".into(), scopes).map_err(failed)?;
+    let scopes = vec![KeyScope::Akismet];
+    let akismet = moderation.draft_key(site, "for Akismet's clients".into(), scopes);
+    let akismet = akismet.map_err(failed)?;
     let first = FirstSite {
         site: site.to_string(),
         key: key.secret.clone(),
+        akismet_key: Some(akismet.secret.clone()),
         grpc: grpc.to_string(),
         http: http.to_string(),
     };
     write(file, &first)?;
+    // The one that tells whether a start was cut short comes last.
+    moderation.store_key(actor, &akismet).await.map_err(failed)?;
     moderation.store_key(actor, &key).await.map_err(failed)?;
     Ok(first)
 }

@@ -81,6 +81,8 @@ enum Scope {
     Operate,
     /// Create sites and keys, change policies, for every site
     Administer,
+    /// Akismet's dialect and nothing else; the key has the form that Akismet's clients take
+    Akismet,
 }
 
 impl Scope {
@@ -90,6 +92,7 @@ impl Scope {
             Self::Review => proto::KeyScope::Review,
             Self::Operate => proto::KeyScope::Operate,
             Self::Administer => proto::KeyScope::Administer,
+            Self::Akismet => proto::KeyScope::Akismet,
         }
     }
 }
@@ -206,6 +209,8 @@ async fn create(
     let mut created = vec![shown("Site", &answer.site.unwrap_or_default())];
     let scopes = vec![proto::KeyScope::Check];
     created.extend(create_key(client, &site_id, "first key".into(), scopes).await?);
+    let scopes = vec![proto::KeyScope::Akismet];
+    created.extend(create_key(client, &site_id, "for Akismet's clients".into(), scopes).await?);
     Ok(created)
 }
 

@@ -36,10 +36,13 @@ pub enum KeyScope {
     Operate,
     /// Create sites and keys, change policies; for every site.
     Administer,
+    /// Check comments and send feedback in Akismet's dialect, and nothing else. A key of this
+    /// scope has no other, and another form.
+    Akismet,
 }
 
 impl KeyScope {
-    /// All scopes, from the least to the most powerful.
+    /// All scopes of gRPC, from the least to the most powerful.
     pub const ALL: [Self; 4] = [Self::Check, Self::Review, Self::Operate, Self::Administer];
 
     /// The kebab-case name.
@@ -49,6 +52,7 @@ impl KeyScope {
             Self::Review => "review",
             Self::Operate => "operate",
             Self::Administer => "administer",
+            Self::Akismet => "akismet",
         }
     }
 }
@@ -193,6 +197,11 @@ pub struct SitePolicy {
     pub host_allowlist: BTreeSet<String>,
     /// Languages expected on the site (primary subtags); empty: any.
     pub languages: BTreeSet<String>,
+    /// Whether Akismet's clients are told to wait for a moderator's decision on a held comment,
+    /// if they gave an address for it; else they keep it by themselves.
+    pub akismet_rechecks: bool,
+    /// Whether Akismet's clients are told which comments nobody needs to see.
+    pub akismet_discards: bool,
     /// How fast comments may come.
     pub limits: LimitPolicy,
 }
@@ -215,6 +224,8 @@ impl Default for SitePolicy {
             host_blocklist: BTreeSet::new(),
             host_allowlist: BTreeSet::new(),
             languages: BTreeSet::new(),
+            akismet_rechecks: false,
+            akismet_discards: true,
             limits: LimitPolicy::default(),
         }
     }

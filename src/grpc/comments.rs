@@ -13,7 +13,7 @@ use super::proto::comment_service_server::CommentService;
 use super::watch::{self, Responses};
 use super::{answer, auth, convert, proto, status};
 use crate::domain::{CommentId, FieldViolation, KeyScope, Site, SiteId};
-use crate::moderation::{Answer, Caller, Feedback, Moderation, ModerationError};
+use crate::moderation::{Answer, Caller, CheckOptions, Feedback, Moderation, ModerationError};
 use crate::telemetry::Call;
 
 /// Comments of one batch that are checked at once: enough that one group commit carries dozens,
@@ -43,7 +43,8 @@ impl Comments {
         let request_id = convert::request_id(&request.request_id)?;
         let raw = convert::raw_submission(request.comment)?;
         let site = self.moderation.site(&site_id).await?;
-        self.moderation.check(&site, raw, request_id).await
+        let options = CheckOptions { request: request_id, ..CheckOptions::default() };
+        self.moderation.check(&site, raw, options).await
     }
 
     /// Passes an item of a batch. A stream may live for days, so its key is looked up each time: a

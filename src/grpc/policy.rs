@@ -41,6 +41,7 @@ pub(super) fn scopes(values: &[i32]) -> Result<Vec<KeyScope>, ModerationError> {
         Ok(proto::KeyScope::Review) => Ok(KeyScope::Review),
         Ok(proto::KeyScope::Operate) => Ok(KeyScope::Operate),
         Ok(proto::KeyScope::Administer) => Ok(KeyScope::Administer),
+        Ok(proto::KeyScope::Akismet) => Ok(KeyScope::Akismet),
         Ok(proto::KeyScope::Unspecified) | Err(_) => Err(unknown_value("scopes")),
     };
     values.iter().map(known).collect()
@@ -52,6 +53,7 @@ fn scope_to_wire(scope: KeyScope) -> proto::KeyScope {
         KeyScope::Review => proto::KeyScope::Review,
         KeyScope::Operate => proto::KeyScope::Operate,
         KeyScope::Administer => proto::KeyScope::Administer,
+        KeyScope::Akismet => proto::KeyScope::Akismet,
     }
 }
 
@@ -76,6 +78,8 @@ pub(super) fn to_wire(policy: SitePolicy) -> proto::SitePolicy {
         blocklist_hosts: policy.host_blocklist.into_iter().collect(),
         allowlist_hosts: policy.host_allowlist.into_iter().collect(),
         languages: policy.languages.into_iter().collect(),
+        akismet_rechecks: Some(policy.akismet_rechecks),
+        akismet_discards: Some(policy.akismet_discards),
         limits: Some(proto::Limits {
             ip: policy.limits.ip.map(rule_to_wire),
             ip_prefix: policy.limits.ip_prefix.map(rule_to_wire),
@@ -153,6 +157,8 @@ pub(super) fn from_wire(policy: Option<proto::SitePolicy>) -> Result<SitePolicy,
         host_blocklist: policy.blocklist_hosts.into_iter().collect(),
         host_allowlist: policy.allowlist_hosts.into_iter().collect(),
         languages: policy.languages.into_iter().collect(),
+        akismet_rechecks: policy.akismet_rechecks.unwrap_or(default.akismet_rechecks),
+        akismet_discards: policy.akismet_discards.unwrap_or(default.akismet_discards),
         limits,
     })
 }
@@ -226,7 +232,7 @@ fn copy_field(
     copy!(author_required email_required hold_one_in reject_one_in hold_threshold
         reject_threshold discard_threshold hold_link_count hold_first_time_author hold_all
         close_after_days elapsed_ms_min hold_words reject_words whole_words blocklist_hosts
-        allowlist_hosts languages limits hold_abuse_one_in);
+        allowlist_hosts languages limits hold_abuse_one_in akismet_rechecks akismet_discards);
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! The HTTP port. Only this module knows axum.
 
 pub mod client;
+mod akismet;
 mod console;
 mod ops;
+mod peer;
 
 use std::io;
 use std::pin::pin;
@@ -20,11 +22,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
+pub use akismet::Akismet;
 pub use axum::Router;
 pub use console::{CONSOLE_PATH, Console, ConsoleOptions};
 pub use ops::Readiness;
 
-use console::Peer;
+use peer::Peer;
 
 /// How long a client may take for the headers of a request, the first byte included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,8 +39,9 @@ pub fn router(
     readiness: watch::Receiver<Readiness>,
     metrics: PrometheusHandle,
     console: Console,
+    akismet: Akismet,
 ) -> Router {
-    ops::router(readiness, metrics).merge(console::router(console))
+    ops::router(readiness, metrics).merge(console::router(console)).merge(akismet::router(akismet))
 }
 
 /// Serves a router until `shutdown`, at most `connection_count_max` connections at once; further

@@ -1,10 +1,15 @@
 //! Who may call what: API keys and their scopes.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::ports::KeyRecord;
+use lru::LruCache;
+
+use super::accounts::Throttle;
+use super::ports::{KeyRecord, LimitKind};
 use super::{Moderation, ModerationError};
-use crate::domain::{KeyScope, SiteId};
+use crate::domain::{KeyScope, Site, SiteId};
 use sha2::{Digest, Sha256};
 
 /// What every key begins with, so that scanners for leaked secrets can know it.
@@ -16,7 +21,19 @@ pub(super) fn key_secret(random: [u8; 32]) -> String {
     format!("{KEY_PREFIX}{digits}")
 }
 
-/// What is stored of a key. A plain hash suffices because keys have 256 random bits.
+/// A new key for Akismet's clients: 48 random bits in 12 hexadecimal digits. WordPress takes no
+/// other form.
+pub(super) fn akismet_secret(random: [u8; 32]) -> String {
+    random[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a text has the form of such a key.
+fn is_akismet_secret(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What is stored of a key. A plain hash suffices because keys have 256 random bits;
+/// those for Akismet's clients have 48, since their form allows no more.
 pub(super) fn key_hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
@@ -123,6 +140,62 @@ impl Moderation {
     }
 }
 
+/// Who guesses at keys of 48 bits is slowed down; keys that were right before are not.
+pub(super) struct Guesses {
+    throttle: Throttle,
+    right: Mutex<LruCache<[u8; 32], ()>>,
+}
+
+/// Keys that are remembered as right.
+const RIGHT_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+
+impl Guesses {
+    pub(super) fn new(random: [u8; 32]) -> Self {
+        Self { throttle: Throttle::new(random), right: Mutex::new(LruCache::new(RIGHT_COUNT_MAX)) }
+    }
+
+    fn is_right(&self, hash: &[u8; 32]) -> bool {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner).get(hash).is_some()
+    }
+
+    fn was_right(&self, hash: [u8; 32]) {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner).put(hash, ());
+    }
+}
+
+impl Moderation {
+    /// The site that a key for Akismet's clients belongs to, as `client` sent it.
+    ///
+    /// # Errors
+    /// [`ModerationError::KeyMissing`] for an empty one, [`ModerationError::KeyInvalid`],
+    /// [`ModerationError::Limited`] for those who guess, [`ModerationError::Unavailable`].
+    pub async fn akismet_site(
+        &self,
+        secret: &str,
+        client: IpAddr,
+    ) -> Result<(Caller, Arc<Site>), ModerationError> {
+        let (hash, now) = (key_hash(secret), self.clock.now());
+        let wait = self.guesses.throttle.network_wait(client, now);
+        if !wait.is_zero() && !self.guesses.is_right(&hash) {
+            return Err(ModerationError::Limited { kind: LimitKind::Ip, retry_after: wait });
+        }
+        if secret.is_empty() {
+            return Err(ModerationError::KeyMissing);
+        }
+        let found = match is_akismet_secret(secret) {
+            true => self.store.find_key(&hash).await.map_err(ModerationError::Unavailable)?,
+            false => None,
+        };
+        let Some(key) = found.filter(|key| key.scopes == [KeyScope::Akismet]) else {
+            self.guesses.throttle.count_network(client, now);
+            return Err(ModerationError::KeyInvalid);
+        };
+        self.guesses.was_right(hash);
+        let site = self.site(&key.site).await?;
+        Ok((Caller { key }, site))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +205,10 @@ mod tests {
         let secret = key_secret([0xa5; 32]);
         assert_eq!(secret, format!("rgk_{}", "a5".repeat(32)));
         assert_ne!(key_hash(&secret), key_hash(&key_secret([0xa6; 32])));
+        assert_eq!(akismet_secret([0xa5; 32]), "a5a5a5a5a5a5");
+        assert!(is_akismet_secret(&akismet_secret([0x0f; 32])));
+        for bad in ["", "a5a5a5a5a5a", "a5a5a5a5a5a5a", "A5a5a5a5a5a5", "g5a5a5a5a5a5"] {
+            assert!(!is_akismet_secret(bad), "{bad}");
+        }
     }
 }

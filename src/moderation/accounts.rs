@@ -23,10 +23,10 @@ use crate::domain::{FieldViolation, SiteId};
 pub use invitations::Invited;
 pub use passwords::PASSWORD_CHARS_MIN;
 pub use sessions::{LogInError, NewSession, Session};
+pub(super) use throttle::Throttle;
 pub use token::Token;
 
 use passwords::Passwords;
-use throttle::Throttle;
 
 /// Bytes of an account's name.
 pub const NAME_BYTES_MAX: usize = 100;

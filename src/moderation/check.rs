@@ -4,20 +4,35 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::ports::review::{ListOrder, ReviewedComment};
 use super::ports::{
     LimitKey, LimitKind, LimitOutcome, RecentText, RecordedCheck, RequestMark, StoreError,
 };
 use super::{Judgement, Moderation, ModerationError};
 use crate::checks::Facts;
 use crate::domain::{
-    BlindSubmission, CheckedComment, CommentId, ContentPrint, Degraded, Fingerprint, RawSubmission,
-    RequestId, Site, State, Submission,
+    BlindSubmission, CheckedComment, CommentFilter, CommentId, ContentPrint, Degraded, Fingerprint,
+    RawSubmission, RequestId, Site, State, Submission,
 };
 use crate::text::{self, Analysis};
 
 /// How long the author's record and recent content may take together. SQLite and the in-process
 /// index answer within microseconds; a store across the network that needs longer is in trouble.
 const FACTS_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Comments looked at to find one that was sent before.
+const LOOK_BACK: usize = 100;
+
+/// How a comment is checked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CheckOptions {
+    /// The caller's id, by which a repeated call gets the first answer.
+    pub request: Option<RequestId>,
+    /// Whether fields that are not valid are left out, and none is required but the text.
+    pub lenient: bool,
+    /// Whether it counts against no limit: the site itself asks again.
+    pub unlimited: bool,
+}
 
 /// A checked comment, durable.
 #[derive(Debug)]
@@ -38,17 +53,17 @@ impl Moderation {
         &self,
         site: &Site,
         raw: RawSubmission,
-        request: Option<RequestId>,
+        options: CheckOptions,
     ) -> Result<Answer, ModerationError> {
-        let Some(id) = request else {
-            return self.check_new(site, raw, None).await;
+        let Some(id) = options.request else {
+            return self.check_new(site, raw, None, options).await;
         };
         let mark = RequestMark { id, digest: digest(site, &raw) };
         let _turn = self.in_flight.enter(&site.id, id).await;
         let earlier = self.store.find_request(&site.id, id, self.clock.now()).await;
         match earlier.map_err(ModerationError::Unavailable)? {
             Some((digest, comment)) => repeated(mark, digest, *comment),
-            None => self.check_new(site, raw, Some(mark)).await,
+            None => self.check_new(site, raw, Some(mark), options).await,
         }
     }
 
@@ -57,17 +72,18 @@ impl Moderation {
         site: &Site,
         raw: RawSubmission,
         mark: Option<RequestMark>,
+        options: CheckOptions,
     ) -> Result<Answer, ModerationError> {
-        let submission =
-            Submission::parse(raw, &site.policy.required).map_err(ModerationError::Invalid)?;
-        let submission = text::hide(submission, &site.secret);
+        let submission = blind(site, raw, options.lenient)?;
         let now = self.clock.now();
         let mut degraded = Vec::new();
         let models = self.models.of(&site.id);
         let (print, campaign, judgement, shadow) = {
             let analysis = Analysis::new(&submission);
             let print = analysis.print;
-            self.limit(site, &submission, &print, now, &mut degraded).await?;
+            if !options.unlimited {
+                self.limit(site, &submission, &print, now, &mut degraded).await?;
+            }
             let facts = self.facts(site, &submission, &print, now, &mut degraded).await;
             let rules = self.rules.of(site);
             let shadow = models.shadow.map(|shadow| {
@@ -98,6 +114,59 @@ impl Moderation {
             tracing::warn!(site.id = %site.id, error = %error, "a comment did not reach the index of recent content");
         }
         Ok(Answer { comment, repeated: false })
+    }
+
+    /// What a check would answer, without recording anything.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub async fn try_check(
+        &self,
+        site: &Site,
+        raw: RawSubmission,
+    ) -> Result<CheckedComment, ModerationError> {
+        let submission = blind(site, raw, true)?;
+        let now = self.clock.now();
+        let mut degraded = Vec::new();
+        let models = self.models.of(&site.id);
+        let (print, campaign, judgement) = {
+            let analysis = Analysis::new(&submission);
+            let print = analysis.print;
+            let facts = self.facts(site, &submission, &print, now, &mut degraded).await;
+            let judgement = models.scorer.judge(&analysis, &self.rules.of(site), &facts, degraded);
+            (print, facts.neighbours.campaign, judgement)
+        };
+        Ok(self.record_of(site, submission, print, campaign, judgement, now))
+    }
+
+    /// The last check of a comment that was sent before: the same page, author and text. The
+    /// last hundred by this author on this page are looked at.
+    ///
+    /// # Errors
+    /// `Invalid`, `Unavailable`.
+    pub async fn find_check(
+        &self,
+        site: &Site,
+        raw: RawSubmission,
+    ) -> Result<Option<ReviewedComment>, ModerationError> {
+        let submission = blind(site, raw, true)?;
+        let print = Analysis::new(&submission).print;
+        let author = submission.email.as_ref().map(|email| email.folded_fingerprint);
+        let filter = CommentFilter {
+            page_uri: submission.page_uri.clone(),
+            author,
+            ..CommentFilter::default()
+        };
+        if filter == CommentFilter::default() {
+            return Ok(None);
+        }
+        let store = &self.review_store;
+        let found = store.list_comments(&site.id, filter, ListOrder::Newest, None, LOOK_BACK).await;
+        let found = found.map_err(ModerationError::Unavailable)?.rows;
+        Ok(found.into_iter().find(|reviewed| {
+            reviewed.comment.content_hash == print.content_hash
+                && reviewed.comment.submission.author == submission.author
+        }))
     }
 
     /// Takes the comment's share of every limit of the site.
@@ -208,6 +277,19 @@ impl Moderation {
             simhash: print.simhash,
         }
     }
+}
+
+/// What was sent, without addresses.
+fn blind(
+    site: &Site,
+    raw: RawSubmission,
+    lenient: bool,
+) -> Result<BlindSubmission, ModerationError> {
+    let submission = match lenient {
+        true => super::lenient::parse(raw),
+        false => Submission::parse(raw, &site.policy.required),
+    };
+    Ok(text::hide(submission.map_err(ModerationError::Invalid)?, &site.secret))
 }
 
 fn count(comment: &CheckedComment) {

@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use time::OffsetDateTime;
 
+use super::lenient;
 use crate::checks::{self, CheckInput, Facts, SiteRules};
 use crate::classifier::{Model, Perturbation, Role, View};
 use crate::domain::{
-    BlindSubmission, Example, Label, LogOdds, RawSubmission, RequiredFields, Signal, SiteSecret,
-    Submission,
+    BlindSubmission, Example, Label, LogOdds, RawSubmission, Signal, SiteSecret, Submission,
 };
 use crate::features::{FeatureBuilder, FeatureVector};
 use crate::text::{Analysis, hide};
@@ -44,7 +44,7 @@ pub fn label(example: &Example) -> Result<Label, ExampleError> {
 /// [`ExampleError::Text`].
 pub fn submission(example: Example) -> Result<Submission, ExampleError> {
     let text = |field: Option<String>| field.unwrap_or_default();
-    let mut raw = RawSubmission {
+    let raw = RawSubmission {
         text: example.text,
         author: text(example.author),
         email: text(example.email),
@@ -56,25 +56,7 @@ pub fn submission(example: Example) -> Result<Submission, ExampleError> {
         lang: text(example.lang),
         ..RawSubmission::default()
     };
-    let optional = RequiredFields { author: false, email: false };
-    let violations = match Submission::parse(raw.clone(), &optional) {
-        Ok(submission) => return Ok(submission),
-        Err(violations) => violations,
-    };
-    for violation in violations {
-        match violation.field {
-            "comment.text" => return Err(ExampleError::Text(violation.description)),
-            "comment.author" => raw.author.clear(),
-            "comment.email" => raw.email.clear(),
-            "comment.url" => raw.url.clear(),
-            "comment.ip" => raw.ip.clear(),
-            "comment.user_agent" => raw.user_agent.clear(),
-            "comment.page_uri" => raw.page_uri.clear(),
-            "comment.page_title" => raw.page_title.clear(),
-            _ => raw.lang.clear(),
-        }
-    }
-    Submission::parse(raw, &optional)
+    lenient::parse(raw)
         .map_err(|left| ExampleError::Text(left.into_iter().map(|v| v.description).collect()))
 }
 

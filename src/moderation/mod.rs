@@ -17,6 +17,7 @@ mod flip;
 mod gate;
 mod in_flight;
 mod ledger;
+mod lenient;
 mod models;
 mod operations;
 pub mod paging;
@@ -39,7 +40,7 @@ use std::sync::Arc;
 pub use access::{Actor, Caller};
 pub use back_test::{BackTest, Moved};
 pub use budget::{BudgetPreview, BudgetRequest, LabelPreview, Share, TrafficPreview};
-pub use check::Answer;
+pub use check::{Answer, CheckOptions};
 pub use decide::{DecisionPreview, DecisionProgress, DecisionRequest, Selection, TARGET_COUNT_MAX};
 pub use drift::{DRIFT_ALARM, DriftDimension, DriftReport, DriftWatch};
 pub use error::ModerationError;
@@ -62,6 +63,8 @@ pub use training::{HoldOut, HoldOutSlice, TrainSettings};
 pub use watch::{QueueNews, QueuePlace};
 pub use webhooks::{NewWebhook, WEBHOOK_COUNT_MAX, WebhookTest};
 
+use crate::domain::SiteId;
+use access::Guesses;
 use in_flight::InFlight;
 use models::ModelTable;
 use operations::Operations;
@@ -87,6 +90,7 @@ pub struct Moderation {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     in_flight: InFlight,
+    guesses: Guesses,
     rules: RulesCache,
 }
 
@@ -126,11 +130,22 @@ impl Moderation {
             changes: Changes::default(),
             models: ModelTable::new(scorer),
             operations: Operations::default(),
+            guesses: Guesses::new(ports.random.bytes32()),
             clock: ports.clock,
             random: ports.random,
             in_flight: InFlight::default(),
             rules: RulesCache::default(),
         }
+    }
+
+    /// The version of the model that decides on a site.
+    pub fn deciding_model(&self, site: &SiteId) -> String {
+        self.models.of(site).scorer.model_version().to_owned()
+    }
+
+    /// An id for an answer that is about no comment.
+    pub fn fresh_guid(&self) -> String {
+        self.random.uuid().to_string()
     }
 
     /// The version of the base model.

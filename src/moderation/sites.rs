@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::access::{Actor, key_hash, key_secret};
+use super::access::{Actor, akismet_secret, key_hash, key_secret};
 use super::ports::KeyRecord;
 use super::{Moderation, ModerationError};
 use crate::domain::{EmailAddress, FieldViolation, KeyScope, Site, SiteId, SitePolicy, SiteSecret};
@@ -136,7 +136,15 @@ impl Moderation {
         }
         scopes.sort();
         scopes.dedup();
-        let secret = key_secret(self.random.bytes32());
+        let random = self.random.bytes32();
+        let secret = match scopes.contains(&KeyScope::Akismet) {
+            true if scopes.len() > 1 => {
+                let text = "A key for Akismet's clients has no other scope.";
+                return Err(ModerationError::field("scopes", "akismet-alone", text));
+            }
+            true => akismet_secret(random),
+            false => key_secret(random),
+        };
         let record = KeyRecord {
             id: self.random.uuid(),
             site: site.clone(),

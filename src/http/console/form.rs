@@ -10,6 +10,7 @@ use url::form_urlencoded;
 use super::errors::PageError;
 use super::session::{is_form_token, signed_in};
 use super::{Console, cookies, security};
+use crate::http::peer::{self, Peer};
 use crate::moderation::accounts::{Session, Token};
 
 /// Bytes of a form: a policy with full lists has the most.
@@ -54,7 +55,7 @@ impl FromRequest<Console> for SignedForm {
         let (parts, body) = request.into_parts();
         let session = signed_in(&parts, console).await?;
         let client =
-            security::client(console, &parts.headers, parts.extensions.get::<security::Peer>());
+            peer::client(console.behind_proxy(), &parts.headers, parts.extensions.get::<Peer>());
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let client_url = format!("http://{}", host.unwrap_or_default());
         let request = Request::from_parts(parts, body);
@@ -78,8 +79,8 @@ impl FromRequest<Console> for VisitorForm {
 
     async fn from_request(request: Request, console: &Console) -> Result<Self, PageError> {
         let visit = visit(request.headers()).ok_or(PageError::FormToken)?;
-        let peer = request.extensions().get::<security::Peer>();
-        let client = security::client(console, request.headers(), peer);
+        let sent_by = request.extensions().get::<Peer>();
+        let client = peer::client(console.behind_proxy(), request.headers(), sent_by);
         let form = read(request, console, &visit, VISITOR_FORM_BYTES_MAX).await?;
         Ok(Self { visit, form, client })
     }

@@ -34,7 +34,6 @@ use axum::routing::get;
 use crate::moderation::Moderation;
 use crate::moderation::accounts::Accounts;
 
-pub(super) use security::Peer;
 pub(in crate::http::console) use session::{require_administrator, require_site};
 
 /// Where the console is on the HTTP port.
@@ -80,6 +79,11 @@ impl Console {
     /// Scheme and host that browsers use, if a proxy stands in front.
     fn public_url(&self) -> Option<&str> {
         self.0.options.public_url.as_deref()
+    }
+
+    /// Whether a proxy stands in front, whose word says who the client is.
+    fn behind_proxy(&self) -> bool {
+        self.public_url().is_some()
     }
 
     /// Whether browsers come by https, so that cookies must not go another way.

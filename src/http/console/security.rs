@@ -1,8 +1,6 @@
 //! What holds for every page: headers against embedding, sniffing and foreign scripts, and where
 //! a request comes from.
 
-use std::net::{IpAddr, SocketAddr};
-
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -32,10 +30,6 @@ const HEADERS: [(HeaderName, &str); 7] = [
 
 /// A year; browsers then never come by http again.
 const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
-
-/// The other end of the connection.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct Peer(pub SocketAddr);
 
 /// Puts the headers on every answer. Pages are kept by no cache; assets say otherwise themselves.
 /// A message that a page has shown is removed.
@@ -84,15 +78,4 @@ pub(super) fn is_own(console: &Console, headers: &HeaderMap) -> bool {
 /// Whether a method only reads.
 pub(super) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
-}
-
-/// The client's address: the other end of the connection, or what the proxy says last.
-pub(super) fn client(console: &Console, headers: &HeaderMap, peer: Option<&Peer>) -> IpAddr {
-    let direct = peer.map_or(IpAddr::from([0; 4]), |peer| peer.0.ip());
-    if console.public_url().is_none() {
-        return direct;
-    }
-    let said = headers.get_all("x-forwarded-for").iter().next_back();
-    let last = said.and_then(|said| said.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
-    last.unwrap_or(direct)
 }

@@ -68,13 +68,13 @@ pub(super) enum Admission {
 }
 
 /// The attempts of this process.
-pub(super) struct Throttle {
+pub(in crate::moderation) struct Throttle {
     secret: SiteSecret,
     tables: Mutex<Tables>,
 }
 
 impl Throttle {
-    pub(super) fn new(random: [u8; 32]) -> Self {
+    pub(in crate::moderation) fn new(random: [u8; 32]) -> Self {
         let tables = Tables {
             accounts: LruCache::new(ENTRY_COUNT_MAX),
             networks: LruCache::new(ENTRY_COUNT_MAX),
@@ -98,6 +98,20 @@ impl Throttle {
         count(&mut tables.networks, network, now);
         let count = count(&mut tables.accounts, account, now);
         Admission::Open { count, closes: !ACCOUNT.wait(count).is_zero() }
+    }
+
+    /// How long a network has to wait.
+    pub(in crate::moderation) fn network_wait(&self, ip: IpAddr, now: OffsetDateTime) -> Duration {
+        let (_, network) = self.prints("", ip);
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        left(&mut tables.networks, network, &NETWORK, now)
+    }
+
+    /// Counts an attempt of a network that did not succeed.
+    pub(in crate::moderation) fn count_network(&self, ip: IpAddr, now: OffsetDateTime) {
+        let (_, network) = self.prints("", ip);
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        count(&mut tables.networks, network, now);
     }
 
     /// Forgets the attempts of an account, since the last one succeeded.

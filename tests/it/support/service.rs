@@ -55,6 +55,7 @@ impl Service {
         let placeholder = FirstSite {
             site: String::new(),
             key: String::new(),
+            akismet_key: None,
             grpc: String::new(),
             http: String::new(),
         };

@@ -1,0 +1,155 @@
+//! `comment-check`: what each verdict becomes.
+//!
+//! Approved is `false`, rejected is `true`, each with 200. Held is neither: a status that is no
+//! success, an empty body and `X-akismet-error`, which makes WordPress keep the comment for a
+//! moderator and every library throw. Where the site's policy says so and the client gave an
+//! address for the decision, it is `false` with `X-akismet-recheck-after` and a later call.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::comment::{request_id, submission};
+use super::reply::Reply;
+use super::{Akismet, Call};
+use crate::domain::{CheckedComment, CommentId, Site, State};
+use crate::moderation::ports::review::ReviewedComment;
+use crate::moderation::{CheckOptions, ModerationError};
+
+/// The time for an answer. One client waits for a second, WordPress lets its visitor wait.
+const DEADLINE: Duration = Duration::from_millis(300);
+/// Seconds after which a client that waits for a decision may ask again: a day.
+const RECHECK_AFTER_S: &str = "86400";
+
+pub(super) async fn answer(akismet: &Akismet, call: &Call) -> Response {
+    match tokio::time::timeout(DEADLINE, answer_in_time(akismet, call)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => call.reply(Reply::error(&error)),
+        // What was recorded meanwhile is found by the next copy.
+        Err(_) => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            call.reply(Reply::undecided(status, "No answer came in time."))
+        }
+    }
+}
+
+async fn answer_in_time(akismet: &Akismet, call: &Call) -> Result<Response, ModerationError> {
+    let (_, site) = akismet.site(call).await?;
+    let (moderation, fields) = (akismet.moderation(), &call.fields);
+    if fields.first(&["blog"]).is_empty() {
+        return Ok(call.reply(Reply::invalid("Empty \"blog\" value")));
+    }
+    if let Some(word) = fixed(call) {
+        return Ok(call.reply(Reply::word(word)));
+    }
+    let raw = submission(fields, true);
+    if raw.text.trim().is_empty() {
+        return Ok(call.reply(Reply::invalid("Empty \"comment_content\" value")));
+    }
+    if fields.flag("is_test") {
+        let tried = moderation.try_check(&site, raw).await?;
+        return Ok(verdict(akismet, &site, &tried, call, &call.guid));
+    }
+    let again = !fields.first(&["recheck_reason"]).is_empty();
+    if again && let Some(known) = known(akismet, &site, call).await? {
+        return Ok(verdict(akismet, &site, &known, call, &guid(known.id)));
+    }
+    let request = (!again).then(|| request_id(&site, fields));
+    let options = CheckOptions { request, lenient: true, unlimited: again };
+    let checked = moderation.check(&site, raw, options).await?.comment;
+    Ok(verdict(akismet, &site, &checked, call, &guid(checked.id)))
+}
+
+fn guid(id: CommentId) -> String {
+    id.to_string()
+}
+
+/// The answers that clients' own tests rely on. Nothing is recorded then.
+fn fixed(call: &Call) -> Option<&'static str> {
+    let fields = &call.fields;
+    let author = fields.get("comment_author");
+    let email = fields.get("comment_author_email");
+    if matches!(author, "viagra-test-123" | "akismet-guaranteed-spam")
+        || email == "akismet-guaranteed-spam@example.com"
+    {
+        return Some("true");
+    }
+    fields.list("user_role").any(|role| role == "administrator").then_some("false")
+}
+
+/// The check of a comment that is asked for again, if it still stands: somebody decided on it, or
+/// the same model would say the same.
+async fn known(
+    akismet: &Akismet,
+    site: &Site,
+    call: &Call,
+) -> Result<Option<CheckedComment>, ModerationError> {
+    let Some(found) = find(akismet, site, call, true).await? else { return Ok(None) };
+    let decided =
+        found.label.is_some() || found.comment.state != State::from(found.comment.verdict);
+    let scored_by = found.comment.score.as_ref().map(|score| score.model_version.as_str());
+    let stands = decided || scored_by == Some(&*akismet.moderation().deciding_model(&site.id));
+    Ok(stands.then_some(found.comment))
+}
+
+/// The check of a comment that a client speaks of: by its guid, else by page, author and text.
+pub(super) async fn find(
+    akismet: &Akismet,
+    site: &Site,
+    call: &Call,
+    escaped: bool,
+) -> Result<Option<ReviewedComment>, ModerationError> {
+    let moderation = akismet.moderation();
+    let guid = call.fields.first(&["guid", "akismet_guid"]);
+    if let Ok(uuid) = uuid::Uuid::parse_str(guid) {
+        match moderation.review_detail(site, CommentId::from_uuid(uuid)).await {
+            Ok(detail) => return Ok(Some(detail.reviewed)),
+            Err(ModerationError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let raw = submission(&call.fields, escaped);
+    if raw.text.trim().is_empty() { Ok(None) } else { moderation.find_check(site, raw).await }
+}
+
+/// The answer for where a comment stands.
+fn verdict(
+    akismet: &Akismet,
+    site: &Site,
+    comment: &CheckedComment,
+    call: &Call,
+    guid: &str,
+) -> Response {
+    let policy = &site.policy;
+    let waits = policy.akismet_rechecks && !call.fields.first(&["callback"]).is_empty();
+    let reply = match comment.state {
+        State::Approved => Reply::word("false"),
+        State::Rejected if comment.discard && policy.akismet_discards => {
+            Reply::word("true").with("x-akismet-pro-tip", "discard")
+        }
+        State::Rejected => Reply::word("true"),
+        State::Held if waits => {
+            Reply::word("false").with("x-akismet-recheck-after", RECHECK_AFTER_S)
+        }
+        State::Held => {
+            let why = "Held: a moderator is to decide on this comment.";
+            Reply::undecided(StatusCode::UNPROCESSABLE_ENTITY, why)
+        }
+    };
+    let reasons: Vec<_> = comment.reasons.iter().map(|reason| &*reason.name).collect();
+    let mut reply = reply
+        .with("x-replyguard-verdict", comment.verdict.as_str())
+        .with("x-replyguard-reasons", &reasons.join(", "))
+        .with("x-replyguard-comment", &akismet.comment_url(site, guid));
+    if let Some(score) = &comment.score {
+        reply = reply
+            .with("x-replyguard-score", &format!("{:.4}", score.probability))
+            .with("x-replyguard-model", &score.model_version);
+    }
+    if !comment.degraded.is_empty() {
+        let parts: Vec<_> = comment.degraded.iter().map(|part| part.as_str()).collect();
+        reply = reply.with("x-replyguard-degraded", &parts.join(", "));
+    }
+    reply.into_response(guid)
+}

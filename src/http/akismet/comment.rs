@@ -1,0 +1,114 @@
+//! A comment in Akismet's words.
+
+use crate::domain::{COMMENT_BYTES_MAX, OTHER_BYTES_MAX, RawSubmission, RequestId, Site};
+
+use super::fields::{Fields, unescaped};
+
+/// `POST_ak_js` up to this says that no script ran.
+const SCRIPTLESS_MS_MAX: i64 = 250;
+
+/// What was sent, as a submission. Only what a check uses is read; of the rest nothing is kept.
+pub(super) fn submission(fields: &Fields, escaped: bool) -> RawSubmission {
+    let content = fields.get("comment_content");
+    let content = if escaped { unescaped(content) } else { content.to_owned() };
+    let names = ["comment_author", "comment_author_url", "permalink"];
+    // Sign-ups and the like have no text; what they have is looked at instead.
+    let text = if content.trim().is_empty() { fields.first(&names).to_owned() } else { content };
+    let context: Vec<_> = fields.list("comment_context").collect();
+    RawSubmission {
+        text: cut(&text.replace('\0', " "), COMMENT_BYTES_MAX),
+        author: fields.get("comment_author").to_owned(),
+        email: fields.get("comment_author_email").to_owned(),
+        url: fields.get("comment_author_url").to_owned(),
+        ip: ip(fields.get("user_ip")),
+        user_agent: fields.get("user_agent").to_owned(),
+        referrer: fields.first(&["referrer", "referer"]).to_owned(),
+        page_uri: fields.get("permalink").to_owned(),
+        page_title: cut(&context.join(", "), OTHER_BYTES_MAX),
+        page_publish_time: None,
+        page_closed: false,
+        parent_comment: Some(fields.get("comment_parent"))
+            .filter(|id| *id != "0")
+            .unwrap_or_default()
+            .to_owned(),
+        lang: lang(fields),
+        honeypot: honeypot(fields),
+        elapsed_ms: fields.get("POST_ak_js").parse().ok().filter(|ms| *ms > SCRIPTLESS_MS_MAX),
+    }
+}
+
+/// An address without the prefix of version 4 in version 6.
+fn ip(text: &str) -> String {
+    let text = text.trim();
+    let mapped = text.strip_prefix("::ffff:").filter(|rest| rest.contains('.'));
+    mapped.unwrap_or(text).to_owned()
+}
+
+/// The first of the site's languages: `en_US, fr` is `en-US`.
+fn lang(fields: &Fields) -> String {
+    fields.list("blog_lang").next().unwrap_or_default().replace('_', "-")
+}
+
+/// What stands in the form's hidden field, if it has one.
+fn honeypot(fields: &Fields) -> Option<String> {
+    let name = fields.first(&["honeypot_field_name"]);
+    let named = (!name.is_empty()).then(|| fields.find(name)).flatten();
+    named.or_else(|| fields.find("POST_ak_hp_textarea")).map(str::to_owned)
+}
+
+/// At most so many bytes of a text.
+fn cut(text: &str, bytes_max: usize) -> String {
+    text[..text.floor_char_boundary(bytes_max)].to_owned()
+}
+
+/// The id by which the copies of one comment are known: a slow WordPress sends it three times. A
+/// digest under the site's key, so that it tells nothing about what was sent.
+pub(super) fn request_id(site: &Site, fields: &Fields) -> RequestId {
+    const PARTS: [&str; 11] = [
+        "blog",
+        "permalink",
+        "comment_type",
+        "comment_author",
+        "comment_author_email",
+        "comment_author_url",
+        "comment_content",
+        "comment_date_gmt",
+        "comment_post_ID",
+        "comment_parent",
+        "user_ip",
+    ];
+    let mut bytes = Vec::new();
+    for part in PARTS.map(|name| fields.get(name)) {
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    let print = site.secret.fingerprint("akismet-request", &bytes);
+    RequestId::from_uuid(uuid::Builder::from_custom_bytes(*print.as_bytes()).into_uuid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> RawSubmission {
+        submission(&Fields::parse(text.as_bytes()), true)
+    }
+
+    #[test]
+    fn a_comment_of_wordpress_is_read() {
+        let raw = parse(
+            "comment_content=It%5C%27s+fine&comment_author=Ada&user_ip=::ffff:192.0.2.7\
+             &blog_lang=de_AT,en&comment_parent=0&POST_ak_js=250&POST_ak_hp_textarea\
+             &comment_context[]=bread&comment_context[]=rye&HTTP_COOKIE=x",
+        );
+        assert_eq!(raw.text, "It's fine");
+        assert_eq!((raw.ip.as_str(), raw.lang.as_str()), ("192.0.2.7", "de-AT"));
+        assert_eq!((raw.parent_comment.as_str(), raw.elapsed_ms), ("", None));
+        assert_eq!(raw.honeypot.as_deref(), Some(""));
+        assert_eq!(raw.page_title, "bread, rye");
+        let other = parse("honeypot_field_name=hp&hp=filled&POST_ak_js=4000&comment_author=Bo");
+        assert_eq!(other.honeypot.as_deref(), Some("filled"));
+        assert_eq!(other.elapsed_ms, Some(4_000));
+        assert_eq!(other.text, "Bo", "a sign-up has no text");
+    }
+}
