@@ -56,7 +56,7 @@ pub struct CurveFigures {
     pub auc: Option<f64>,
     /// Share of spam caught where 1 % of ham is flagged.
     pub recall_at_1_percent: Option<f64>,
-    /// Share of ham at or above the base model's threshold for holding.
+    /// Share of ham at or above the model's threshold for holding.
     pub ham_held: Option<f64>,
     /// Share of spam at or above it.
     pub spam_held: Option<f64>,
@@ -87,7 +87,7 @@ impl Recipe {
         let curves = sites.par_iter().map(|site| {
             let base = self.base_without(set, site.source, calibration, &budget)?;
             let judged = set.subset(&site.examples[first_judged..]);
-            let figures = |model: &Model| site_figures(model, &judged, base.spam());
+            let figures = |model: &Model| site_figures(model, &judged);
             let layers = label_counts.iter().map(|count| {
                 let labels = set.subset(&site.examples[..*count]);
                 let trained = layer.train(&base, "site", &labels, replay, &|| true).ok();
@@ -163,14 +163,14 @@ impl Site {
     }
 }
 
-fn site_figures(model: &Model, judged: &TrainingSet, base: &Head) -> CurveFigures {
+fn site_figures(model: &Model, judged: &TrainingSet) -> CurveFigures {
     let head = model.spam();
     let outcome = |row| Outcome {
         spam: judged.is_spam(row),
         raw_score: LogOdds::from_f64(head.raw_score_of(judged, row)),
     };
     let outcomes: Vec<Outcome> = judged.whole_rows().map(outcome).collect();
-    let threshold = base.threshold(crate::domain::Budget::default().hold_one_in);
+    let threshold = head.threshold(crate::domain::Budget::default().hold_one_in);
     let measures = Measures::new(&outcomes, threshold, threshold);
     let even = &measures.even;
     let wrong = even.false_positive_count + even.false_negative_count;

@@ -19,6 +19,7 @@ mod prior;
 mod recipe;
 mod report;
 mod row_source;
+mod site_guard;
 mod site_layer;
 mod slices;
 mod train;

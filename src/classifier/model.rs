@@ -353,7 +353,7 @@ impl BudgetTable {
     }
 
     /// Makes scores rise with the level.
-    fn rising(mut points: Vec<(u32, LogOdds)>) -> Self {
+    pub(super) fn rising(mut points: Vec<(u32, LogOdds)>) -> Self {
         let mut highest = points[0].1;
         for (_, score) in &mut points {
             highest = highest.max(*score);

@@ -4,13 +4,16 @@
 //! labels move a little and many move much. Three things keep the threshold where it is, which the
 //! first labels of a site, nearly always of one kind, would drag along: the bias is the base
 //! model's; both labels pull with the same total weight; and rows of the base model's training
-//! are replayed, so that what every comment has cannot come to mean what the site's few have.
+//! are replayed, so that what every comment has cannot come to mean what the site's few have. A
+//! fourth, [`super::site_guard`], raises thresholds that the layer would hold more ham at.
 
 use linfa::ParamGuard;
 use linfa::dataset::DatasetBase;
 
 use super::artifact::storable;
+use super::site_guard::{FOLD_COUNT, HamScores, folds, guarded};
 use super::{Dataset, Head, LogisticRegressionParams, Model, TrainError, TrainingSet};
+use crate::domain::LogOdds;
 
 /// How a site layer is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,6 +93,8 @@ impl SiteLayer {
             change => storable(f64::from(*weight) + f64::from(change)),
         };
         heads[0].weights = weights.map(moved).collect();
+        let ham = self.ham_scores(base.spam(), set, replay, goes_on)?;
+        heads[0].budget = guarded(&heads[0].budget, &ham);
         let mut summary = base.summary.clone();
         summary.base_version = Some(base.version.clone());
         summary.seed = self.seed;
@@ -140,6 +145,40 @@ impl SiteLayer {
             }
         }
         Ok(influences)
+    }
+
+    /// The scores of the good comments of `set`, each by a layer that learnt from the other folds.
+    fn ham_scores(
+        &self,
+        head: &Head,
+        set: &TrainingSet,
+        replay: &TrainingSet,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Vec<HamScores>, SiteLayerError> {
+        let folds = folds(set);
+        // What is left of rare labels is enough to see what they do.
+        let layer = Self { label_count_min: 0, ..*self };
+        let mut scores = Vec::new();
+        for fold in 0..FOLD_COUNT {
+            let (judged, learnt): (Vec<u32>, Vec<u32>) =
+                set.examples().map(|row| row.example).partition(|example| folds[example] == fold);
+            let judged = set.subset(&judged);
+            let difference = layer.difference(head, &set.subset(&learnt), replay, goes_on)?;
+            for row in judged.whole_rows().filter(|row| !judged.is_spam(*row)) {
+                let base = head.raw_score_of(&judged, row);
+                let (columns, values) = judged.table().row(row);
+                let change: f64 = columns
+                    .iter()
+                    .zip(values)
+                    .map(|(column, value)| {
+                        f64::from(difference[*column as usize]) * f64::from(*value)
+                    })
+                    .sum();
+                let of = LogOdds::from_f64;
+                scores.push(HamScores { base: of(base), layer: of(base + change) });
+            }
+        }
+        Ok(scores)
     }
 
     /// What to add to each weight of the head.
@@ -247,6 +286,26 @@ mod tests {
         assert!(score(&layered, thanks) < -1.0, "what was replayed stays ham");
         assert_eq!(layered.summary().base_version.as_deref(), Some(base.version()));
         assert_eq!(layered.spam().bias(), base.spam().bias());
+    }
+
+    #[test]
+    fn ham_like_the_sites_spam_is_held_no_more_often_than_by_the_base_model() {
+        let base = base_model();
+        let ham = (0..30).map(|n| (format!("Our sourdough dealer ships slowly {n}"), Label::Ham));
+        let spam = (0..40).map(|n| (format!("Our sourdough dealer ships {n}"), Label::Spam));
+        let site = set(ham.chain(spam));
+        let layer = SiteLayer::default();
+        let layered = layer.train(&base, "site", &site, &replay(), &|| true).unwrap();
+        let scores = layer.ham_scores(base.spam(), &site, &replay(), &|| true).unwrap();
+        assert_eq!(scores.len(), 30);
+        assert!(scores.iter().all(|scores| scores.layer > scores.base));
+        let points = base.spam().budget().points().iter().zip(layered.spam().budget().points());
+        for ((level, before), (_, after)) in points.clone() {
+            let held_by_base = scores.iter().filter(|scores| scores.base >= *before).count();
+            let held = scores.iter().filter(|scores| scores.layer >= *after).count();
+            assert!(before <= after && held <= held_by_base, "one in {level}");
+        }
+        assert!(points.into_iter().any(|(before, after)| before < after));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub const BUCKET_COUNT: u32 = 1 << 20;
 
 /// Names what features are built of. A model records it and is refused under another; change it
 /// whenever a comment's features change.
-pub const FEATURE_DEFINITION: &str = "2026-11-4";
+pub const FEATURE_DEFINITION: &str = "2026-11-5";
 
 /// Features of one kind, scaled together: a long comment's words don't drown its links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,7 +110,7 @@ impl FeatureBuilder {
         author::add(input, &mut out);
         shape::add(input, &mut out);
         add_signals(input, learnt, &mut out);
-        phrases::add(input, &mut out);
+        phrases::add(input, &mut out, &mut self.fold);
         out.finish();
         &self.vector
     }
@@ -196,6 +196,7 @@ mod tests {
             ("加微信abc123 看片, 很好!", "", "", ""),
             ("𝐁𝐮𝐲 ca\u{200B}sino Привет 👍👍 @somebody", "Ўжо", "", "https://example.com"),
             ("[url=http://a.example.org]x[/url] http://b.example.net.", "", "", ""),
+            ("Bést pricè at my wêbsite, câsinò!", "", "", ""),
         ]
         .iter()
         .map(|(text, author, email, url)| blind(text, author, email, url).expect("valid"))
@@ -218,7 +219,7 @@ mod tests {
             }
         }
         let pinned = (FEATURE_DEFINITION, hash.finalize().to_hex()[..16].to_owned());
-        assert_eq!(pinned, ("2026-11-4", "c03d1ae2dd99eee1".to_owned()));
+        assert_eq!(pinned, ("2026-11-5", "882df6c0e04f3261".to_owned()));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! Words by themselves show a model the subjects of its sources' spam. That a comment praises the
 //! page, speaks of its author's own and sells is alike on every site, so a model that knows what
 //! phrases are for does better on sites it has not seen.
+//!
+//! Phrases are looked for in text without accents, which a spammer may put on any letter.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -11,6 +13,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input as Search, MatchKind};
 
 use super::collector::Collector;
+use super::fold::{Fold, Unaccented};
 use super::names::Naming;
 use super::{Family, Input, band};
 
@@ -57,16 +60,15 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
 type Counts = [u32; GROUP_COUNT_MAX];
 
 impl Phrases {
-    fn count(&self, text: &str) -> Counts {
+    fn count(&self, text: &str, fold: &mut Fold) -> Counts {
         let mut counts = [0; GROUP_COUNT_MAX];
-        self.each(text, |group, _| counts[usize::from(group)] += 1);
+        self.each(fold.without_accents(text), |group, _| counts[usize::from(group)] += 1);
         counts
     }
 
-    /// Calls `take` with the group and the place of each phrase.
+    /// Calls `take` with the group and the place of each phrase in a text without accents.
     #[inline]
-    fn each(&self, text: &str, mut take: impl FnMut(u8, Range<usize>)) {
-        let bytes = text.as_bytes();
+    fn each(&self, bytes: &[u8], mut take: impl FnMut(u8, Range<usize>)) {
         let is_word = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
         let mut at = 0;
         while let Some(found) = self.automaton.find(Search::new(bytes).range(at..)) {
@@ -94,15 +96,18 @@ impl Phrases {
 
 /// Calls `take` with the name of each phrase's group and its place in a normalised text.
 pub(super) fn each(text: &str, mut take: impl FnMut(&'static str, Range<usize>)) {
-    PHRASES.each(text, |group, place| take(PHRASES.names[usize::from(group)], place));
+    let unaccented = Unaccented::new(text);
+    PHRASES.each(&unaccented.bytes, |group, here| {
+        take(PHRASES.names[usize::from(group)], unaccented.place(here));
+    });
 }
 
 /// Counts the groups whose phrases occur in the text, which occur together, and which stand in
 /// the name or beside a website.
-pub(super) fn add<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>) {
+pub(super) fn add<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>, fold: &mut Fold) {
     out.family(Family::Phrases);
     let phrases = &*PHRASES;
-    let counts = phrases.count(input.analysis.text.text());
+    let counts = phrases.count(input.analysis.text.text(), fold);
     for (group, name) in phrases.found(&counts) {
         out.origin("phrase", name);
         out.token(kind::GROUP, name.as_bytes());
@@ -113,7 +118,7 @@ pub(super) fn add<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>) {
         }
     }
     if input.analysis.submission.author.is_some() {
-        for (_, name) in phrases.found(&phrases.count(input.analysis.author.text())) {
+        for (_, name) in phrases.found(&phrases.count(input.analysis.author.text(), fold)) {
             out.named("name-phrase", kind::NAME, name);
         }
     }
@@ -133,7 +138,7 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<(&'static str, u32)> {
-        let counts = PHRASES.count(text);
+        let counts = PHRASES.count(text, &mut Fold::default());
         PHRASES.found(&counts).map(|(group, name)| (name, counts[usize::from(group)])).collect()
     }
 
@@ -144,17 +149,20 @@ mod tests {
         assert_eq!(found("best price"), [("sells", 1)]);
         assert_eq!(found("é visit my site, é"), [("visit-mine", 1)]);
         assert_eq!(found("加微信abc"), [("contact", 1)]);
+        assert_eq!(found("îl mìglior câsïnø"), [("trade", 1)]);
+        assert_eq!(found("vísít my šitë, grêåt pošţ"), [("praises-page", 1), ("visit-mine", 1)]);
         assert_eq!(found(""), []);
     }
 
     #[test]
-    fn every_phrase_stands_once_as_normalised_text_has_it() {
+    fn every_phrase_stands_once_as_normalised_text_without_accents_has_it() {
         let mut seen = std::collections::HashSet::new();
         for line in include_str!("phrases.txt").lines() {
             if line.is_empty() || line.starts_with(['#', '[']) {
                 continue;
             }
             assert_eq!(crate::text::normalize(line).text(), line);
+            assert_eq!(Fold::default().without_accents(line), line.as_bytes());
             assert!(seen.insert(line), "{line} stands twice");
         }
     }

@@ -344,6 +344,20 @@ mod tests {
     }
 
     #[test]
+    fn phrases_with_accents_are_found_where_they_are_written() {
+        let text =
+            "Schöne Grüße ☎ — vi\u{302}sít m\u{302}y šîtë x\u{302}! Bèst prïçe, für Ïhr CÂSINØ.";
+        let submission = blind(text, "", "").unwrap();
+        let places = Places::new(&Analysis::new(&submission));
+        let shown = |value| -> Vec<&str> {
+            places.of("phrase", value).iter().map(|it| &submission.text[it.span.clone()]).collect()
+        };
+        assert_eq!(shown("visit-mine"), ["vi\u{302}sít m\u{302}y"]);
+        assert_eq!(shown("sells"), ["Bèst prïçe"]);
+        assert_eq!(shown("trade"), ["CÂSINØ"]);
+    }
+
+    #[test]
     fn every_word_that_weighs_has_a_place() {
         let submission =
             blind("Don't buy it; it's over-priced, 5,000 of it. 加微信abc", "", "").unwrap();
