@@ -1,5 +1,6 @@
 //! All integration tests, in one binary so that they link once.
 
+mod akismet;
 mod architecture;
 mod checks;
 mod console;

@@ -1,0 +1,378 @@
+//! Akismet's dialect over real HTTP, in the shapes in which its clients write it.
+
+use replyguard::grpc::client::Client;
+use replyguard::grpc::proto;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use url::form_urlencoded;
+
+use crate::support::desk::{SITE, service_that_holds};
+use crate::support::service::Service;
+
+const THANKS: &str = "Thanks for making the web a better place.";
+
+/// An answer, as bytes on the wire.
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Reply {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().skip(1);
+        lines.find_map(|line| {
+            let (known, value) = line.split_once(':')?;
+            known.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+
+    fn guid(&self) -> &str {
+        self.header("x-akismet-guid").expect("a guid on every answer")
+    }
+
+    fn json(&self) -> serde_json::Value {
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+}
+
+/// Sends bytes as they are and reads the answer to the end.
+async fn send_raw(service: &Service, request: &[u8]) -> Reply {
+    let mut stream = TcpStream::connect(&service.first.http).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Reply { status, head: head.to_owned(), body: body.to_owned() }
+}
+
+async fn send_body(service: &Service, host: &str, path: &str, body: &str) -> Reply {
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nUser-Agent: WordPress/7.1 | \
+         Akismet/5.7.2\r\nContent-Type: application/x-www-form-urlencoded; charset=UTF-8\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    send_raw(service, request.as_bytes()).await
+}
+
+fn form(fields: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+/// Sends fields with the key in the body.
+async fn send(service: &Service, operation: &str, fields: &[(&str, &str)]) -> Reply {
+    let key = service.first.akismet_key.clone().expect("a key for Akismet's clients");
+    let fields = [&[("api_key", key.as_str())], fields].concat();
+    send_body(service, "rest.akismet.com", &format!("/1.1/{operation}"), &form(&fields)).await
+}
+
+/// A good comment.
+fn comment() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("blog", "https://blog.example.org"),
+        ("user_ip", "::ffff:192.0.2.7"),
+        ("user_agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ("permalink", "https://blog.example.org/rye-bread"),
+        ("comment_type", "comment"),
+        ("comment_author", "Ada"),
+        ("comment_author_email", "ada@example.org"),
+        (
+            "comment_content",
+            "It\\'s the first recipe with rye that worked in my oven. How long do you let it rest?",
+        ),
+        ("comment_date_gmt", "2026-11-24 09:30:00"),
+        ("comment_post_ID", "1"),
+        ("blog_lang", "en_US"),
+        ("POST_ak_hp_textarea", ""),
+        ("POST_ak_js", "41000"),
+        ("HTTP_COOKIE", "wordpress_logged_in=secret"),
+        ("akismet_comment_nonce", "inactive"),
+    ]
+}
+
+/// With another value of a field.
+fn with<'a>(
+    fields: &[(&'a str, &'a str)],
+    name: &'a str,
+    value: &'a str,
+) -> Vec<(&'a str, &'a str)> {
+    let kept = fields.iter().filter(|(known, _)| *known != name).copied();
+    kept.chain([(name, value)]).collect()
+}
+
+fn spam() -> Vec<(&'static str, &'static str)> {
+    let fields = with(&comment(), "comment_author", "Best Online Casino Bonus");
+    let fields = with(&fields, "comment_author_url", "https://casino-bonus.example.com/free-spins");
+    let fields = with(&fields, "comment_author_email", "promo@casino-bonus.example.com");
+    let fields = with(&fields, "user_ip", "198.51.100.9");
+    with(
+        &fields,
+        "comment_content",
+        "Play at the best online casino now: free spins, no deposit bonus, instant payout! \
+         <a href=\\\"https://casino-bonus.example.com/free-spins\\\">casino bonus</a> \
+         https://casino-bonus.example.com/slots https://casino-bonus.example.com/poker cheap viagra",
+    )
+}
+
+#[tokio::test]
+async fn good_is_false_and_spam_is_true() {
+    let service = Service::start().await;
+    let good = send(&service, "comment-check", &comment()).await;
+    assert_eq!((good.status, good.body.as_str()), (200, "false"), "{}", good.head);
+    assert_eq!(good.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(good.header("x-replyguard-verdict"), Some("approve"));
+    let score: f64 = good.header("x-replyguard-score").unwrap().parse().unwrap();
+    assert!(score < 0.5 && good.header("x-replyguard-model").is_some());
+    for name in ["x-akismet-error", "x-akismet-debug-help", "x-akismet-alert-code"] {
+        assert!(good.header(name).is_none(), "one client throws when it sees {name}");
+    }
+    let spam = send(&service, "comment-check", &spam()).await;
+    assert_eq!((spam.status, spam.body.as_str()), (200, "true"), "{}", spam.head);
+    assert_ne!(spam.guid(), good.guid());
+
+    // Three copies of a slow WordPress are one comment.
+    let again = send(&service, "comment-check", &comment()).await;
+    assert_eq!((again.body.as_str(), again.guid()), ("false", good.guid()));
+
+    // It is recorded as a gRPC comment is, without the backslashes and the address.
+    let mut client = service.client().await;
+    let name = format!("{SITE}/comments/{}", good.guid());
+    let read = client.comments.get_comment(proto::GetCommentRequest { name }).await.unwrap();
+    let read = read.into_inner().comment.unwrap();
+    assert!(read.public_comment.unwrap().text.starts_with("It's the first recipe"));
+    assert!(good.header("x-replyguard-comment").unwrap().ends_with(good.guid()));
+    let stored = service.stored_bytes();
+    for (path, bytes) in stored {
+        let text = String::from_utf8_lossy(&bytes);
+        for mark in ["ada@example.org", "192.0.2.7", "wordpress_logged_in"] {
+            assert!(!text.contains(mark), "{mark} is in {}", path.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_are_taken_wherever_clients_put_them() {
+    let service = Service::start().await;
+    let key = service.first.akismet_key.clone().unwrap();
+    assert!(
+        key.len() == 12 && key.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
+    );
+    let blog = "blog=https%3A%2F%2Fblog.example.org";
+    for (host, path, body) in [
+        ("rest.akismet.com", "/1.1/verify-key", format!("key={key}&{blog}")),
+        ("rest.akismet.com", "/1.1/verify-key", format!("api_key={key}")),
+        ("rest.akismet.com", &*format!("/1.1/verify-key?api_key={key}"), blog.to_owned()),
+        (&*format!("{key}.rest.akismet.com"), "/1.1/verify-key", blog.to_owned()),
+        (&*format!("{key}.rest.akismet.com:80"), "/1.1/verify-key", String::new()),
+    ] {
+        let reply = send_body(&service, host, path, &body).await;
+        assert_eq!((reply.status, reply.body.as_str()), (200, "valid"), "{host} {path} {body}");
+        assert!(!reply.guid().is_empty());
+    }
+    for body in ["key=0123456789ab", "key=", "", "key=zz", &format!("key={}", service.first.key)] {
+        let reply = send_body(&service, "rest.akismet.com", "/1.1/verify-key", body).await;
+        assert_eq!((reply.status, reply.body.as_str()), (200, "invalid"), "{body}");
+        assert!(reply.header("x-akismet-debug-help").is_some() && !reply.guid().is_empty());
+    }
+    // The key is good for this dialect and nothing else.
+    let mut other = service.client_with(Some(&key)).await;
+    let request = proto::GetSiteRequest { name: SITE.into() };
+    assert!(other.sites.get_site(request).await.is_err());
+}
+
+#[tokio::test]
+async fn who_guesses_keys_is_slowed_down_and_the_site_is_not() {
+    let service = Service::start().await;
+    let known = send(&service, "verify-key", &[]).await;
+    assert_eq!(known.body, "valid");
+    let mut statuses = Vec::new();
+    for n in 0..30 {
+        let body = format!("key={n:012x}");
+        let reply = send_body(&service, "rest.akismet.com", "/1.1/verify-key", &body).await;
+        statuses.push(reply.status);
+        if reply.status == 429 {
+            assert!(reply.header("retry-after").is_some() && reply.body.is_empty());
+        }
+    }
+    assert_eq!(statuses[0], 200);
+    assert_eq!(statuses.last(), Some(&429));
+    assert_eq!(send(&service, "verify-key", &[]).await.body, "valid");
+}
+
+#[tokio::test]
+async fn odd_requests_get_an_answer_with_a_guid() {
+    let service = Service::start().await;
+    let key = service.first.akismet_key.clone().unwrap();
+    // HTTP/1.0, a field without `=`, bytes that are no UTF-8, a lone per cent sign.
+    let body = format!("api_key={key}&blog=x&user_role&comment_content=caf%e9+%&user_ip=nowhere");
+    let request = format!(
+        "POST /1.1/comment-check HTTP/1.0\r\nHost: rest.akismet.com\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let odd = send_raw(&service, request.as_bytes()).await;
+    assert!(["true", "false", ""].contains(&odd.body.as_str()), "{}", odd.body);
+    assert!(!odd.guid().is_empty());
+
+    let blank = send(&service, "comment-check", &with(&comment(), "blog", "")).await;
+    assert_eq!(blank.body, "invalid");
+    assert!(blank.header("x-akismet-debug-help").unwrap().contains("blog"));
+    let empty = send(&service, "comment-check", &[("blog", "https://blog.example.org")]).await;
+    assert_eq!(empty.body, "invalid");
+
+    // Fields that gRPC would refuse are left out; a long comment is cut.
+    let long = "x".repeat(100_000);
+    let fields = with(&comment(), "comment_author_email", "not an address");
+    let fields = with(&fields, "comment_author_url", "javascript:alert(1)");
+    let fields = with(&fields, "comment_content", &long);
+    let checked = send(&service, "comment-check", &fields).await;
+    assert!(checked.status == 200 || checked.status == 422, "{}", checked.head);
+    let huge = "x".repeat(300_000);
+    let refused =
+        send(&service, "comment-check", &with(&comment(), "comment_content", &huge)).await;
+    assert_eq!(refused.status, 413);
+    assert!(!refused.guid().is_empty());
+}
+
+#[tokio::test]
+async fn fixed_answers_and_tests_record_nothing() {
+    let service = Service::start().await;
+    for (name, value, expected) in [
+        ("comment_author", "viagra-test-123", "true"),
+        ("comment_author", "akismet-guaranteed-spam", "true"),
+        ("comment_author_email", "akismet-guaranteed-spam@example.com", "true"),
+        ("user_role", "editor,administrator", "false"),
+    ] {
+        let reply = send(&service, "comment-check", &with(&comment(), name, value)).await;
+        assert_eq!(reply.body, expected, "{value}");
+    }
+    let administrator = with(&spam(), "user_role", "administrator");
+    assert_eq!(send(&service, "comment-check", &administrator).await.body, "false");
+    for is_test in ["1", "True"] {
+        let tried = send(&service, "comment-check", &with(&spam(), "is_test", is_test)).await;
+        assert_eq!(tried.body, "true");
+    }
+    let learnt = send(&service, "submit-ham", &with(&spam(), "is_test", "1")).await;
+    assert_eq!(learnt.body, THANKS);
+    let usage = send(&service, "usage-limit", &[]).await.json();
+    assert_eq!(usage["usage"], 0);
+    // `is_test=False` is a live comment.
+    let live = send(&service, "comment-check", &with(&spam(), "is_test", "False")).await;
+    assert_eq!(live.body, "true");
+    assert_eq!(send(&service, "usage-limit", &[]).await.json()["usage"], 1);
+}
+
+async fn decide(client: &mut Client, guid: &str, action: proto::DecisionAction) {
+    let request = proto::DecideCommentRequest {
+        name: format!("{SITE}/comments/{guid}"),
+        action: action.into(),
+        ..Default::default()
+    };
+    client.reviews.decide_comment(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn held_comments_wait_and_decisions_reach_those_who_ask_again() {
+    let (service, mut client) = service_that_holds().await;
+    let held = send(&service, "comment-check", &comment()).await;
+    assert_eq!((held.status, held.body.as_str()), (422, ""));
+    assert!(held.header("x-akismet-error").unwrap().contains("moderator"));
+    let guid = held.guid().to_owned();
+
+    // WordPress asks again by cron: the same, until somebody decides.
+    let retry = with(&comment(), "recheck_reason", "retry");
+    let asked = send(&service, "comment-check", &retry).await;
+    assert_eq!((asked.status, asked.guid()), (422, guid.as_str()));
+    decide(&mut client, &guid, proto::DecisionAction::Approve).await;
+    assert_eq!(send(&service, "comment-check", &retry).await.body, "false");
+    decide(&mut client, &guid, proto::DecisionAction::RejectSpam).await;
+    let asked = send(&service, "comment-check", &retry).await;
+    assert_eq!((asked.body.as_str(), asked.guid()), ("true", guid.as_str()));
+    let usage = send(&service, "usage-limit", &[]).await.json();
+    assert_eq!(usage["usage"], 1, "asking again is no new comment");
+}
+
+#[tokio::test]
+async fn not_spam_stays_ham_when_it_is_checked_again() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let rejected = send(&service, "comment-check", &spam()).await;
+    assert_eq!(rejected.body, "true");
+    // What is sent back is not escaped, and has no guid.
+    let plain = spam().into_iter().find(|(name, _)| *name == "comment_content").unwrap().1;
+    let plain = plain.replace("\\\"", "\"");
+    let feedback = with(&spam(), "comment_content", &plain);
+    let feedback = with(&feedback, "reporter", "jane@example.org");
+    let thanks = send(&service, "submit-ham", &feedback).await;
+    assert_eq!((thanks.status, thanks.body.as_str()), (200, THANKS));
+    let queue = with(&spam(), "recheck_reason", "recheck_queue");
+    let again = send(&service, "comment-check", &queue).await;
+    assert_eq!((again.body.as_str(), again.guid()), ("false", rejected.guid()));
+    let name = format!("{SITE}/comments/{}", rejected.guid());
+    let read = proto::GetReviewedCommentRequest { name };
+    let read = client.reviews.get_reviewed_comment(read).await.unwrap().into_inner();
+    assert_eq!(read.comment.unwrap().label(), proto::Label::Ham);
+
+    // A comment that was never checked here goes to the ledger.
+    let foreign = with(&comment(), "comment_content", "An older comment about something else");
+    assert_eq!(send(&service, "submit-spam", &foreign).await.body, THANKS);
+    let request = proto::ExportExamplesRequest { parent: SITE.into() };
+    let mut stream = client.models.export_examples(request).await.unwrap().into_inner();
+    let mut sources = Vec::new();
+    while let Some(example) = stream.message().await.unwrap() {
+        sources.push((example.source, example.label));
+    }
+    assert!(sources.contains(&("akismet".into(), proto::Label::Spam.into())), "{sources:?}");
+    let by_guid = [("blog", "https://blog.example.org"), ("guid", rejected.guid())];
+    assert_eq!(send(&service, "submit-spam", &by_guid).await.body, THANKS);
+    let again = send(&service, "comment-check", &queue).await;
+    assert_eq!(again.body, "true", "the last word counts");
+}
+
+#[tokio::test]
+async fn accounts_are_told_what_clients_ask_for() {
+    let service = Service::start().await;
+    send(&service, "comment-check", &comment()).await;
+    send(&service, "comment-check", &spam()).await;
+    let subscription = send(&service, "get-subscription", &[]).await.json();
+    assert_eq!(subscription["status"], "active");
+    assert!(subscription["account_id"].is_u64() && subscription["next_billing_date"] == false);
+    let stats = send(&service, "get-stats", &[("from", "60-days")]).await.json();
+    assert_eq!((&stats["spam"], &stats["ham"]), (&1.into(), &1.into()));
+    assert_eq!(stats["breakdown"].as_object().unwrap().len(), 60);
+    let key = service.first.akismet_key.clone().unwrap();
+    let path = format!("/1.2/key-sites?api_key={key}&limit=5");
+    let get = format!("GET {path} HTTP/1.1\r\nHost: rest.akismet.com\r\nConnection: close\r\n\r\n");
+    let sites = send_raw(&service, get.as_bytes()).await.json();
+    assert!(sites["limit"] == 5 && sites["offset"] == 0 && sites["total"] == 1);
+    let months: Vec<_> = sites.as_object().unwrap().iter().filter(|(_, v)| v.is_array()).collect();
+    assert_eq!(months.len(), 1);
+    assert_eq!(months[0].1[0]["api_calls"], 2);
+    let csv = send(&service, "key-sites", &[("format", "csv")]).await;
+    assert_eq!(csv.body.lines().count(), 2);
+    assert_eq!(send(&service, "deactivate", &[]).await.body, "deactivated");
+    assert!(!send(&service, "token", &[]).await.body.is_empty());
+    let get = "GET /1.1/test HTTP/1.1\r\nHost: rest.akismet.com\r\nConnection: close\r\n\r\n";
+    assert_eq!(send_raw(&service, get.as_bytes()).await.body, "connected");
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_no_decision() {
+    let service = Service::start().await;
+    assert_eq!(send(&service, "verify-key", &[]).await.body, "valid");
+    // Another process holds the database.
+    let path = service.data().join("replyguard.sqlite3");
+    let lock = rusqlite::Connection::open(path).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let held_up = send(&service, "comment-check", &comment()).await;
+    assert_eq!((held_up.status, held_up.body.as_str()), (503, ""));
+    assert!(held_up.header("x-akismet-error").is_some() && !held_up.guid().is_empty());
+    lock.execute_batch("ROLLBACK").unwrap();
+    // WordPress asks again by cron, and no flood rule is in its way.
+    let retry = with(&comment(), "recheck_reason", "retry");
+    let checked = send(&service, "comment-check", &retry).await;
+    assert_eq!(checked.body, "false", "{}", checked.head);
+}
