@@ -11,7 +11,8 @@ CREATE TABLE webhooks (
     disabled        INTEGER NOT NULL DEFAULT 0,
     position        INTEGER NOT NULL,        -- the last of decided_comments that is in a delivery
     revision        INTEGER NOT NULL,
-    create_time     INTEGER NOT NULL
+    create_time     INTEGER NOT NULL,
+    akismet_key     TEXT                     -- of a callback of Akismet's client, which wants it
 ) STRICT;
 
 CREATE INDEX webhooks_by_site ON webhooks (site, number);
@@ -34,5 +35,13 @@ CREATE TABLE deliveries (
     status            INTEGER,                 -- of HTTP, of the last attempt
     failure           TEXT                     -- the word for why the last attempt failed
 ) STRICT;
+
+-- The comments that a client of Akismet asked to be called back about.
+CREATE TABLE akismet_waits (
+    webhook INTEGER NOT NULL REFERENCES webhooks (number) ON DELETE CASCADE,
+    comment BLOB    NOT NULL,
+    page_id TEXT    NOT NULL, -- the client's own number of the page
+    PRIMARY KEY (webhook, comment)
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX deliveries_by_webhook ON deliveries (webhook, state, number);

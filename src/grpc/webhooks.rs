@@ -191,6 +191,7 @@ fn webhook_to_wire(webhook: WebhookRecord) -> proto::Webhook {
         dead_delivery_count: webhook.dead_count as i64,
         etag: webhook.revision.to_string(),
         create_time: Some(timestamp(webhook.create_time)),
+        akismet: webhook.akismet_key.is_some(),
     }
 }
 

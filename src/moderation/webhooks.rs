@@ -12,10 +12,15 @@ use super::ports::webhooks::{
     DeliveryRecord, DeliveryState, SendError, WebhookChange, WebhookRecord,
 };
 use super::{Moderation, ModerationError};
-use crate::domain::{DeliveryId, SiteId, WebhookId, WebhookSecret, WebhookUri, WebhookUriError};
+use crate::domain::{
+    CommentId, DeliveryId, Site, SiteId, State, WebhookId, WebhookSecret, WebhookUri,
+    WebhookUriError,
+};
 
 /// Webhooks of a site.
 pub const WEBHOOK_COUNT_MAX: usize = 20;
+/// Bytes of a client's own number of a page.
+const PAGE_ID_BYTES_MAX: usize = 64;
 /// How long the secret before a rotation signs too.
 const ROTATION_OVERLAP: Duration = Duration::DAY;
 
@@ -67,18 +72,7 @@ impl Moderation {
         site: &SiteId,
         uri: &str,
     ) -> Result<NewWebhook, ModerationError> {
-        let record = WebhookRecord {
-            id: WebhookId::from_uuid(self.random.uuid()),
-            site: site.clone(),
-            uri: self.webhook_uri(uri)?,
-            secret: WebhookSecret::from_bytes(self.random.bytes32()),
-            previous: None,
-            disabled: false,
-            position: 0,
-            revision: 1,
-            create_time: self.clock.now(),
-            dead_count: 0,
-        };
+        let record = self.new_webhook(site, self.webhook_uri(uri)?);
         let store = &self.webhook_store;
         let created = store.create_webhook(record.clone(), WEBHOOK_COUNT_MAX, actor.as_str()).await;
         created.map_err(|error| match error {
@@ -87,6 +81,50 @@ impl Moderation {
         })?;
         let secret = message::secret_text(&record.secret);
         Ok(NewWebhook { record, secret })
+    }
+
+    fn new_webhook(&self, site: &SiteId, uri: WebhookUri) -> WebhookRecord {
+        WebhookRecord {
+            id: WebhookId::from_uuid(self.random.uuid()),
+            site: site.clone(),
+            uri,
+            secret: WebhookSecret::from_bytes(self.random.bytes32()),
+            previous: None,
+            disabled: false,
+            position: 0,
+            revision: 1,
+            create_time: self.clock.now(),
+            dead_count: 0,
+            akismet_key: None,
+        }
+    }
+
+    /// Notes that a client of Akismet, who has this key, wants to hear at `uri` what is decided on
+    /// a comment; `page_id` is the client's own number of its page. Answers with where the comment
+    /// stands then: what was decided before is not told any more.
+    ///
+    /// # Errors
+    /// `Invalid` address, `TooManyWebhooks`, `NotFound`, `Unavailable`.
+    pub async fn await_akismet(
+        &self,
+        site: &Site,
+        comment: CommentId,
+        key: &str,
+        uri: &str,
+        page_id: &str,
+    ) -> Result<State, ModerationError> {
+        let page_id = &page_id[..page_id.floor_char_boundary(PAGE_ID_BYTES_MAX)];
+        let record = WebhookRecord {
+            akismet_key: Some(key.to_owned()),
+            ..self.new_webhook(&site.id, self.webhook_uri(uri)?)
+        };
+        let store = &self.webhook_store;
+        let noted = store.await_akismet(record, WEBHOOK_COUNT_MAX, comment, page_id).await;
+        noted.map_err(|error| match error {
+            StoreError::Conflict => ModerationError::TooManyWebhooks(WEBHOOK_COUNT_MAX),
+            other => ModerationError::store("site")(other),
+        })?;
+        Ok(self.comment(site, comment).await?.state)
     }
 
     fn webhook_uri(&self, text: &str) -> Result<WebhookUri, ModerationError> {
@@ -186,8 +224,10 @@ impl Moderation {
         let webhook = self.webhook(site, id).await?;
         let now = self.clock.now();
         let delivery = DeliveryId::from_uuid(self.random.uuid());
-        let body = message::ping_body(site, now);
-        let message = message::signed(&webhook, delivery, body, now);
+        let message = match &webhook.akismet_key {
+            Some(key) => message::akismet(&webhook, key, &[]),
+            None => message::signed(&webhook, delivery, message::ping_body(site, now), now),
+        };
         let sent = self.webhook_sender.send(message).await;
         Ok(match sent {
             Ok(receipt) => WebhookTest {

@@ -6,8 +6,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::form_urlencoded;
 
-use crate::support::desk::{SITE, service_that_holds};
-use crate::support::service::Service;
+use crate::support::desk::{SITE, service_that_holds, service_that_holds_with};
+use crate::support::receiver::Receiver;
+use crate::support::service::{Service, wait_for};
 
 const THANKS: &str = "Thanks for making the web a better place.";
 
@@ -375,4 +376,54 @@ async fn a_store_that_hangs_is_no_decision() {
     let retry = with(&comment(), "recheck_reason", "retry");
     let checked = send(&service, "comment-check", &retry).await;
     assert_eq!(checked.body, "false", "{}", checked.head);
+}
+
+#[tokio::test]
+async fn a_decision_in_the_console_calls_the_client_back() {
+    let receiver = Receiver::start().await;
+    let certificate = receiver.certificate();
+    let flags = ["--webhook-private-targets", "true", "--webhook-ca-file", certificate];
+    let (service, mut client) = service_that_holds_with(&flags).await;
+    let callback = receiver.uri("/wp-json/akismet/v1/webhook");
+    let asked = with(&comment(), "callback", &callback);
+    // By default it is held as ever, and told all the same.
+    let held = send(&service, "comment-check", &asked).await;
+    assert_eq!((held.status, held.body.as_str()), (422, ""));
+    // A comment of another client is none of its business.
+    let other = with(&spam(), "comment_content", "Something else that nobody asked about here");
+    let other = send(&service, "comment-check", &other).await;
+    decide(&mut client, other.guid(), proto::DecisionAction::RejectSpam).await;
+    decide(&mut client, held.guid(), proto::DecisionAction::Approve).await;
+    let arrived = wait_for("the callback", async || receiver.arrived().into_iter().next()).await;
+    assert_eq!(arrived.path, "/wp-json/akismet/v1/webhook");
+    assert_eq!(arrived.header("x-akismet-webhook"), "1");
+    let body = arrived.json();
+    assert_eq!(body["key"].as_str(), service.first.akismet_key.as_deref());
+    assert_eq!(body["endpoint"], "comment-check");
+    let expected =
+        serde_json::json!([{ "guid": held.guid(), "result": "false", "comment_post_ID": 1 }]);
+    assert_eq!(body["comments"], expected);
+    decide(&mut client, held.guid(), proto::DecisionAction::RejectSpam).await;
+    let second = wait_for("the next", async || receiver.arrived().into_iter().nth(1)).await;
+    assert_eq!(second.json()["comments"][0]["result"], "true");
+
+    // A site may tell its client to wait.
+    let policy = proto::SitePolicy { akismet_rechecks: Some(true), ..Default::default() };
+    let site = proto::Site { name: SITE.into(), policy: Some(policy), ..Default::default() };
+    let mask = prost_types::FieldMask { paths: vec!["policy.akismet_rechecks".into()] };
+    let request = proto::UpdateSiteRequest { site: Some(site), update_mask: Some(mask) };
+    client.sites.update_site(request).await.unwrap();
+    let fields = with(&asked, "user_ip", "192.0.2.88");
+    let fields = with(&fields, "comment_author_email", "bo@example.org");
+    let fields =
+        with(&fields, "comment_content", "Does it work with spelt flour as well, I wonder?");
+    let waits = send(&service, "comment-check", &fields).await;
+    assert_eq!((waits.status, waits.body.as_str()), (200, "false"));
+    assert!(waits.header("x-akismet-recheck-after").is_some());
+    // An address that nobody may be called at is no reason to publish.
+    let fields = with(&fields, "callback", "ftp://blog.example.org/");
+    let fields = with(&fields, "user_ip", "192.0.2.99");
+    let fields = with(&fields, "comment_author_email", "cy@example.org");
+    let refused = send(&service, "comment-check", &fields).await;
+    assert_eq!((refused.status, refused.body.as_str()), (422, ""));
 }

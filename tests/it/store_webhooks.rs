@@ -66,6 +66,7 @@ fn webhook(site: &str, n: u128) -> WebhookRecord {
         revision: 1,
         create_time: start(),
         dead_count: 0,
+        akismet_key: None,
     }
 }
 

@@ -49,16 +49,44 @@ async fn answer_in_time(akismet: &Akismet, call: &Call) -> Result<Response, Mode
     }
     if fields.flag("is_test") {
         let tried = moderation.try_check(&site, raw).await?;
-        return Ok(verdict(akismet, &site, &tried, call, &call.guid));
+        return Ok(verdict(akismet, &site, &tried, false, &call.guid));
     }
     let again = !fields.first(&["recheck_reason"]).is_empty();
-    if again && let Some(known) = known(akismet, &site, call).await? {
-        return Ok(verdict(akismet, &site, &known, call, &guid(known.id)));
+    if again && let Some(mut known) = known(akismet, &site, call).await? {
+        let waits = wait(akismet, &site, call, &mut known).await?;
+        return Ok(verdict(akismet, &site, &known, waits, &guid(known.id)));
     }
     let request = (!again).then(|| request_id(&site, fields));
     let options = CheckOptions { request, lenient: true, unlimited: again };
-    let checked = moderation.check(&site, raw, options).await?.comment;
-    Ok(verdict(akismet, &site, &checked, call, &guid(checked.id)))
+    let mut checked = moderation.check(&site, raw, options).await?.comment;
+    let waits = wait(akismet, &site, call, &mut checked).await?;
+    Ok(verdict(akismet, &site, &checked, waits, &guid(checked.id)))
+}
+
+/// Whether the client will be called back about this comment.
+async fn wait(
+    akismet: &Akismet,
+    site: &Site,
+    call: &Call,
+    comment: &mut CheckedComment,
+) -> Result<bool, ModerationError> {
+    let (moderation, fields) = (akismet.moderation(), &call.fields);
+    let callback = fields.first(&["callback"]);
+    if callback.is_empty() {
+        return Ok(false);
+    }
+    let page_id = fields.get("comment_post_ID");
+    match moderation.await_akismet(site, comment.id, &call.key, callback, page_id).await {
+        Ok(state) => {
+            comment.state = state;
+            Ok(true)
+        }
+        Err(error @ ModerationError::Unavailable(_)) => Err(error),
+        Err(error) => {
+            tracing::warn!(site.id = %site.id, reason = error.reason(), "a callback is not taken");
+            Ok(false)
+        }
+    }
 }
 
 fn guid(id: CommentId) -> String {
@@ -118,18 +146,17 @@ fn verdict(
     akismet: &Akismet,
     site: &Site,
     comment: &CheckedComment,
-    call: &Call,
+    waits: bool,
     guid: &str,
 ) -> Response {
     let policy = &site.policy;
-    let waits = policy.akismet_rechecks && !call.fields.first(&["callback"]).is_empty();
     let reply = match comment.state {
         State::Approved => Reply::word("false"),
         State::Rejected if comment.discard && policy.akismet_discards => {
             Reply::word("true").with("x-akismet-pro-tip", "discard")
         }
         State::Rejected => Reply::word("true"),
-        State::Held if waits => {
+        State::Held if waits && policy.akismet_rechecks => {
             Reply::word("false").with("x-akismet-recheck-after", RECHECK_AFTER_S)
         }
         State::Held => {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::StoreError;
-use crate::domain::{DeliveryId, SiteId, WebhookId, WebhookSecret, WebhookUri};
+use crate::domain::{CommentId, DeliveryId, SiteId, WebhookId, WebhookSecret, WebhookUri};
 
 /// A webhook as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,9 @@ pub struct WebhookRecord {
     pub create_time: OffsetDateTime,
     /// Deliveries that are dead.
     pub dead_count: u64,
+    /// The key that goes with each message, if it is a callback of Akismet's client: it hears of
+    /// the comments alone that it asked to be called back about, in its own words.
+    pub akismet_key: Option<String>,
 }
 
 /// A change of a webhook.
@@ -135,6 +138,22 @@ pub trait WebhookStore: Send + Sync + 'static {
         count_max: usize,
         actor: &str,
     ) -> Result<(), StoreError>;
+    /// Notes that a client of Akismet wants to hear of a comment at the webhook's address, under
+    /// `page_id`; stores the webhook if the site has none of that address and key. Errors as
+    /// those of `create_webhook`.
+    async fn await_akismet(
+        &self,
+        webhook: WebhookRecord,
+        count_max: usize,
+        comment: CommentId,
+        page_id: &str,
+    ) -> Result<(), StoreError>;
+    /// Those of some comments that a client of Akismet wants to hear of, with its page ids.
+    async fn akismet_waits(
+        &self,
+        webhook: WebhookId,
+        comments: Vec<CommentId>,
+    ) -> Result<Vec<(CommentId, String)>, StoreError>;
     /// A webhook of a site.
     async fn get_webhook(
         &self,

@@ -1,16 +1,19 @@
 //! Sends what is due, several webhooks at once and each in order.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use super::{attempt, message};
-use crate::domain::{DeliveryId, WebhookId};
+use crate::domain::{CommentId, DeliveryId, State, WebhookId};
 use crate::moderation::Moderation;
 use crate::moderation::ports::StoreError;
-use crate::moderation::ports::webhooks::{AttemptRecord, DeliveryState, WebhookRecord};
+use crate::moderation::ports::review::DecidedComment;
+use crate::moderation::ports::webhooks::{
+    AttemptRecord, DeliveryState, Receipt, WebhookMessage, WebhookRecord,
+};
 
 /// Decided comments of one message: with the longest notes, some 250 kB.
 const DECISION_COUNT_MAX: usize = 100;
@@ -84,12 +87,43 @@ impl Moderation {
         let after = delivery.first_position - 1;
         let mut decided = self.review_store.decided_comments(&webhook.site, after, count).await?;
         decided.retain(|decided| decided.position <= delivery.last_position);
-        let body = message::decisions_body(&webhook.site, delivery.create_time, decided);
-        let sent = self.webhook_sender.send(message::signed(webhook, delivery.id, body, now)).await;
+        let message = match &webhook.akismet_key {
+            Some(key) => self.akismet_message(webhook, key, &decided).await?,
+            None => {
+                let time = delivery.create_time;
+                let body = message::decisions_body(&webhook.site, time, decided);
+                Some(message::signed(webhook, delivery.id, body, now))
+            }
+        };
+        let sent = match message {
+            Some(message) => self.webhook_sender.send(message).await,
+            // Nothing in it is for this receiver.
+            None => Ok(Receipt { status: 204, retry_after_s: None }),
+        };
         let chance = f64::from(self.random.bytes32()[0]) / 255.0;
         let attempt = attempt::judged(&delivery, sent, self.clock.now(), chance);
         tell(webhook, &attempt);
         store.end_attempt(delivery.id, attempt).await
+    }
+
+    /// What a client of Akismet hears of these decisions; nothing if it asked for none of them.
+    async fn akismet_message(
+        &self,
+        webhook: &WebhookRecord,
+        key: &str,
+        decided: &[DecidedComment],
+    ) -> Result<Option<WebhookMessage>, StoreError> {
+        let ids = decided.iter().map(|one| one.comment).collect();
+        let waits = self.webhook_store.akismet_waits(webhook.id, ids).await?;
+        let pages: HashMap<CommentId, String> = waits.into_iter().collect();
+        let told: Vec<_> = decided
+            .iter()
+            .filter(|one| one.state_after != State::Held)
+            .filter_map(|one| {
+                Some((one.comment, one.state_after, pages.get(&one.comment)?.clone()))
+            })
+            .collect();
+        Ok((!told.is_empty()).then(|| message::akismet(webhook, key, &told)))
     }
 
     /// Dead deliveries of all webhooks.

@@ -8,7 +8,7 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::domain::{DeliveryId, Label, SiteId, State, WebhookSecret};
+use crate::domain::{CommentId, DeliveryId, Label, SiteId, State, WebhookSecret};
 use crate::moderation::ports::review::DecidedComment;
 use crate::moderation::ports::webhooks::{WebhookMessage, WebhookRecord};
 
@@ -150,10 +150,56 @@ pub(super) fn signed(
     WebhookMessage { uri: webhook.uri.clone(), headers, body }
 }
 
+/// What a client of Akismet is told of a comment: its guid, whether it is spam, its page.
+#[derive(Serialize)]
+struct AkismetResult<'a> {
+    guid: String,
+    result: &'static str,
+    #[serde(rename = "comment_post_ID")]
+    page_id: PageId<'a>,
+}
+
+/// A number where it is one.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PageId<'a> {
+    Number(u64),
+    Text(&'a str),
+}
+
+#[derive(Serialize)]
+struct AkismetBody<'a> {
+    key: &'a str,
+    endpoint: &'static str,
+    comments: Vec<AkismetResult<'a>>,
+}
+
+/// The message that Akismet's client takes: where comments stand since, with its page ids. It
+/// knows no word for one that is held again.
+pub(super) fn akismet(
+    webhook: &WebhookRecord,
+    key: &str,
+    told: &[(CommentId, State, String)],
+) -> WebhookMessage {
+    let comments = told.iter().filter_map(|(id, state, page_id)| {
+        let result = match state {
+            State::Approved => "false",
+            State::Rejected => "true",
+            State::Held => return None,
+        };
+        let page_id = page_id.parse().map_or(PageId::Text(page_id), PageId::Number);
+        Some(AkismetResult { guid: id.to_string(), result, page_id })
+    });
+    let body = AkismetBody { key, endpoint: "comment-check", comments: comments.collect() };
+    let body = serde_json::to_vec(&body).expect("texts and numbers are JSON");
+    let headers = vec![("x-akismet-webhook", "1".to_owned())];
+    WebhookMessage { uri: webhook.uri.clone(), headers, body }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Action, CommentId, DecisionId, WebhookId};
+    use crate::domain::{Action, DecisionId, WebhookId};
     use uuid::Uuid;
 
     fn webhook(now: OffsetDateTime) -> WebhookRecord {
@@ -168,6 +214,7 @@ mod tests {
             revision: 1,
             create_time: now,
             dead_count: 0,
+            akismet_key: None,
         }
     }
 

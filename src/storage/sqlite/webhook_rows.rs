@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::domain::{DeliveryId, SiteId, WebhookId, WebhookSecret};
+use crate::domain::{CommentId, DeliveryId, SiteId, WebhookId, WebhookSecret};
 use crate::moderation::ports::StoreError;
 use crate::moderation::ports::webhooks::{
     AttemptRecord, DeliveryRecord, DeliveryState, WebhookChange, WebhookRecord,
@@ -19,7 +19,7 @@ use super::writer::Batch;
 /// The columns that [`read_webhook`] reads.
 const WEBHOOK_COLUMNS: &str = "webhooks.id, sites.id, webhooks.uri, webhooks.secret, \
      webhooks.previous_secret, webhooks.previous_until, webhooks.disabled, webhooks.position, \
-     webhooks.revision, webhooks.create_time, (SELECT count(*) FROM deliveries \
+     webhooks.revision, webhooks.create_time, webhooks.akismet_key, (SELECT count(*) FROM deliveries \
      WHERE deliveries.webhook = webhooks.number AND deliveries.state = 'dead')";
 
 /// Deliveries removed at once.
@@ -41,7 +41,8 @@ fn read_webhook(row: &Row<'_>) -> Result<WebhookRecord, StoreError> {
             position: row.get(7)?,
             revision: row.get(8)?,
             create_time: time(row, 9)?,
-            dead_count: row.get::<_, i64>(10)? as u64,
+            akismet_key: row.get(10)?,
+            dead_count: row.get::<_, i64>(11)? as u64,
         })
     };
     read().map_err(from_sqlite)
@@ -204,8 +205,8 @@ pub(super) fn create(
         return Err(StoreError::Conflict);
     }
     let sql = "INSERT INTO webhooks (site, id, uri, secret, disabled, position, revision, \
-         create_time) VALUES (?1, ?2, ?3, ?4, ?5, \
-         coalesce((SELECT max(position) FROM decided_comments WHERE site = ?1), 0), ?6, ?7)";
+         create_time, akismet_key) VALUES (?1, ?2, ?3, ?4, ?5, \
+         coalesce((SELECT max(position) FROM decided_comments WHERE site = ?1), 0), ?6, ?7, ?8)";
     let values = params![
         site_number,
         webhook.id.as_uuid().as_bytes(),
@@ -213,12 +214,55 @@ pub(super) fn create(
         webhook.secret.as_bytes(),
         webhook.disabled,
         webhook.revision,
-        millis(webhook.create_time)
+        millis(webhook.create_time),
+        webhook.akismet_key
     ];
     execute(db, sql, values)?;
     let change = Change { actor, time: webhook.create_time, action: "create-webhook" };
     let subject = webhook.id.name(&webhook.site);
     change.audit(db, site_number, subject, None, Some(webhook_json(webhook)))
+}
+
+/// See `WebhookStore::await_akismet`.
+pub(super) fn await_akismet(
+    batch: &mut Batch<'_>,
+    webhook: &WebhookRecord,
+    count_max: usize,
+    comment: CommentId,
+    page_id: &str,
+) -> Result<(), StoreError> {
+    let (db, site_number) = (batch.db, stored_site(batch, &webhook.site)?.number);
+    let sql = "SELECT number FROM webhooks WHERE site = ?1 AND uri = ?2 AND akismet_key = ?3";
+    let read = |row: &Row<'_>| row.get::<_, i64>(0).map_err(from_sqlite);
+    let values = params![site_number, webhook.uri.as_str(), webhook.akismet_key];
+    let number = match first(db, sql, values, read)? {
+        Some(number) => number,
+        None => {
+            create(batch, webhook, count_max, "akismet")?;
+            first(db, sql, values, read)?.ok_or(StoreError::NotFound)?
+        }
+    };
+    let sql = "INSERT OR REPLACE INTO akismet_waits (webhook, comment, page_id) \
+         VALUES (?1, ?2, ?3)";
+    execute(db, sql, params![number, comment.as_uuid().as_bytes(), page_id])
+}
+
+/// See `WebhookStore::akismet_waits`.
+pub(super) fn akismet_waits(
+    db: &Connection,
+    webhook: WebhookId,
+    comments: &[CommentId],
+) -> Result<Vec<(CommentId, String)>, StoreError> {
+    let sql = "SELECT page_id FROM akismet_waits \
+         WHERE webhook = (SELECT number FROM webhooks WHERE id = ?1) AND comment = ?2";
+    let read = |row: &Row<'_>| row.get::<_, String>(0).map_err(from_sqlite);
+    let id = webhook.as_uuid().as_bytes();
+    let mut found = Vec::new();
+    for comment in comments {
+        let values = params![id, comment.as_uuid().as_bytes()];
+        found.extend(first(db, sql, values, read)?.map(|page_id| (*comment, page_id)));
+    }
+    Ok(found)
 }
 
 pub(super) fn update(

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use crate::domain::{DeliveryId, SiteId, WebhookId, WebhookSecret};
+use crate::domain::{CommentId, DeliveryId, SiteId, WebhookId, WebhookSecret};
 use crate::moderation::ports::StoreError;
 use crate::moderation::ports::webhooks::{
     AttemptRecord, DeliveryRecord, DeliveryState, WebhookChange, WebhookRecord, WebhookStore,
@@ -24,6 +24,28 @@ impl WebhookStore for SqliteStore {
         let actor = actor.to_owned();
         let work = move |batch: &mut Batch<'_>| rows::create(batch, &webhook, count_max, &actor);
         self.writer().submit(Undo::Savepoint, work).await
+    }
+
+    async fn await_akismet(
+        &self,
+        webhook: WebhookRecord,
+        count_max: usize,
+        comment: CommentId,
+        page_id: &str,
+    ) -> Result<(), StoreError> {
+        let page_id = page_id.to_owned();
+        let work = move |batch: &mut Batch<'_>| {
+            rows::await_akismet(batch, &webhook, count_max, comment, &page_id)
+        };
+        self.writer().submit(Undo::Savepoint, work).await
+    }
+
+    async fn akismet_waits(
+        &self,
+        webhook: WebhookId,
+        comments: Vec<CommentId>,
+    ) -> Result<Vec<(CommentId, String)>, StoreError> {
+        self.read(move |db| rows::akismet_waits(db, webhook, &comments)).await
     }
 
     async fn get_webhook(
