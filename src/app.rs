@@ -23,6 +23,7 @@ pub use first_start::{FirstAdministrator, FirstSite, FirstStart, recover_key};
 use crate::classifier::Model;
 use crate::config::Config;
 use crate::grpc::{GrpcLimits, GrpcService};
+use crate::http::tls::TlsAcceptor;
 use crate::http::{self, Akismet, Console, ConsoleOptions, Readiness};
 use crate::limits::{
     FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions,
@@ -73,6 +74,7 @@ pub struct App {
     first_start: FirstStart,
     console: Console,
     akismet: Akismet,
+    tls: Option<TlsAcceptor>,
     first_administrator: Option<FirstAdministrator>,
 }
 
@@ -84,6 +86,7 @@ impl App {
     /// [`BindError`]: one line that says what to change.
     pub async fn bind(config: Config, metrics: PrometheusHandle) -> Result<Self, BindError> {
         config.validate().map_err(BindError::Config)?;
+        let tls = http_tls(&config)?;
         let grpc = listen(config.server.grpc_address)?;
         let http = listen(config.server.http_address)?;
         let store = open_store(&config).await?;
@@ -106,6 +109,7 @@ impl App {
                 options.public_url.is_some(),
             ),
             console: Console::new(moderation.clone(), accounts, options),
+            tls,
             first_administrator: invited
                 .map(|invited| FirstAdministrator::new(&console_url, &invited)),
             moderation: moderation.clone(),
@@ -174,7 +178,7 @@ impl App {
         let listener = tokio::net::TcpListener::from_std(self.http)?;
         let router = http::router(watched, self.metrics.clone(), self.console, self.akismet);
         let connection_count_max = self.config.server.connection_count_max;
-        let ops = http_task(listener, router, connection_count_max, draining.clone());
+        let ops = http_task(listener, router, self.tls, connection_count_max, draining.clone());
         let upkeep = tokio::spawn(upkeep(self.metrics, draining.clone()));
         let background = background::start(&self.moderation, &self.config.training, &draining);
         let workers = Workers::start(self.service, self.grpc, &self.config.server, &draining)?;
@@ -217,6 +221,17 @@ fn moderation(config: &Config, store: Arc<SqliteStore>) -> Result<Moderation, Bi
     Ok(Moderation::new(ports, Scorer::new(model)))
 }
 
+/// TLS of the HTTP port, if there are files for it.
+fn http_tls(config: &Config) -> Result<Option<TlsAcceptor>, BindError> {
+    let server = &config.server;
+    match (&server.http_certificate_file, &server.http_key_file) {
+        (Some(certificates), Some(key)) => {
+            http::tls::acceptor(certificates, key).map(Some).map_err(BindError::Config)
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Who sends webhooks' messages.
 fn webhook_sender(config: &Config) -> Result<Arc<HttpsSender>, BindError> {
     let options = SenderOptions {
@@ -236,7 +251,8 @@ fn console_url(config: &Config, http: &TcpListener) -> String {
             // It listens everywhere, so also on this machine.
             address.set_ip(Ipv4Addr::LOCALHOST.into());
         }
-        format!("http://{address}")
+        let scheme = if config.server.http_certificate_file.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
     };
     config.console.public_url.clone().unwrap_or_else(direct) + http::CONSOLE_PATH
 }
@@ -343,9 +359,10 @@ async fn upkeep(metrics: PrometheusHandle, draining: CancellationToken) {
 fn http_task(
     listener: tokio::net::TcpListener,
     router: http::Router,
+    tls: Option<TlsAcceptor>,
     connection_count_max: usize,
     draining: CancellationToken,
 ) -> tokio::task::JoinHandle<io::Result<()>> {
     let draining = async move { draining.cancelled().await };
-    tokio::spawn(http::serve(listener, router, connection_count_max, draining))
+    tokio::spawn(http::serve(listener, router, tls, connection_count_max, draining))
 }

@@ -36,6 +36,10 @@ pub struct ServerConfig {
     pub grpc_address: SocketAddr,
     /// Where HTTP listens: console, health, metrics.
     pub http_address: SocketAddr,
+    /// Certificates (PEM) of the HTTP port, which then speaks TLS. Needs `http_key_file`.
+    pub http_certificate_file: Option<PathBuf>,
+    /// The key (PEM) of the first of them.
+    pub http_key_file: Option<PathBuf>,
     /// Threads that serve gRPC; 0: one a core.
     pub worker_count: usize,
     /// Connections at once; further ones wait to be accepted.
@@ -53,6 +57,8 @@ impl Default for ServerConfig {
         Self {
             grpc_address: SocketAddr::from(([127, 0, 0, 1], 50_051)),
             http_address: SocketAddr::from(([127, 0, 0, 1], 8_080)),
+            http_certificate_file: None,
+            http_key_file: None,
             worker_count: 0,
             connection_count_max: 4_096,
             call_timeout_ms: 10_000,
@@ -259,6 +265,9 @@ impl Config {
         }
         if server.grpc_address == server.http_address && server.grpc_address.port() != 0 {
             return Err("server.http_address: gRPC listens there already".into());
+        }
+        if server.http_certificate_file.is_some() != server.http_key_file.is_some() {
+            return Err("server.http_key_file: both a certificate and a key are expected".into());
         }
         if let Some(url) = &self.limits.redis_url {
             let known = ["redis://", "redis+cluster://"];

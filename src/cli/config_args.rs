@@ -66,6 +66,12 @@ pub(super) struct ConfigArgs {
     /// How long the link of an invitation can be used, in seconds [default: 172800]
     #[arg(long, env = "REPLYGUARD_INVITATION_LIFE_S", value_name = "S")]
     invitation_life_s: Option<u64>,
+    /// Certificates (PEM) of the HTTP port, which then speaks TLS; with --http-key-file
+    #[arg(long, env = "REPLYGUARD_HTTP_CERTIFICATE_FILE", value_name = "FILE")]
+    http_certificate_file: Option<PathBuf>,
+    /// The key (PEM) of the first of them
+    #[arg(long, env = "REPLYGUARD_HTTP_KEY_FILE", value_name = "FILE")]
+    http_key_file: Option<PathBuf>,
     /// Whether webhooks may lead into the service's own network [default: false]
     #[arg(long, env = "REPLYGUARD_WEBHOOK_PRIVATE_TARGETS", value_name = "BOOL")]
     webhook_private_targets: Option<bool>,
@@ -117,6 +123,8 @@ impl ConfigArgs {
         set(&mut console.session_life_s, self.session_life_s);
         set(&mut console.session_idle_s, self.session_idle_s);
         set(&mut console.invitation_life_s, self.invitation_life_s);
+        set(&mut config.server.http_certificate_file, self.http_certificate_file.map(Some));
+        set(&mut config.server.http_key_file, self.http_key_file.map(Some));
         let webhooks = &mut config.webhooks;
         set(&mut webhooks.private_targets, self.webhook_private_targets);
         set(&mut webhooks.ca_file, self.webhook_ca_file.map(Some));

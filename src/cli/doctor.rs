@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Failure;
 use super::config_args::ConfigArgs;
 use super::output::{print, say};
+use super::{Failure, doctor_akismet};
 use crate::app::diagnosis::{self, Finding};
 use crate::config::Config;
 use crate::http::client;
@@ -18,6 +18,10 @@ pub(super) struct DoctorArgs {
     /// Only ask this URL, such as http://127.0.0.1:8080/readyz, and succeed if it answers 200
     #[arg(long, value_name = "URL")]
     probe: Option<String>,
+    /// Only send what each client of Akismet sends to the server at URL with KEY, and say what
+    /// would break
+    #[arg(long, num_args = 2, value_names = ["URL", "KEY"], conflicts_with = "probe")]
+    akismet: Option<Vec<String>>,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -30,6 +34,9 @@ impl DoctorArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         if let Some(url) = self.probe {
             return super::block_on(probe(&url));
+        }
+        if let Some([url, key]) = self.akismet.as_deref() {
+            return super::block_on(doctor_akismet::examine(url, key));
         }
         let config = self.config.read()?;
         say!("ok       configuration")?;

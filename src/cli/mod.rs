@@ -8,6 +8,7 @@ mod config_args;
 mod corpus;
 mod demo;
 mod doctor;
+mod doctor_akismet;
 mod evaluate;
 mod evaluation_table;
 mod examples;

@@ -2,13 +2,15 @@
 
 use replyguard::grpc::client::Client;
 use replyguard::grpc::proto;
+use replyguard::moderation::ports::webhooks::{WebhookMessage, WebhookSender};
+use replyguard::webhooks::{HttpsSender, SenderOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::form_urlencoded;
 
 use crate::support::desk::{SITE, service_that_holds, service_that_holds_with};
 use crate::support::receiver::Receiver;
-use crate::support::service::{Service, wait_for};
+use crate::support::service::{Service, command, wait_for};
 
 const THANKS: &str = "Thanks for making the web a better place.";
 
@@ -426,4 +428,54 @@ async fn a_decision_in_the_console_calls_the_client_back() {
     let fields = with(&fields, "comment_author_email", "cy@example.org");
     let refused = send(&service, "comment-check", &fields).await;
     assert_eq!((refused.status, refused.body.as_str()), (422, ""));
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_clients_would_break() {
+    let receiver = Receiver::start().await;
+    let service = Service::start().await;
+    let key = service.first.akismet_key.clone().unwrap();
+    let url = format!("http://{}", service.first.http);
+    let good = command(&["doctor", "--akismet", &url, &key]).output().unwrap();
+    let text = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert!(good.status.success(), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 12, "{text}");
+    assert_eq!(send(&service, "usage-limit", &[]).await.json()["usage"], 0, "nothing is recorded");
+    // A wrong key, something that is no such server, and nobody.
+    for (url, key) in [
+        (url.as_str(), "0123456789ab"),
+        (&format!("http://{}/console", service.first.http), key.as_str()),
+        (&receiver.uri("/"), key.as_str()),
+    ] {
+        let bad = command(&["doctor", "--akismet", url, key]).output().unwrap();
+        let text = String::from_utf8_lossy(&bad.stdout).into_owned();
+        assert_eq!(bad.status.code(), Some(69), "{text}");
+        assert!(text.contains("TROUBLE") && text.contains("breaks: "), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_http_port_speaks_tls() {
+    // Its certificate serves here as the service's own.
+    let receiver = Receiver::start().await;
+    let (certificate, key) = (receiver.certificate(), receiver.key());
+    let flags = ["--http-certificate-file", certificate, "--http-key-file", key];
+    let service = Service::start_with(&flags).await;
+    let sender = HttpsSender::new(&SenderOptions {
+        private_targets: true,
+        ca_file: Some(certificate.into()),
+        ..SenderOptions::default()
+    });
+    let port = service.first.http.rsplit(':').next().unwrap();
+    let message = WebhookMessage {
+        uri: format!("https://localhost:{port}/1.1/test").parse().unwrap(),
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    let receipt = sender.unwrap().send(message).await.unwrap();
+    assert_eq!(receipt.status, 200);
+    let plain = format!("http://{}/healthz", service.first.http);
+    assert!(replyguard::http::client::get(&plain).await.is_err(), "the port speaks nothing else");
+    let bad = command(&["serve", "--http-certificate-file", certificate]).output().unwrap();
+    assert_eq!(bad.status.code(), Some(64));
 }

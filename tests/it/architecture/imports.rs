@@ -93,7 +93,7 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     ),
     (&["rusqlite", "sqlx", "tokio_postgres"], &["storage"], "SQL only in `storage`"),
     (&["redis"], &["limits"], "redis only in `limits`"),
-    (&["tokio_rustls", "webpki_roots"], &["webhooks"], "TLS of a client only in `webhooks`"),
+    (&["tokio_rustls", "webpki_roots"], &["webhooks", "http"], "TLS only in `webhooks` and `http`"),
     (
         &["linfa"],
         &[

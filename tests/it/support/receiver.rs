@@ -57,6 +57,7 @@ pub struct Receiver {
     state: Arc<Mutex<State>>,
     port: u16,
     certificate: NamedTempFile,
+    key: NamedTempFile,
     task: AbortHandle,
 }
 
@@ -67,6 +68,8 @@ impl Receiver {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
         let mut certificate = NamedTempFile::new().unwrap();
         certificate.write_all(cert.pem().as_bytes()).unwrap();
+        let mut key_file = NamedTempFile::new().unwrap();
+        key_file.write_all(signing_key.serialize_pem().as_bytes()).unwrap();
         let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -80,12 +83,17 @@ impl Receiver {
         let state = Arc::new(Mutex::new(State::default()));
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let task = tokio::spawn(accept(listener, acceptor, state.clone())).abort_handle();
-        Self { state, port, certificate, task }
+        Self { state, port, certificate, key: key_file, task }
     }
 
     /// The file of the certificate, for those who trust it.
     pub fn certificate(&self) -> &str {
         self.certificate.path().to_str().unwrap()
+    }
+
+    /// The file of the key, for a server with the same certificate.
+    pub fn key(&self) -> &str {
+        self.key.path().to_str().unwrap()
     }
 
     pub fn uri(&self, path: &str) -> String {

@@ -74,9 +74,7 @@ impl Service {
             }
             let read = fs::read_to_string(&file).ok();
             if let Some(first) = read.and_then(|text| serde_json::from_str::<FirstSite>(&text).ok())
-                && http::client::get(&format!("http://{}/readyz", first.http))
-                    .await
-                    .is_ok_and(|(status, _)| status == 200)
+                && self.is_ready(&first.http).await
             {
                 self.first = first;
                 return;
@@ -84,6 +82,15 @@ impl Service {
             assert!(begin.elapsed() < PATIENCE, "gave up waiting for the service to be ready");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Whether the HTTP port says that it is ready; with TLS, whether it is open.
+    async fn is_ready(&self, http: &str) -> bool {
+        if self.arguments.iter().any(|flag| flag == "--http-certificate-file") {
+            return tokio::net::TcpStream::connect(http).await.is_ok();
+        }
+        let answer = http::client::get(&format!("http://{http}/readyz")).await;
+        answer.is_ok_and(|(status, _)| status == 200)
     }
 
     /// The data folder.
