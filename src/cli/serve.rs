@@ -6,7 +6,7 @@ use super::Failure;
 use super::config_args::ConfigArgs;
 use super::output::say;
 use crate::app::{App, BindError, FirstStart};
-use crate::config::Config;
+use crate::config::{Config, StorageConfig};
 use crate::telemetry;
 
 /// Arguments of `serve`.
@@ -62,7 +62,14 @@ fn greet(app: &App, config: &Config) -> Result<(), Failure> {
         )?;
         say!("\n  {}\n", first.key)?;
         say!("It is also in {}, readable by you alone.", file.display())?;
-        say!("Try, in a second shell:  replyguard check \"Thanks, that helped me a lot.\"")?;
+        let here = config.storage == StorageConfig::default();
+        let folder = match here {
+            true => String::new(),
+            false => format!("--data-dir {} ", config.storage.data_dir.display()),
+        };
+        say!(
+            "Try, in a second shell:  replyguard check {folder}\"Thanks, that helped me a lot.\""
+        )?;
     }
     if let Some(first) = app.first_administrator() {
         say!("\nNobody administers the console yet. Set the password of `{}` here:", first.name)?;
