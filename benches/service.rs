@@ -47,6 +47,7 @@ fn main() {
     println!("start to ready: {start_ms} ms; at rest: {} MiB", at_rest_kib / 1024);
     println!("request {} bytes, response {} bytes", call.request.len(), call.response.len());
     let (mut of_echo, mut of_plain, mut of_redis) = (Vec::new(), Vec::new(), Vec::new());
+    let (form, mut of_akismet) = (plain.akismet_form(), Vec::new());
     for _ in 0..ROUND_COUNT {
         let load = |key: &str| Load {
             call: &call.request,
@@ -57,12 +58,20 @@ fn main() {
         of_echo.push(load("none").run(echo.address(), echo.pid()));
         of_plain.push(load(plain.key()).run(plain.address(), plain.pid()));
         of_redis.push(load(limited.key()).run(limited.address(), limited.pid()));
+        let (address, pid) = (plain.http_address(), plain.pid());
+        of_akismet.push(load::akismet_cpu_us(address, pid, &form, CALL_COUNT));
     }
     let base = Measured::middle(of_echo);
     report("bare tonic echo", &base, &base);
     let middle = Measured::middle(of_plain);
     report("CheckComment, durable", &middle, &base);
     report("CheckComment, durable, limits in Redis", &Measured::middle(of_redis), &base);
+    of_akismet.sort_by(f64::total_cmp);
+    let akismet = of_akismet[ROUND_COUNT / 2];
+    println!(
+        "comment-check of Akismet, durable: {akismet:.1} µs CPU a call, {:.2}x CheckComment",
+        akismet / middle.cpu_us
+    );
     runtime.block_on(plain.verify());
     runtime.block_on(limited.verify());
 

@@ -72,6 +72,36 @@ impl Load<'_> {
     }
 }
 
+/// Sends comments in Akismet's dialect, each another one, from as many connections as calls are in
+/// flight otherwise, and reads the CPU time of `pid`. Answers with the CPU of a call, in µs.
+pub fn akismet_cpu_us(address: &str, pid: u32, form: &str, count: u64) -> f64 {
+    let folder = TempDir::new().expect("a temporary folder");
+    let body = folder.path().join("body");
+    fs::write(&body, form).expect("a file");
+    let each = count / u64::from(STREAM_COUNT);
+    let before = cpu_seconds(pid);
+    let mut clients = Vec::new();
+    for client in 0..STREAM_COUNT {
+        let uris = folder.path().join(format!("uris-{client}"));
+        let lines: String = (0..each)
+            .map(|n| format!("http://{address}/1.1/comment-check?comment_post_ID={client}-{n}\n"))
+            .collect();
+        fs::write(&uris, lines).expect("a file");
+        let mut command = Command::new("taskset");
+        command.args(["-c", "1", "h2load", "--h1", "-t", "1", "-c", "1", "-m", "1"]);
+        command.args(["-n", &each.to_string()]).arg("-i").arg(&uris).arg("-d").arg(&body);
+        command.args(["-H", "content-type: application/x-www-form-urlencoded"]);
+        command.stdout(std::process::Stdio::piped());
+        clients.push(command.spawn().expect("h2load, of Debian's package nghttp2-client"));
+    }
+    for client in clients {
+        let output = client.wait_with_output().expect("h2load's summary");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains(&format!("{each} succeeded")), "{text}");
+    }
+    (cpu_seconds(pid) - before) * 1e6 / (each * u64::from(STREAM_COUNT)) as f64
+}
+
 /// User and system time of all threads of a process.
 fn cpu_seconds(pid: u32) -> f64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running server");

@@ -136,6 +136,35 @@ impl Service {
         &self.first.key
     }
 
+    pub fn http_address(&self) -> &str {
+        &self.first.http
+    }
+
+    /// The comment that is repeated, in Akismet's words.
+    pub fn akismet_form(&self) -> String {
+        let comment = comment();
+        let key = self.first.akismet_key.as_deref().expect("a key for Akismet's clients");
+        url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("api_key", key)
+            .append_pair("blog", "https://blog.example.net")
+            .append_pair("comment_content", &comment.text)
+            .append_pair("comment_author", &comment.author)
+            .append_pair("comment_author_email", &comment.email)
+            .append_pair("comment_author_url", &comment.url)
+            .append_pair("user_ip", &comment.ip)
+            .append_pair("user_agent", &comment.user_agent)
+            .append_pair("referrer", &comment.referrer)
+            .append_pair("permalink", &comment.page_uri)
+            .append_pair("comment_context[]", &comment.page_title)
+            .append_pair("blog_lang", &comment.language)
+            .append_pair("POST_ak_hp_textarea", "")
+            .append_pair("POST_ak_js", "48000")
+            .append_pair("HTTP_ACCEPT_LANGUAGE", "en-GB,en;q=0.8")
+            .append_pair("HTTP_COOKIE", "wordpress_test_cookie=WP+Cookie+check")
+            .append_pair("SERVER_SOFTWARE", "Apache/2.4")
+            .finish()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.0.id()
     }
