@@ -91,6 +91,11 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     (&["rusqlite", "sqlx", "tokio_postgres"], &["storage"], "SQL only in `storage`"),
     (&["redis"], &["limits"], "redis only in `limits`"),
     (
+        &["quick_xml", "csv", "flate2"],
+        &["cli::import"],
+        "quick-xml, csv and flate2 only in `cli::import`",
+    ),
+    (
         &["linfa"],
         &[
             "classifier::train",
