@@ -17,9 +17,9 @@ use crate::grpc::proto;
 use crate::moderation::examples;
 
 /// Examples of a call: a second's work, so that a slow disk does not meet the call's own limit.
-const CALL_EXAMPLES: usize = 1_000;
+pub(super) const CALL_EXAMPLES: usize = 1_000;
 /// Bytes of lines of a call, below the 2 MiB that a message may have.
-const CALL_BYTES: usize = 1 << 20;
+pub(super) const CALL_BYTES: usize = 1 << 20;
 
 /// Arguments of `examples`.
 #[derive(Args)]
@@ -174,17 +174,18 @@ impl<'a> ExampleReader<'a> {
         let example: Example = serde_json::from_slice(line).map_err(|error| error.to_string())?;
         let label = examples::label(&example).map_err(|error| error.to_string())?;
         examples::submission(example.clone()).map_err(|error| error.to_string())?;
-        Ok(to_wire(example, label, self.source, self.path))
+        let file = || self.path.file_stem().map(|name| name.to_string_lossy().into_owned());
+        let source = self.source.map(str::to_owned).or(example.source.clone()).or_else(file);
+        Ok(to_wire(example, label, source.unwrap_or_default()))
     }
 }
 
-fn to_wire(example: Example, label: Label, source: Option<&str>, path: &Path) -> proto::Example {
+/// An example as it is sent.
+pub(super) fn to_wire(example: Example, label: Label, source: String) -> proto::Example {
     let text = |field: Option<String>| field.unwrap_or_default();
-    let file = || path.file_stem().map(|name| name.to_string_lossy().into_owned());
     let label_time = example
         .time()
         .map(|time| Timestamp { seconds: time.unix_timestamp(), nanos: time.nanosecond() as i32 });
-    let source = source.map(str::to_owned).or(example.source).or_else(file);
     proto::Example {
         comment: Some(proto::Comment {
             text: example.text,
@@ -202,7 +203,7 @@ fn to_wire(example: Example, label: Label, source: Option<&str>, path: &Path) ->
             Label::Ham => proto::Label::Ham,
             Label::Spam => proto::Label::Spam,
         }),
-        source: text(source),
+        source,
         label_time,
     }
 }

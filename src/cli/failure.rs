@@ -42,6 +42,12 @@ impl Failure {
         Self { code: 0, message: String::new() }
     }
 
+    /// The same with more to say.
+    pub fn with(mut self, more: &str) -> Self {
+        self.message.push_str(more);
+        self
+    }
+
     /// What clap says: help and versions succeed, a bad value is one line.
     pub fn from_clap(error: clap::Error) -> Self {
         match error.kind() {

@@ -17,6 +17,7 @@ mod failure;
 mod files;
 mod learning_curve;
 mod first_site;
+mod import;
 mod migrate;
 mod model_reports;
 mod models;
@@ -69,6 +70,9 @@ enum Command {
     Models(models::ModelsArgs),
     /// Import, export and take back the labels of a site in the running service.
     Examples(examples::ExamplesArgs),
+    /// Bring the comments of another system into the label ledger of a site: WordPress, Disqus,
+    /// Isso, Remark42, JSON lines, tables.
+    Import(import::ImportArgs),
     /// See the review queue of a site in the running service, decide, and take decisions back.
     Queue(queue::QueueArgs),
     /// Show the audit log of a site in the running service.
@@ -103,6 +107,7 @@ impl Cli {
             Some(Command::Evaluate(args)) => args.run(),
             Some(Command::Models(args)) => args.run(),
             Some(Command::Examples(args)) => args.run(),
+            Some(Command::Import(args)) => args.run(),
             Some(Command::Queue(args)) => args.run(),
             Some(Command::Audit(args)) => args.run(),
             Some(Command::Sites(args)) => args.run(),

@@ -23,20 +23,34 @@ pub(super) async fn evaluate(
     report: Option<PathBuf>,
     json: bool,
 ) -> Result<(), Failure> {
-    let request = proto::EvaluateModelRequest { name, against_version };
-    let begun = client.models.evaluate_model(request).await;
-    let operation = begun.map_err(|status| refused(&status))?.into_inner();
-    let response: proto::EvaluateModelResponse = watch(client, operation, "judging").await?;
-    let mut evaluation = response.evaluation.unwrap_or_default();
+    let mut evaluation = judge(client, name, against_version).await?;
     if let Some(folder) = report {
         std::fs::create_dir_all(&folder).map_err(anyhow::Error::from)?;
         write_whole(&folder.join("report.html"), evaluation.html.as_bytes())?;
     }
     if json {
+        // A page, and thousands of lines that are for programs.
         evaluation.html.clear();
+        evaluation.judged_labels.clear();
         return say!("{}", to_json("replyguard.v1.ModelEvaluation", &evaluation));
     }
     print(format_args!("{}", evaluated(&evaluation)))
+}
+
+/// The evaluation of a model, beside another if one is given.
+///
+/// # Errors
+/// What the service said.
+pub(super) async fn judge(
+    client: &mut Client,
+    name: String,
+    against_version: String,
+) -> Result<proto::ModelEvaluation, Failure> {
+    let request = proto::EvaluateModelRequest { name, against_version };
+    let begun = client.models.evaluate_model(request).await;
+    let operation = begun.map_err(|status| refused(&status))?.into_inner();
+    let response: proto::EvaluateModelResponse = watch(client, operation, "judging").await?;
+    Ok(response.evaluation.unwrap_or_default())
 }
 
 fn evaluated(evaluation: &proto::ModelEvaluation) -> String {

@@ -203,13 +203,9 @@ impl Desk {
     }
 
     async fn train(&mut self, ledger_position: Option<i64>, seed: i64) -> Result<(), Failure> {
-        let parent = self.site.clone();
-        let request = proto::TrainModelRequest { parent, ledger_position, seed: Some(seed) };
-        let begun = self.client.models.train_model(request).await;
-        let operation = begun.map_err(|status| refused(&status))?.into_inner();
-        let response: proto::TrainModelResponse =
-            watch(&mut self.client, operation, "training").await?;
-        self.show(&response.model.unwrap_or_default())
+        let site = self.site.clone();
+        let model = train(&mut self.client, site, ledger_position, seed).await?;
+        self.show(&model)
     }
 
     /// The name of the model that decides.
@@ -257,6 +253,23 @@ impl Desk {
     }
 }
 
+/// Trains a model of a site and gives it.
+///
+/// # Errors
+/// What the service said.
+pub(super) async fn train(
+    client: &mut Client,
+    parent: String,
+    ledger_position: Option<i64>,
+    seed: i64,
+) -> Result<proto::Model, Failure> {
+    let request = proto::TrainModelRequest { parent, ledger_position, seed: Some(seed) };
+    let begun = client.models.train_model(request).await;
+    let operation = begun.map_err(|status| refused(&status))?.into_inner();
+    let response: proto::TrainModelResponse = watch(client, operation, "training").await?;
+    Ok(response.model.unwrap_or_default())
+}
+
 fn json(name: &str, message: &impl Message) -> serde_json::Value {
     to_json(&format!("replyguard.v1.{name}"), message)
 }
@@ -286,7 +299,7 @@ fn line(model: &proto::Model) -> String {
 }
 
 /// A model and its hold-out as a table.
-fn card(model: &proto::Model) -> String {
+pub(super) fn card(model: &proto::Model) -> String {
     let mut text = line(model) + "\n";
     text += &format!("over {}\n", model.base_version);
     let Some(hold_out) = &model.hold_out else {

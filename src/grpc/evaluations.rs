@@ -2,10 +2,10 @@
 
 use super::{convert, proto};
 use crate::classifier::{Comparison, Difference, Disagreeing, Interval, Measures, WorstError};
-use crate::domain::{Label, SiteId};
+use crate::domain::{Label, SiteId, probability};
 use crate::moderation::{
-    BudgetPreview, BudgetRequest, DriftDimension, DriftReport, LabelInfluence, ModelEvaluation,
-    ModelProof, ModerationError, ReporterInfluence, Share,
+    BudgetPreview, BudgetRequest, DriftDimension, DriftReport, JudgedLabel, LabelInfluence,
+    ModelEvaluation, ModelProof, ModerationError, ReporterInfluence, Share,
 };
 
 /// An evaluation for the wire.
@@ -27,6 +27,17 @@ pub(super) fn evaluation(judged: &ModelEvaluation) -> proto::ModelEvaluation {
         comparison: judged.comparison.as_ref().map(comparison),
         worst_errors: evaluation.worst_errors.iter().map(worst_error).collect(),
         html: judged.html.clone(),
+        judged_labels: judged.judged_labels.iter().map(judged_label).collect(),
+    }
+}
+
+fn judged_label(judged: &JudgedLabel) -> proto::JudgedLabel {
+    proto::JudgedLabel {
+        position: judged.position,
+        label: i32::from(convert::label_to_wire(judged.label)),
+        score: probability(judged.raw_score),
+        held: judged.held,
+        content_hash: judged.content_hash as i64,
     }
 }
 

@@ -33,8 +33,25 @@ pub struct ModelEvaluation {
     pub evaluation: Evaluation,
     /// The model beside another, where that was asked for.
     pub comparison: Option<Comparison>,
+    /// The labels that judged, the oldest first.
+    pub judged_labels: Vec<JudgedLabel>,
     /// All of it as a page.
     pub html: String,
+}
+
+/// A label that judged a model, and what the model said of its comment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JudgedLabel {
+    /// The label's position in the ledger.
+    pub position: i64,
+    /// The truth.
+    pub label: Label,
+    /// What the model said.
+    pub raw_score: LogOdds,
+    /// Whether that is enough to hold the comment.
+    pub held: bool,
+    /// The print of the comment's text.
+    pub content_hash: u64,
 }
 
 impl Moderation {
@@ -109,6 +126,7 @@ impl Judge {
         let version = judged_model.version().to_owned();
         let mut evaluation = Evaluation::new(version.clone(), &judged, hold, reject);
         evaluation.worst_errors = worst_errors(&judged, judging, hold);
+        let judged_labels = judged_labels(&judged, judging, hold);
         let comparison = match &self.against {
             None => None,
             Some(other) => {
@@ -134,6 +152,7 @@ impl Judge {
             html: html_report(&title, &evaluation, &judged, comparison.as_ref()),
             evaluation,
             comparison,
+            judged_labels,
         })
     }
 }
@@ -155,6 +174,17 @@ fn judged(
         })
     });
     judged.collect()
+}
+
+fn judged_labels(judged: &[Judged], examples: &[LedgerExample], hold: LogOdds) -> Vec<JudgedLabel> {
+    let label = |(judged, example): (&Judged, &LedgerExample)| JudgedLabel {
+        position: example.position,
+        label: example.label,
+        raw_score: judged.outcome.raw_score,
+        held: judged.outcome.raw_score >= hold,
+        content_hash: example.content_hash,
+    };
+    judged.iter().zip(examples).map(label).collect()
 }
 
 fn worst_errors(judged: &[Judged], examples: &[LedgerExample], hold: LogOdds) -> Vec<WorstError> {

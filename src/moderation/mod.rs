@@ -44,7 +44,7 @@ pub use check::{Answer, CheckOptions};
 pub use decide::{DecisionPreview, DecisionProgress, DecisionRequest, Selection, TARGET_COUNT_MAX};
 pub use drift::{DRIFT_ALARM, DriftDimension, DriftReport, DriftWatch};
 pub use error::ModerationError;
-pub use evaluation::ModelEvaluation;
+pub use evaluation::{JudgedLabel, ModelEvaluation};
 pub use explain::{Explained, Explanation, Part};
 pub use feedback::Feedback;
 pub use flip::Flip;

@@ -5,6 +5,7 @@
 
 mod record;
 
+pub mod foreign;
 pub mod sqlite;
 
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

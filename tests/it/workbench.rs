@@ -69,6 +69,12 @@ async fn a_model_is_judged_on_labels_that_it_does_not_know() {
     let hold_out = first.hold_out.unwrap().candidate.unwrap();
     assert_eq!(pooled.auc.map(|auc| auc.value), hold_out.auc, "the gate judges by the same twin");
     assert!(pooled.ham_held_share.unwrap().high.is_some());
+    let judged = &own.judged_labels;
+    assert_eq!((judged.len(), judged[0].position), (18, own.first_position));
+    let of_spam = judged.iter().filter(|one| one.label() == proto::Label::Spam);
+    let (held, spam) = of_spam
+        .fold((0.0, 0.0), |(held, all), one| (held + f64::from(u8::from(one.held)), all + 1.0));
+    assert_eq!(pooled.spam_held_share.unwrap().value, held / spam, "one by one and together");
     assert!(own.html.contains("<svg") && own.html.contains(version(&first.name)));
     let of_base = evaluate(&mut client, &base_name, "").await.unwrap();
     assert_eq!(of_base.judged_version, base);

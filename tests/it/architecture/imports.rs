@@ -95,6 +95,11 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     (&["redis"], &["limits"], "redis only in `limits`"),
     (&["tokio_rustls", "webpki_roots"], &["webhooks", "http"], "TLS only in `webhooks` and `http`"),
     (
+        &["quick_xml", "csv", "flate2"],
+        &["cli::import"],
+        "quick-xml, csv and flate2 only in `cli::import`",
+    ),
+    (
         &["linfa"],
         &[
             "classifier::train",
