@@ -30,6 +30,7 @@ pub(super) fn start(
         tokio::spawn(watch_drift(moderation.clone(), draining.clone())),
         tokio::spawn(index_words(moderation.clone(), draining.clone())),
         tokio::spawn(deliver_webhooks(moderation.clone(), draining.clone())),
+        tokio::spawn(note_key_uses(moderation.clone(), draining.clone())),
     ];
     if training.interval_s > 0 {
         let schedule = Schedule {
@@ -63,6 +64,22 @@ async fn index_words(moderation: Arc<Moderation>, draining: CancellationToken) {
             Err(error) => tracing::warn!(error = %error, "words could not be indexed"),
         }
         if passes(INDEX_PERIOD, &draining).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// How often it is noted which keys were used.
+const KEY_USES_PERIOD: Duration = Duration::from_secs(60);
+
+/// Notes which keys were used, at last when the service stops.
+async fn note_key_uses(moderation: Arc<Moderation>, draining: CancellationToken) {
+    loop {
+        let stops = passes(KEY_USES_PERIOD, &draining).await.is_err();
+        if let Err(error) = moderation.note_key_uses().await {
+            tracing::warn!(error = %error, "the uses of keys were not noted");
+        }
+        if stops {
             return;
         }
     }

@@ -28,6 +28,7 @@ pub(super) fn key(key: KeyRecord) -> proto::Key {
         scopes: key.scopes.into_iter().map(|scope| i32::from(scope_to_wire(scope))).collect(),
         create_time: Some(timestamp(key.create_time)),
         revoke_time: key.revoke_time.map(timestamp),
+        last_use_time: key.use_time.map(timestamp),
     }
 }
 

@@ -1,10 +1,13 @@
 //! Who may call what: API keys and their scopes.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::accounts::Throttle;
 use super::ports::{KeyRecord, LimitKind};
@@ -136,7 +139,20 @@ impl Moderation {
         }
         let found = self.store.find_key(&key_hash(secret)).await;
         let key = found.map_err(ModerationError::Unavailable)?;
-        key.map(|key| Caller { key }).ok_or(ModerationError::KeyInvalid)
+        let key = key.ok_or(ModerationError::KeyInvalid)?;
+        self.key_uses.note(key.id, || self.clock.now());
+        Ok(Caller { key })
+    }
+}
+
+/// When keys were last used, until it is noted.
+#[derive(Default)]
+pub(super) struct KeyUses(Mutex<HashMap<Uuid, OffsetDateTime>>);
+
+impl KeyUses {
+    fn note(&self, key: Uuid, now: impl FnOnce() -> OffsetDateTime) {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.entry(key).or_insert_with(now);
     }
 }
 
@@ -164,6 +180,20 @@ impl Guesses {
 }
 
 impl Moderation {
+    /// Notes which keys were used since the last time.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn note_key_uses(&self) -> Result<(), ModerationError> {
+        let uses =
+            std::mem::take(&mut *self.key_uses.0.lock().unwrap_or_else(PoisonError::into_inner));
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let noted = self.store.note_key_uses(uses.into_iter().collect()).await;
+        noted.map_err(ModerationError::Unavailable)
+    }
+
     /// The site that a key for Akismet's clients belongs to, as `client` sent it.
     ///
     /// # Errors
@@ -191,6 +221,7 @@ impl Moderation {
             return Err(ModerationError::KeyInvalid);
         };
         self.guesses.was_right(hash);
+        self.key_uses.note(key.id, || now);
         let site = self.site(&key.site).await?;
         Ok((Caller { key }, site))
     }

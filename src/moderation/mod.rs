@@ -64,7 +64,7 @@ pub use watch::{QueueNews, QueuePlace};
 pub use webhooks::{NewWebhook, WEBHOOK_COUNT_MAX, WebhookTest};
 
 use crate::domain::SiteId;
-use access::Guesses;
+use access::{Guesses, KeyUses};
 use in_flight::InFlight;
 use models::ModelTable;
 use operations::Operations;
@@ -91,6 +91,7 @@ pub struct Moderation {
     random: Arc<dyn Random>,
     in_flight: InFlight,
     guesses: Guesses,
+    key_uses: KeyUses,
     rules: RulesCache,
 }
 
@@ -131,6 +132,7 @@ impl Moderation {
             models: ModelTable::new(scorer),
             operations: Operations::default(),
             guesses: Guesses::new(ports.random.bytes32()),
+            key_uses: KeyUses::default(),
             clock: ports.clock,
             random: ports.random,
             in_flight: InFlight::default(),

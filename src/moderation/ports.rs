@@ -58,6 +58,8 @@ pub struct KeyRecord {
     pub create_time: OffsetDateTime,
     /// When it was revoked, if it was.
     pub revoke_time: Option<OffsetDateTime>,
+    /// When it was last used, if it was; a minute late.
+    pub use_time: Option<OffsetDateTime>,
 }
 
 /// A request id together with a keyed digest of what was asked under it.
@@ -255,6 +257,8 @@ pub trait Store: Send + Sync + 'static {
         actor: &str,
         time: OffsetDateTime,
     ) -> Result<KeyRecord, StoreError>;
+    /// Notes when keys were last used.
+    async fn note_key_uses(&self, uses: Vec<(Uuid, OffsetDateTime)>) -> Result<(), StoreError>;
     /// The key with this hash that is not revoked.
     async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError>;
 

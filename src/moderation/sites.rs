@@ -153,6 +153,7 @@ impl Moderation {
             display_name,
             create_time: self.clock.now(),
             revoke_time: None,
+            use_time: None,
         };
         Ok(NewKey { record, secret })
     }

@@ -479,3 +479,18 @@ async fn the_http_port_speaks_tls() {
     let bad = command(&["serve", "--http-certificate-file", certificate]).output().unwrap();
     assert_eq!(bad.status.code(), Some(64));
 }
+
+#[tokio::test]
+async fn keys_say_when_they_were_last_used() {
+    let mut service = Service::start().await;
+    send(&service, "verify-key", &[]).await;
+    assert!(service.stop().await.success());
+    service.kill_and_restart().await;
+    let request = proto::ListKeysRequest { parent: SITE.into(), ..Default::default() };
+    let mut client = service.client().await;
+    let keys = client.sites.list_keys(request).await.unwrap().into_inner().keys;
+    let akismet = i32::from(proto::KeyScope::Akismet);
+    let used: Vec<_> =
+        keys.iter().map(|key| (key.scopes == [akismet], key.last_use_time.is_some())).collect();
+    assert_eq!(used, [(true, true), (false, false)]);
+}

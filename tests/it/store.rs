@@ -183,6 +183,10 @@ async fn keys_are_found_until_they_are_revoked(place: impl Backend) {
         .await
         .unwrap();
     assert_eq!(again, revoked);
+    store.note_key_uses(vec![(key("blog", 2).id, later)]).await.unwrap();
+    let uses: Vec<_> =
+        store.list_keys(&blog).await.unwrap().into_iter().map(|key| key.use_time).collect();
+    assert_eq!(uses, [None, Some(later)]);
     assert!(store.find_key(&[1; 32]).await.unwrap().is_none());
     assert!(store.find_key(&[2; 32]).await.unwrap().is_some());
     let log = store.list_audit_entries(&blog, None, 9).await.unwrap();

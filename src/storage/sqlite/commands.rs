@@ -219,6 +219,18 @@ pub(super) fn revoke_key(
     queries::key(batch.db, site_number, id)?.ok_or(StoreError::NotFound)
 }
 
+/// Notes when keys were last used.
+pub(super) fn note_key_uses(
+    db: &Connection,
+    uses: &[(Uuid, OffsetDateTime)],
+) -> Result<(), StoreError> {
+    for (id, time) in uses {
+        let sql = "UPDATE keys SET use_time = ?2 WHERE id = ?1";
+        execute(db, sql, params![id.as_bytes(), millis(*time)])?;
+    }
+    Ok(())
+}
+
 /// Records a check. Runs without a savepoint: whatever is refused is refused before or by the
 /// first INSERT.
 pub(super) fn record_check(

@@ -11,12 +11,13 @@ use rusqlite::{Connection, OpenFlags};
 /// `rpgd`, so that a file of another program is not taken for ours (and `file` can name it).
 const APPLICATION_ID: i32 = 0x7270_6764;
 /// The migrations in order; the schema's version is how many have run.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../../migrations/sqlite/0001_records.sql"),
     include_str!("../../../migrations/sqlite/0002_models.sql"),
     include_str!("../../../migrations/sqlite/0003_review.sql"),
     include_str!("../../../migrations/sqlite/0004_accounts.sql"),
     include_str!("../../../migrations/sqlite/0005_webhooks.sql"),
+    include_str!("../../../migrations/sqlite/0006_key_uses.sql"),
 ];
 /// The schema's version that this program works with.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;

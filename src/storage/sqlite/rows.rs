@@ -185,7 +185,7 @@ pub(super) fn stored_site(row: &Row<'_>) -> Result<StoredSite, StoreError> {
 
 /// The columns that [`key`] reads, of `keys JOIN sites`.
 pub(super) const KEY_COLUMNS: &str = "keys.id, sites.id, keys.hash, keys.scopes, \
-     keys.display_name, keys.create_time, keys.revoke_time";
+     keys.display_name, keys.create_time, keys.revoke_time, keys.use_time";
 
 /// The key of a row of [`KEY_COLUMNS`].
 pub(super) fn key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
@@ -202,6 +202,7 @@ pub(super) fn key(row: &Row<'_>) -> Result<KeyRecord, StoreError> {
             display_name: row.get(4)?,
             create_time: time(row, 5)?,
             revoke_time: row.get::<_, Option<Millis>>(6)?.map(|millis| millis.0),
+            use_time: row.get::<_, Option<Millis>>(7)?.map(|millis| millis.0),
         })
     };
     read().map_err(from_sqlite)

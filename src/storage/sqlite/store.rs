@@ -164,6 +164,11 @@ impl Store for SqliteStore {
         self.writer.submit(Undo::Savepoint, work).await
     }
 
+    async fn note_key_uses(&self, uses: Vec<(Uuid, OffsetDateTime)>) -> Result<(), StoreError> {
+        let work = move |batch: &mut Batch<'_>| commands::note_key_uses(batch.db, &uses);
+        self.writer.submit(Undo::Savepoint, work).await
+    }
+
     async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError> {
         self.check_open()?;
         let miss = match self.caches.keys.get(hash) {

@@ -39,6 +39,7 @@ pub fn key(site: &str, n: u8) -> KeyRecord {
         display_name: format!("key {n}"),
         create_time: start() + Duration::seconds(i64::from(n)),
         revoke_time: None,
+        use_time: None,
     }
 }
 
