@@ -47,7 +47,7 @@ mod tests {
             author: "a".repeat(300),
             email: "nobody".into(),
             url: "javascript:x".into(),
-            ip: "::ffff:999".into(),
+            ip: "192.0.2.999".into(),
             user_agent: "u".repeat(3_000),
             referrer: "r".repeat(3_000),
             page_uri: "p".repeat(3_000),
