@@ -33,6 +33,18 @@ enum Action {
         #[arg(long = "site", value_name = "SITE")]
         sites: Vec<String>,
     },
+    /// Change what a moderator may do, and where
+    Set {
+        /// Their name
+        name: String,
+        /// What they may do from now on
+        #[arg(long)]
+        role: Option<Role>,
+        /// A site whose comments they see from now on, instead of those before; may be given
+        /// several times
+        #[arg(long = "site", value_name = "SITE")]
+        sites: Vec<String>,
+    },
     /// Shut a moderator out at once
     Disable {
         /// Their name
@@ -96,6 +108,7 @@ impl Action {
                 let answer = unwrapped(client.moderators.create_moderator(request).await)?;
                 Ok(vec![shown("CreateModeratorResponse", &answer)])
             }
+            Self::Set { name, role, sites } => set(&mut client, &name, role, &sites).await,
             Self::Disable { name } => set_disabled(&mut client, &name, true).await,
             Self::Enable { name } => set_disabled(&mut client, &name, false).await,
             Self::Reset { name } => {
@@ -129,6 +142,26 @@ async fn find(client: &mut Client, name: &str) -> Result<proto::Moderator, Failu
     found.find(|one| one.name == name || one.display_name.to_lowercase() == wanted).ok_or_else(
         || Failure::data(format!("there is no moderator `{}`", super::output::safe(name))),
     )
+}
+
+async fn set(
+    client: &mut Client,
+    who: &str,
+    role: Option<Role>,
+    sites: &[String],
+) -> Result<Vec<Value>, Failure> {
+    let known = find(client, who).await?;
+    let role = role.map_or(known.role, |role| role.to_wire().into());
+    let sites = match sites {
+        [] => known.sites.clone(),
+        sites => sites.iter().map(|site| name(site)).collect(),
+    };
+    let request = proto::UpdateModeratorRequest {
+        moderator: Some(proto::Moderator { role, sites, ..known }),
+        update_mask: Some(FieldMask { paths: vec!["role".into(), "sites".into()] }),
+    };
+    let answer = unwrapped(client.moderators.update_moderator(request).await)?;
+    Ok(vec![shown("Moderator", &answer.moderator.unwrap_or_default())])
 }
 
 async fn set_disabled(

@@ -18,6 +18,7 @@ mod frame;
 mod home;
 mod invitation;
 mod log_in;
+mod moderator;
 mod moderators;
 mod page;
 mod password;
@@ -100,6 +101,7 @@ pub(super) fn router(console: Console) -> Router {
         .merge(invitation::routes())
         .merge(password::routes())
         .merge(moderators::routes())
+        .merge(moderator::routes())
         .merge(desk::routes())
         .merge(assets::routes())
         .fallback(errors::not_found)

@@ -15,7 +15,7 @@ use super::form::{Form, SignedForm};
 use super::frame::{Frame, Framing, Nav, site_name};
 use super::page::page_with;
 use super::{CONSOLE_PATH, Console, require_administrator};
-use crate::domain::SiteId;
+use crate::domain::{Site, SiteId};
 use crate::moderation::ModerationError;
 use crate::moderation::accounts::{AccountDraft, Invited, NAME_BYTES_MAX, Session};
 use crate::moderation::ports::accounts::{AccountRecord, Role};
@@ -23,7 +23,7 @@ use crate::moderation::ports::accounts::{AccountRecord, Role};
 /// Accounts on the page.
 const ACCOUNT_COUNT_MAX: usize = 1_000;
 /// Sites to choose from.
-const SITE_COUNT_MAX: usize = 1_000;
+pub(super) const SITE_COUNT_MAX: usize = 1_000;
 
 /// An account as a line of the table.
 struct Line {
@@ -37,10 +37,21 @@ struct Line {
     login: String,
 }
 
-struct SiteChoice {
-    id: String,
-    name: String,
-    chosen: bool,
+/// A site to choose for a moderator.
+pub(super) struct SiteChoice {
+    pub id: String,
+    pub name: String,
+    pub chosen: bool,
+}
+
+/// All sites, with those chosen that an account has.
+pub(super) fn site_choices(sites: &[Site], chosen: &[SiteId]) -> Vec<SiteChoice> {
+    let choice = |site: &Site| SiteChoice {
+        id: site.id.to_string(),
+        name: site_name(site),
+        chosen: chosen.contains(&site.id),
+    };
+    sites.iter().map(choice).collect()
 }
 
 /// A link that was just made and is shown this once.
@@ -163,7 +174,7 @@ async fn reset(
     Ok(page_with(StatusCode::OK, &draft.shown(&console, &framing).await?))
 }
 
-fn account_id(text: &str) -> Result<Uuid, PageError> {
+pub(super) fn account_id(text: &str) -> Result<Uuid, PageError> {
     Uuid::parse_str(text).map_err(|_| PageError::NotFound)
 }
 
@@ -221,14 +232,7 @@ impl Draft {
         Ok(ModeratorsPage {
             frame: framing.frame(console, "Moderators", Nav::Moderators, None).await?,
             lines: accounts.iter().map(|account| line(account, own)).collect(),
-            sites: sites
-                .iter()
-                .map(|site| SiteChoice {
-                    id: site.id.to_string(),
-                    name: site_name(site),
-                    chosen: self.sites.contains(&site.id),
-                })
-                .collect(),
+            sites: site_choices(&sites, &self.sites),
             link: self.link,
             name: self.name,
             name_bytes_max: NAME_BYTES_MAX,

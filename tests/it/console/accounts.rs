@@ -1,7 +1,9 @@
 //! What is kept of accounts: the audit log, and names.
 
 use super::{administrator, invite, moderator};
+use crate::support::desk::service_that_holds;
 use crate::support::service::Service;
+use replyguard::grpc::proto;
 
 #[tokio::test]
 async fn every_change_has_its_audit_entry() {
@@ -58,4 +60,35 @@ async fn names_are_shown_as_text_and_hold_no_address() {
     let answer = ada.submit(path, path, &fields).await;
     assert_eq!(answer.status, 400);
     assert!(answer.body.contains("There is no site"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_moderators_sites_and_role_can_be_changed() {
+    let (service, mut client) = service_that_holds().await;
+    let site = proto::CreateSiteRequest { site_id: "other".into(), site: None };
+    client.sites.create_site(site).await.unwrap();
+    let mut admin = administrator(&service).await;
+    let mut maria = moderator(&service, &mut admin, "Maria", &["default"]).await;
+    let (own, other) = ("/console/sites/default", "/console/sites/other");
+    assert_eq!((maria.get(own).await.status, maria.get(other).await.status), (200, 404));
+    let list = admin.get("/console/moderators").await.body;
+    let (_, rest) = list.split_once("class=\"button small\" href=\"").expect("a link");
+    let path = rest.split('"').next().unwrap().to_owned();
+    assert_eq!(maria.get(&path).await.status, 403);
+    let page = admin.get(&path).await;
+    assert!(page.status == 200 && page.body.contains("Maria"), "{}", page.body);
+
+    let fields = [("role", "moderator"), ("site", "other")];
+    assert_eq!(admin.submit(&path, &path, &fields).await.status, 303);
+    assert_eq!((maria.get(own).await.status, maria.get(other).await.status), (404, 200));
+    // A form that was opened before somebody else changed it is refused.
+    let stale = [("role", "administrator"), ("etag", "1")];
+    assert_eq!(admin.submit(&path, &path, &stale).await.status, 409);
+    assert_eq!(admin.submit(&path, &path, &[("role", "king")]).await.status, 400);
+    assert_eq!(maria.get("/console/moderators").await.status, 403);
+    let arguments = ["moderators", "set", "maria", "--role", "administrator"];
+    assert!(service.command(&arguments).status.success());
+    assert_eq!(maria.get("/console/moderators").await.status, 200);
+    let log = admin.get("/console/sites/none/audit").await;
+    assert_eq!(log.status, 404);
 }
