@@ -6,11 +6,11 @@ CARGO ?= cargo
 REPLYGUARD_CORPORA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help run check fmt clippy rustdoc proto-lint test deps bench base-model evaluate
+.PHONY: help run check fmt clippy rustdoc proto-lint test wordpress-test deps bench base-model evaluate
 
 help: ## List these commands.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; \
-		do printf '  make %-12s %s\n' "$$name" "$$text"; done
+		do printf '  make %-15s %s\n' "$$name" "$$text"; done
 
 run: ## Start the service with its data in ./data.
 	$(CARGO) run --locked --release
@@ -33,7 +33,12 @@ proto-lint: ## The contract's rules: our own always, `buf lint` and `buf breakin
 test: deps ## All tests, with what they need installed.
 	$(CARGO) test --locked
 
-deps: ## Install what the tests use: redis-server, Chromium with chromedriver, axe-core.
+wordpress-test: ## A real WordPress with Akismet's own plugin against the service; needs Debian's packages.
+	@sh scripts/install-wordpress.sh
+	$(CARGO) test --locked --no-run --test it
+	tests/wordpress/with-wordpress.sh php tests/wordpress/check.php
+
+deps: ## Install what the tests use: redis-server, Chromium, axe-core, Akismet's client libraries.
 	@sh scripts/install-test-deps.sh
 
 bench: ## Benchmarks. The report of a measured run is in docs/.

@@ -1,11 +1,16 @@
 #!/bin/sh
-# Installs the programs that the tests start, if they are missing, and axe-core into target/.
+# Installs the programs that the tests start, if they are missing, and into target/ what they use:
+# axe-core, and Akismet's client libraries.
 # Changes nothing otherwise.
 set -eu
 cd "$(dirname "$0")/.."
 
-axe_version="4.14.1"
-axe="target/test-tools/node_modules/axe-core"
+tools="target/test-tools"
+# NAME VERSION of the npm packages. npm takes away what it is not told of: they go in one call.
+npm_packages="axe-core 4.14.1
+akismet-api 6.0.0
+@cedx/akismet 16.2.1"
+python_packages="tests/akismet/requirements.txt"
 
 missing=""
 # need PROGRAM PACKAGE: notes the Debian package if the program is not there.
@@ -15,10 +20,21 @@ need() {
 need redis-server redis-server
 need chromium chromium
 need chromedriver chromium-driver
-has_axe() {
-    grep -qs "\"version\": \"$axe_version\"" "$axe/package.json"
+need node nodejs
+has_npm_packages() {
+    echo "$npm_packages" | while read -r name version; do
+        grep -qs "\"version\": \"$version\"" "$tools/node_modules/$name/package.json" || exit 1
+    done
 }
-has_axe || need npm npm
+has_npm_packages || need npm npm
+has_python_packages() {
+    cmp -s "$python_packages" "$tools/python/installed.txt"
+}
+if ! has_python_packages; then
+    need python3 python3
+    # Debian keeps what makes environments apart from Python.
+    python3 -c "import ensurepip" 2>/dev/null || missing="$missing python3-venv"
+fi
 
 if [ -n "$missing" ]; then
     root=""
@@ -28,7 +44,7 @@ if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null 2>&1 ||
         { [ -n "$root" ] && ! command -v sudo >/dev/null 2>&1; }; then
         echo "The tests need$missing. Please install it with your package manager, then try again" \
-            "(Debian: apt-get install$missing; macOS: brew install redis node, and Chromium with" \
+            "(Debian: apt-get install$missing; macOS: brew install redis node python3, and Chromium with" \
             "its chromedriver)." >&2
         exit 1
     fi
@@ -40,9 +56,18 @@ if [ -n "$missing" ]; then
         { $root apt-get update -q && $root apt-get install -y -q --no-install-recommends $missing; }
 fi
 
-if ! has_axe; then
-    echo "Installing for the tests: axe-core $axe_version, into target/test-tools"
-    mkdir -p target/test-tools
-    npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix target/test-tools \
-        "axe-core@$axe_version"
+if ! has_npm_packages; then
+    wanted=$(echo "$npm_packages" | tr ' \n' '@ ')
+    echo "Installing for the tests into $tools: $wanted"
+    mkdir -p "$tools"
+    # shellcheck disable=SC2086 # the list is meant to be split into words
+    npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix "$tools" $wanted
+fi
+
+if ! has_python_packages; then
+    echo "Installing for the tests into $tools: $(tr '\n' ' ' <"$python_packages")"
+    rm -rf "$tools/python"
+    python3 -m venv "$tools/python"
+    "$tools/python/bin/pip" install --quiet --disable-pip-version-check -r "$python_packages"
+    cp "$python_packages" "$tools/python/installed.txt"
 fi

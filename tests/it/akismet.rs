@@ -319,6 +319,13 @@ async fn not_spam_stays_ham_when_it_is_checked_again() {
     let read = client.reviews.get_reviewed_comment(read).await.unwrap().into_inner();
     assert_eq!(read.comment.unwrap().label(), proto::Label::Ham);
 
+    // WordPress saves links with a `rel` and sends them so when it checks again.
+    let saved = plain.replace("free-spins\">", "free-spins\" rel=\"nofollow ugc\">");
+    assert_ne!(saved, plain);
+    let of_saved = with(&queue, "comment_content", &saved);
+    let again = send(&service, "comment-check", &of_saved).await;
+    assert_eq!((again.body.as_str(), again.guid()), ("false", rejected.guid()));
+
     // A comment that was never checked here goes to the ledger.
     let foreign = with(&comment(), "comment_content", "An older comment about something else");
     assert_eq!(send(&service, "submit-spam", &foreign).await.body, THANKS);

@@ -1,6 +1,7 @@
 //! All integration tests, in one binary so that they link once.
 
 mod akismet;
+mod akismet_clients;
 mod architecture;
 mod checks;
 mod console;

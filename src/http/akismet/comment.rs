@@ -2,22 +2,29 @@
 
 use crate::domain::{COMMENT_BYTES_MAX, OTHER_BYTES_MAX, RawSubmission, RequestId, Site};
 
-use super::fields::{Fields, unescaped};
+use super::fields::{Fields, as_written, unescaped};
 
 /// `POST_ak_js` up to this says that no script ran.
 const SCRIPTLESS_MS_MAX: i64 = 250;
+/// `POST_ak_js` from this on is no time that passed but the instant, by the reader's clock, at
+/// which the form was shown: that is what the script of WordPress's plugin 5.0.2 writes. Nobody
+/// took three years for a comment.
+const INSTANT_MS_MIN: i64 = 100_000_000_000;
 
 /// What was sent, as a submission. Only what a check uses is read; of the rest nothing is kept.
 pub(super) fn submission(fields: &Fields, escaped: bool) -> RawSubmission {
-    let content = fields.get("comment_content");
-    let content = if escaped { unescaped(content) } else { content.to_owned() };
+    let written = |name: &str| {
+        let value = fields.get(name);
+        if escaped { as_written(&unescaped(value)) } else { as_written(value) }
+    };
+    let content = written("comment_content");
     let names = ["comment_author", "comment_author_url", "permalink"];
     // Sign-ups and the like have no text; what they have is looked at instead.
     let text = if content.trim().is_empty() { fields.first(&names).to_owned() } else { content };
     let context: Vec<_> = fields.list("comment_context").collect();
     RawSubmission {
         text: cut(&text.replace('\0', " "), COMMENT_BYTES_MAX),
-        author: fields.get("comment_author").to_owned(),
+        author: written("comment_author"),
         email: fields.get("comment_author_email").to_owned(),
         url: fields.get("comment_author_url").to_owned(),
         ip: ip(fields.get("user_ip")),
@@ -33,7 +40,7 @@ pub(super) fn submission(fields: &Fields, escaped: bool) -> RawSubmission {
             .to_owned(),
         lang: lang(fields),
         honeypot: honeypot(fields),
-        elapsed_ms: fields.get("POST_ak_js").parse().ok().filter(|ms| *ms > SCRIPTLESS_MS_MAX),
+        elapsed_ms: elapsed_ms(fields),
     }
 }
 
@@ -47,6 +54,12 @@ fn ip(text: &str) -> String {
 /// The first of the site's languages: `en_US, fr` is `en-US`.
 fn lang(fields: &Fields) -> String {
     fields.list("blog_lang").next().unwrap_or_default().replace('_', "-")
+}
+
+/// How long the author was at the form, if the client says so.
+fn elapsed_ms(fields: &Fields) -> Option<i64> {
+    let ms = fields.get("POST_ak_js").parse().ok()?;
+    (ms > SCRIPTLESS_MS_MAX && ms < INSTANT_MS_MIN).then_some(ms)
 }
 
 /// What stands in the form's hidden field, if it has one.
@@ -95,6 +108,21 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_is_the_same_when_it_is_sent_and_when_it_was_saved() {
+        let sent = parse(
+            "comment_author=Flo+O%5C%27Brien+%26+Sons&comment_content=Salt+%26+rye%2C+1+%3C+2+\
+             %3Ca+href%3D%5C%22https%3A%2F%2Fa.example%2F%5C%22%3Ehere%3C%2Fa%3E",
+        );
+        let saved = parse(
+            "comment_author=Flo+O%27Brien+%26amp%3B+Sons&comment_content=Salt+%26amp%3B+rye%2C+1+%26lt%3B+2+\
+             %3Ca+href%3D%22https%3A%2F%2Fa.example%2F%22+rel%3D%22nofollow+ugc%22%3Ehere%3C%2Fa%3E",
+        );
+        assert_eq!(sent.author, "Flo O'Brien & Sons");
+        assert_eq!(sent.text, r#"Salt & rye, 1 < 2 <a href="https://a.example/">here</a>"#);
+        assert_eq!((saved.author, saved.text), (sent.author, sent.text));
+    }
+
+    #[test]
     fn a_comment_of_wordpress_is_read() {
         let raw = parse(
             "comment_content=It%5C%27s+fine&comment_author=Ada&user_ip=::ffff:192.0.2.7\
@@ -110,5 +138,6 @@ mod tests {
         assert_eq!(other.honeypot.as_deref(), Some("filled"));
         assert_eq!(other.elapsed_ms, Some(4_000));
         assert_eq!(other.text, "Bo", "a sign-up has no text");
+        assert_eq!(parse("POST_ak_js=1795856400000").elapsed_ms, None, "an instant, no time");
     }
 }
