@@ -64,6 +64,14 @@ enum Action {
         #[arg(long = "scope", value_name = "SCOPE", default_values = ["check"])]
         scopes: Vec<Scope>,
     },
+    /// Make a key that may do the same, and revoke this one
+    RotateKey {
+        /// The key's name: sites/{site}/keys/{key}
+        name: String,
+        /// Leave the one before valid, to be revoked once nobody uses it any more
+        #[arg(long)]
+        keep: bool,
+    },
     /// Revoke a key
     RevokeKey {
         /// The key's name: sites/{site}/keys/{key}
@@ -171,6 +179,7 @@ impl Action {
                 let scopes = scopes.into_iter().map(Scope::to_wire).collect();
                 create_key(&mut client, &site, display_name, scopes).await
             }
+            Self::RotateKey { name, keep } => rotate_key(&mut client, &name, keep).await,
             Self::RevokeKey { name } => {
                 let request = proto::RevokeKeyRequest { name };
                 let answer = unwrapped(client.sites.revoke_key(request).await)?;
@@ -227,6 +236,28 @@ async fn create_key(
     };
     let answer = unwrapped(client.sites.create_key(request).await)?;
     Ok(vec![shown("CreateKeyResponse", &answer)])
+}
+
+async fn rotate_key(client: &mut Client, key: &str, keep: bool) -> Result<Shown, Failure> {
+    let site = key.split_once("/keys/").map_or(key, |(site, _)| site);
+    let request = proto::ListKeysRequest {
+        parent: site.to_owned(),
+        page_size: 1_000,
+        page_token: String::new(),
+    };
+    let known = unwrapped(client.sites.list_keys(request).await)?.keys;
+    let found = known.into_iter().find(|one| one.name == key && one.revoke_time.is_none());
+    let found = found.ok_or_else(|| {
+        Failure::data(format!("there is no valid key `{}`", super::output::safe(key)))
+    })?;
+    let scopes = found.scopes().collect();
+    let mut shown_keys = create_key(client, site, found.display_name, scopes).await?;
+    if !keep {
+        let request = proto::RevokeKeyRequest { name: key.to_owned() };
+        let answer = unwrapped(client.sites.revoke_key(request).await)?;
+        shown_keys.push(shown("Key", &answer.key.unwrap_or_default()));
+    }
+    Ok(shown_keys)
 }
 
 pub(super) fn name(site: &str) -> String {

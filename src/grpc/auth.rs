@@ -1,5 +1,6 @@
 //! The key in the metadata of a call.
 
+use tonic::Request;
 use tonic::metadata::MetadataMap;
 
 use crate::moderation::{Caller, Moderation, ModerationError};
@@ -13,6 +14,19 @@ pub(super) async fn caller(
     metadata: &MetadataMap,
 ) -> Result<Caller, ModerationError> {
     moderation.authenticate(secret(metadata)?).await
+}
+
+/// The caller of a request, if it may administer, and the message.
+///
+/// # Errors
+/// `KeyMissing`, `KeyInvalid`, `ScopeMissing`, `Unavailable`.
+pub(super) async fn administrator<T>(
+    moderation: &Moderation,
+    request: Request<T>,
+) -> Result<(Caller, T), ModerationError> {
+    let caller = caller(moderation, request.metadata()).await?;
+    caller.require_administrator()?;
+    Ok((caller, request.into_inner()))
 }
 
 fn secret(metadata: &MetadataMap) -> Result<&str, ModerationError> {

@@ -12,7 +12,7 @@ use super::{answer, auth, proto};
 use crate::domain::SiteId;
 use crate::moderation::accounts::{AccountDraft, Accounts, Invited};
 use crate::moderation::ports::accounts::{AccountChange, AccountRecord, Role};
-use crate::moderation::{Caller, Moderation, ModerationError};
+use crate::moderation::{Moderation, ModerationError};
 
 /// The service; cheap to clone.
 #[derive(Clone)]
@@ -31,18 +31,11 @@ impl Moderators {
         Self { moderation, accounts, console_url }
     }
 
-    /// The caller, if it may administer, and the request.
-    async fn administrator<T>(&self, request: Request<T>) -> Result<(Caller, T), ModerationError> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await?;
-        caller.require_administrator()?;
-        Ok((caller, request.into_inner()))
-    }
-
     async fn create(
         &self,
         request: Request<proto::CreateModeratorRequest>,
     ) -> Result<proto::CreateModeratorResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let sent = request.moderator.ok_or_else(required)?;
         let draft = AccountDraft {
             role: role(sent.role)?,
@@ -58,7 +51,7 @@ impl Moderators {
         &self,
         request: Request<proto::ListModeratorsRequest>,
     ) -> Result<proto::ListModeratorsResponse, ModerationError> {
-        let (_, request) = self.administrator(request).await?;
+        let (_, request) = auth::administrator(&self.moderation, request).await?;
         let count_max = page_size(request.page_size)?;
         let after = match request.page_token.as_str() {
             "" => None,
@@ -78,7 +71,7 @@ impl Moderators {
         &self,
         request: Request<proto::UpdateModeratorRequest>,
     ) -> Result<proto::UpdateModeratorResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let sent = request.moderator.ok_or_else(required)?;
         let id = account_id("moderator.name", &sent.name)?;
         let known = self.accounts.account(id).await?;
@@ -99,7 +92,7 @@ impl Moderators {
         &self,
         request: Request<proto::ResetModeratorRequest>,
     ) -> Result<proto::ResetModeratorResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let id = account_id("name", &request.name)?;
         let invited = self.accounts.invite(&caller.actor(), id).await?;
         let invitation = Some(self.invitation(&invited));

@@ -9,7 +9,7 @@ use super::comments::site_id;
 use super::proto::site_service_server::SiteService;
 use super::{answer, auth, policy, proto};
 use crate::domain::SiteId;
-use crate::moderation::{Caller, Moderation, ModerationError};
+use crate::moderation::{Moderation, ModerationError};
 
 /// Entries of a page if the caller does not say (AIP-158).
 const PAGE_SIZE_DEFAULT: usize = 50;
@@ -27,18 +27,11 @@ impl Sites {
         Self { moderation }
     }
 
-    /// The caller, if it may administer, and the request.
-    async fn administrator<T>(&self, request: Request<T>) -> Result<(Caller, T), ModerationError> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await?;
-        caller.require_administrator()?;
-        Ok((caller, request.into_inner()))
-    }
-
     async fn create(
         &self,
         request: Request<proto::CreateSiteRequest>,
     ) -> Result<proto::CreateSiteResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let id: SiteId = request
             .site_id
             .parse()
@@ -65,7 +58,7 @@ impl Sites {
         &self,
         request: Request<proto::ListSitesRequest>,
     ) -> Result<proto::ListSitesResponse, ModerationError> {
-        let (_, request) = self.administrator(request).await?;
+        let (_, request) = auth::administrator(&self.moderation, request).await?;
         let count_max = page_size(request.page_size)?;
         let after = match request.page_token.as_str() {
             "" => None,
@@ -85,7 +78,7 @@ impl Sites {
         &self,
         request: Request<proto::UpdateSiteRequest>,
     ) -> Result<proto::UpdateSiteResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let Some(sent) = request.site else {
             return Err(ModerationError::field("site", "required", "A site is required."));
         };
@@ -107,7 +100,7 @@ impl Sites {
         &self,
         request: Request<proto::CreateKeyRequest>,
     ) -> Result<proto::CreateKeyResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let site = site_id("parent", &request.parent)?;
         let scopes = policy::scopes(&request.scopes)?;
         let actor = caller.actor();
@@ -119,7 +112,7 @@ impl Sites {
         &self,
         request: Request<proto::ListKeysRequest>,
     ) -> Result<proto::ListKeysResponse, ModerationError> {
-        let (_, request) = self.administrator(request).await?;
+        let (_, request) = auth::administrator(&self.moderation, request).await?;
         let site = site_id("parent", &request.parent)?;
         let count_max = page_size(request.page_size)?;
         let keys = self.moderation.keys(&site).await?;
@@ -143,7 +136,7 @@ impl Sites {
         &self,
         request: Request<proto::RevokeKeyRequest>,
     ) -> Result<proto::RevokeKeyResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let (site, id) = key_name(&request.name)?;
         let key = self.moderation.revoke_key(&caller.actor(), &site, id).await?;
         Ok(proto::RevokeKeyResponse { key: Some(policy::key(key)) })

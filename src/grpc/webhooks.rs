@@ -11,7 +11,7 @@ use super::sites::{bad_token, page_size};
 use super::{answer, auth, proto, reviews_convert};
 use crate::domain::{DeliveryId, SiteId, WebhookId};
 use crate::moderation::ports::webhooks::{DeliveryRecord, DeliveryState, WebhookRecord};
-use crate::moderation::{Caller, Moderation, ModerationError};
+use crate::moderation::{Moderation, ModerationError};
 
 /// The service; cheap to clone.
 #[derive(Clone)]
@@ -24,18 +24,11 @@ impl Webhooks {
         Self { moderation }
     }
 
-    /// The caller, if it may administer, and the request.
-    async fn administrator<T>(&self, request: Request<T>) -> Result<(Caller, T), ModerationError> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await?;
-        caller.require_administrator()?;
-        Ok((caller, request.into_inner()))
-    }
-
     async fn create(
         &self,
         request: Request<proto::CreateWebhookRequest>,
     ) -> Result<proto::CreateWebhookResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let site = site_id("parent", &request.parent)?;
         let sent = request.webhook.ok_or_else(required)?;
         let made = self.moderation.create_webhook(&caller.actor(), &site, &sent.uri).await?;
@@ -47,7 +40,7 @@ impl Webhooks {
         &self,
         request: Request<proto::ListWebhooksRequest>,
     ) -> Result<proto::ListWebhooksResponse, ModerationError> {
-        let (_, request) = self.administrator(request).await?;
+        let (_, request) = auth::administrator(&self.moderation, request).await?;
         let site = site_id("parent", &request.parent)?;
         self.moderation.site(&site).await?;
         let found = self.moderation.webhooks(&site).await?;
@@ -59,7 +52,7 @@ impl Webhooks {
         &self,
         request: Request<proto::GetWebhookRequest>,
     ) -> Result<proto::GetWebhookResponse, ModerationError> {
-        let (_, request) = self.administrator(request).await?;
+        let (_, request) = auth::administrator(&self.moderation, request).await?;
         let (site, id) = webhook_name("name", &request.name)?;
         let found = self.moderation.webhook(&site, id).await?;
         Ok(proto::GetWebhookResponse { webhook: Some(webhook_to_wire(found)) })
@@ -69,7 +62,7 @@ impl Webhooks {
         &self,
         request: Request<proto::UpdateWebhookRequest>,
     ) -> Result<proto::UpdateWebhookResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let sent = request.webhook.ok_or_else(required)?;
         let (site, id) = webhook_name("webhook.name", &sent.name)?;
         let known = self.moderation.webhook(&site, id).await?;
@@ -99,7 +92,7 @@ impl Webhooks {
         &self,
         request: Request<proto::RotateWebhookSecretRequest>,
     ) -> Result<proto::RotateWebhookSecretResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let (site, id) = webhook_name("name", &request.name)?;
         let made = self.moderation.rotate_webhook_secret(&caller.actor(), &site, id).await?;
         let webhook = Some(webhook_to_wire(made.record));
@@ -110,7 +103,7 @@ impl Webhooks {
         &self,
         request: Request<proto::DeleteWebhookRequest>,
     ) -> Result<proto::DeleteWebhookResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let (site, id) = webhook_name("name", &request.name)?;
         self.moderation.delete_webhook(&caller.actor(), &site, id).await?;
         Ok(proto::DeleteWebhookResponse {})
@@ -120,7 +113,7 @@ impl Webhooks {
         &self,
         request: Request<proto::TestWebhookRequest>,
     ) -> Result<proto::TestWebhookResponse, ModerationError> {
-        let (_, request) = self.administrator(request).await?;
+        let (_, request) = auth::administrator(&self.moderation, request).await?;
         let (site, id) = webhook_name("name", &request.name)?;
         let test = self.moderation.test_webhook(&site, id).await?;
         Ok(proto::TestWebhookResponse {
@@ -133,7 +126,7 @@ impl Webhooks {
         &self,
         request: Request<proto::ListDeliveriesRequest>,
     ) -> Result<proto::ListDeliveriesResponse, ModerationError> {
-        let (_, request) = self.administrator(request).await?;
+        let (_, request) = auth::administrator(&self.moderation, request).await?;
         let (site, id) = webhook_name("parent", &request.parent)?;
         let count_max = page_size(request.page_size)?;
         let state = state(request.state)?;
@@ -156,7 +149,7 @@ impl Webhooks {
         &self,
         request: Request<proto::ReplayDeliveryRequest>,
     ) -> Result<proto::ReplayDeliveryResponse, ModerationError> {
-        let (caller, request) = self.administrator(request).await?;
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
         let bad = |error| bad_name("name", &error);
         let (site, webhook, id) = DeliveryId::from_name(&request.name).map_err(bad)?;
         let actor = caller.actor();

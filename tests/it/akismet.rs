@@ -501,3 +501,28 @@ async fn keys_say_when_they_were_last_used() {
         keys.iter().map(|key| (key.scopes == [akismet], key.last_use_time.is_some())).collect();
     assert_eq!(used, [(true, true), (false, false)]);
 }
+
+#[tokio::test]
+async fn a_key_is_rotated_with_overlap() {
+    let service = Service::start().await;
+    let json = |output: std::process::Output| -> Vec<serde_json::Value> {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let keys = json(service.command(&["sites", "keys", "default", "--json"]));
+    let akismet = keys.iter().find(|key| key["scopes"][0] == "KEY_SCOPE_AKISMET").unwrap();
+    let name = akismet["name"].as_str().unwrap();
+    let made = json(service.command(&["sites", "rotate-key", name, "--keep", "--json"]));
+    let secret = made[0]["secret"].as_str().unwrap().to_owned();
+    let valid = async |key: &str| {
+        let body = format!("key={key}");
+        send_body(&service, "rest.akismet.com", "/1.1/verify-key", &body).await.body
+    };
+    let old = service.first.akismet_key.clone().unwrap();
+    assert_eq!((&*valid(&old).await, &*valid(&secret).await), ("valid", "valid"));
+    json(service.command(&["sites", "rotate-key", name, "--json"]));
+    assert_eq!((&*valid(&old).await, &*valid(&secret).await), ("invalid", "valid"));
+    let again = service.command(&["sites", "rotate-key", name]);
+    assert_eq!(again.status.code(), Some(65), "a revoked key cannot be rotated");
+}

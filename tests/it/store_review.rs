@@ -217,7 +217,9 @@ async fn each_filter_finds_its_comments(store: &impl All) {
     assert_eq!(list(store, "score>=0.25 score<0.5").await, [4, 3]);
     assert_eq!(list(store, "signal:honeypot-filled").await, [6]);
     assert_eq!(list(store, "cheap").await, [4], "accents are no matter");
-    assert_eq!(list(store, "\"cheap wat\"").await, [4], "the last word may go on");
+    assert_eq!(list(store, "\"cheap wat\"").await, [0; 0], "words are whole");
+    assert_eq!(list(store, "\"cheap wat*\"").await, [4], "a star lets the last word go on");
+    assert_eq!(list(store, "che*").await, [4]);
     assert_eq!(list(store, "\"watches cheap\"").await, [0; 0]);
     assert_eq!(list(store, "便宜").await, [5]);
     assert_eq!(list(store, "cheap state:held").await, [0; 0]);

@@ -92,9 +92,14 @@ pub(super) fn query(site_number: i64, filter: &CommentFilter) -> Option<String> 
     }
     let mut query = format!("marks : ({marks})");
     for words in &filter.words {
-        // Quoted, so that nothing in it is an operator; its last word may go on.
-        let quoted = spaced(words).replace('"', " ");
-        query.push_str(&format!(" AND words : \"{quoted}\" *"));
+        // Quoted, so that nothing in it is an operator. Only a star lets its last word go on: all
+        // that begins alike would have to be read to the end, and a word is found at once.
+        let (whole, goes_on) = match words.strip_suffix('*') {
+            Some(begin) => (begin, " *"),
+            None => (words.as_str(), ""),
+        };
+        let quoted = spaced(whole).replace('"', " ");
+        query.push_str(&format!(" AND words : \"{quoted}\"{goes_on}"));
     }
     Some(query)
 }
@@ -146,12 +151,12 @@ mod tests {
 
     #[test]
     fn queries_hold_no_operators_of_their_words() {
-        let filter = CommentFilter::parse("signal:honeypot-filled \"a OR b\" NEAR( 便宜").unwrap();
+        let filter = CommentFilter::parse("signal:honeypot-filled \"a OR b\" NEAR( 便宜*").unwrap();
         let query = query(7, &filter).unwrap();
         assert_eq!(
             query,
-            "marks : (site7 AND signalhoneypotfilled) AND words : \"a OR b\" * \
-             AND words : \"NEAR(\" * AND words : \" 便  宜 \" *"
+            "marks : (site7 AND signalhoneypotfilled) AND words : \"a OR b\" \
+             AND words : \"NEAR(\" AND words : \" 便  宜 \" *"
         );
         assert_eq!(super::query(7, &CommentFilter::default()), None);
     }
