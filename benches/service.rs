@@ -48,7 +48,7 @@ fn main() {
     println!("request {} bytes, response {} bytes", call.request.len(), call.response.len());
     let (mut of_echo, mut of_plain, mut of_redis) = (Vec::new(), Vec::new(), Vec::new());
     let (form, mut of_akismet) = (plain.akismet_form(), Vec::new());
-    for _ in 0..ROUND_COUNT {
+    for round in 0..ROUND_COUNT {
         let load = |key: &str| Load {
             call: &call.request,
             key: key.into(),
@@ -59,7 +59,7 @@ fn main() {
         of_plain.push(load(plain.key()).run(plain.address(), plain.pid()));
         of_redis.push(load(limited.key()).run(limited.address(), limited.pid()));
         let (address, pid) = (plain.http_address(), plain.pid());
-        of_akismet.push(load::akismet_cpu_us(address, pid, &form, CALL_COUNT));
+        of_akismet.push(load::akismet_cpu_us(address, pid, &form, round, CALL_COUNT));
     }
     let base = Measured::middle(of_echo);
     report("bare tonic echo", &base, &base);

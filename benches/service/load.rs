@@ -72,9 +72,10 @@ impl Load<'_> {
     }
 }
 
-/// Sends comments in Akismet's dialect, each another one, from as many connections as calls are in
+/// Sends comments in Akismet's dialect, each another one also among rounds (else it
+/// would be a copy and get the first answer), from as many connections as calls are in
 /// flight otherwise, and reads the CPU time of `pid`. Answers with the CPU of a call, in µs.
-pub fn akismet_cpu_us(address: &str, pid: u32, form: &str, count: u64) -> f64 {
+pub fn akismet_cpu_us(address: &str, pid: u32, form: &str, round: usize, count: u64) -> f64 {
     let folder = TempDir::new().expect("a temporary folder");
     let body = folder.path().join("body");
     fs::write(&body, form).expect("a file");
@@ -84,7 +85,9 @@ pub fn akismet_cpu_us(address: &str, pid: u32, form: &str, count: u64) -> f64 {
     for client in 0..STREAM_COUNT {
         let uris = folder.path().join(format!("uris-{client}"));
         let lines: String = (0..each)
-            .map(|n| format!("http://{address}/1.1/comment-check?comment_post_ID={client}-{n}\n"))
+            .map(|n| {
+                format!("http://{address}/1.1/comment-check?comment_post_ID={round}-{client}-{n}\n")
+            })
             .collect();
         fs::write(&uris, lines).expect("a file");
         let mut command = Command::new("taskset");
