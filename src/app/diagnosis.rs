@@ -150,3 +150,18 @@ async fn redis(config: &Config) -> Finding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deliveries_that_were_given_up_are_trouble() {
+        let of =
+            |count: &str| webhooks(&format!("a 1\nreplyguard_webhook_dead_deliveries {count}\n"));
+        assert!(matches!(of("0"), Some(Finding::Good(_))));
+        let Some(Finding::Bad { what, .. }) = of("3") else { panic!("3 are trouble") };
+        assert_eq!(what, "3 deliveries to webhooks were given up");
+        assert_eq!(webhooks("another 1\n"), None);
+    }
+}

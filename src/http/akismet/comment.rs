@@ -74,24 +74,12 @@ fn cut(text: &str, bytes_max: usize) -> String {
     text[..text.floor_char_boundary(bytes_max)].to_owned()
 }
 
-/// The id by which the copies of one comment are known: a slow WordPress sends it three times. A
-/// digest under the site's key, so that it tells nothing about what was sent.
+/// The id by which the copies of one comment are known: a slow WordPress sends the same request three
+/// times. A digest of all of it under the site's key, so that it tells nothing about what was sent,
+/// and so that whoever sends a form twice, a moment later, sends another one.
 pub(super) fn request_id(site: &Site, fields: &Fields) -> RequestId {
-    const PARTS: [&str; 11] = [
-        "blog",
-        "permalink",
-        "comment_type",
-        "comment_author",
-        "comment_author_email",
-        "comment_author_url",
-        "comment_content",
-        "comment_date_gmt",
-        "comment_post_ID",
-        "comment_parent",
-        "user_ip",
-    ];
     let mut bytes = Vec::new();
-    for part in PARTS.map(|name| fields.get(name)) {
+    for part in fields.parts() {
         bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
         bytes.extend_from_slice(part.as_bytes());
     }
@@ -102,6 +90,30 @@ pub(super) fn request_id(site: &Site, fields: &Fields) -> RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{SitePolicy, SiteSecret};
+
+    #[test]
+    fn copies_have_one_id_and_a_form_sent_twice_has_two() {
+        let site = Site {
+            id: "blog".parse().unwrap(),
+            display_name: String::new(),
+            secret: SiteSecret::from_bytes([7; 32]),
+            policy: SitePolicy::default(),
+            revision: 1,
+            create_time: time::OffsetDateTime::UNIX_EPOCH,
+        };
+        let id = |text: &str| request_id(&site, &Fields::parse(text.as_bytes()));
+        assert_eq!(
+            id("comment_content=a&POST_ak_js=4000"),
+            id("comment_content=a&POST_ak_js=4000")
+        );
+        assert_ne!(
+            id("comment_content=a&POST_ak_js=4000"),
+            id("comment_content=a&POST_ak_js=9000")
+        );
+        assert_ne!(id("comment_content=a&user_agent=x"), id("comment_content=a&user_agent=y"));
+        assert_ne!(id("a=bc"), id("ab=c"));
+    }
 
     fn parse(text: &str) -> RawSubmission {
         submission(&Fields::parse(text.as_bytes()), true)

@@ -62,9 +62,9 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one. Its certificate is for `localhost` and 127.0.0.1.
+    /// Starts one. Its certificate is for `localhost` alone.
     pub async fn start() -> Self {
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names = ["localhost".to_owned()];
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
         let mut certificate = NamedTempFile::new().unwrap();
         certificate.write_all(cert.pem().as_bytes()).unwrap();
