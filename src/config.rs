@@ -36,6 +36,12 @@ pub struct ServerConfig {
     pub grpc_address: SocketAddr,
     /// Where HTTP listens: console, health, metrics.
     pub http_address: SocketAddr,
+    /// Certificates (PEM) of the gRPC port, which then speaks TLS. Needs `grpc_key_file`.
+    pub grpc_certificate_file: Option<PathBuf>,
+    /// The key (PEM) of the first of them.
+    pub grpc_key_file: Option<PathBuf>,
+    /// Certificates (PEM) that sign those of callers, who then need one besides their key.
+    pub grpc_client_ca_file: Option<PathBuf>,
     /// Certificates (PEM) of the HTTP port, which then speaks TLS. Needs `http_key_file`.
     pub http_certificate_file: Option<PathBuf>,
     /// The key (PEM) of the first of them.
@@ -44,6 +50,8 @@ pub struct ServerConfig {
     pub worker_count: usize,
     /// Connections at once; further ones wait to be accepted.
     pub connection_count_max: usize,
+    /// How long a gRPC connection is kept on which no call is under way.
+    pub grpc_idle_timeout_s: u64,
     /// Longest time for a call.
     pub call_timeout_ms: u64,
     /// How long calls may go on after the signal to stop.
@@ -57,10 +65,14 @@ impl Default for ServerConfig {
         Self {
             grpc_address: SocketAddr::from(([127, 0, 0, 1], 50_051)),
             http_address: SocketAddr::from(([127, 0, 0, 1], 8_080)),
+            grpc_certificate_file: None,
+            grpc_key_file: None,
+            grpc_client_ca_file: None,
             http_certificate_file: None,
             http_key_file: None,
             worker_count: 0,
             connection_count_max: 4_096,
+            grpc_idle_timeout_s: 600,
             call_timeout_ms: 10_000,
             drain_timeout_ms: 10_000,
             compress_answers: false,
@@ -266,8 +278,17 @@ impl Config {
         if server.grpc_address == server.http_address && server.grpc_address.port() != 0 {
             return Err("server.http_address: gRPC listens there already".into());
         }
+        if server.grpc_idle_timeout_s == 0 {
+            return Err("server.grpc_idle_timeout_s: at least 1 is expected".into());
+        }
         if server.http_certificate_file.is_some() != server.http_key_file.is_some() {
             return Err("server.http_key_file: both a certificate and a key are expected".into());
+        }
+        if server.grpc_certificate_file.is_some() != server.grpc_key_file.is_some() {
+            return Err("server.grpc_key_file: both a certificate and a key are expected".into());
+        }
+        if server.grpc_client_ca_file.is_some() && server.grpc_key_file.is_none() {
+            return Err("server.grpc_client_ca_file: grpc_certificate_file is expected too".into());
         }
         if let Some(url) = &self.limits.redis_url {
             let known = ["redis://", "redis+cluster://"];

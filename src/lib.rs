@@ -15,6 +15,7 @@ pub mod limits;
 pub mod webhooks;
 pub mod config;
 pub mod telemetry;
+pub mod tls;
 pub mod grpc;
 pub mod http;
 pub mod app;

@@ -28,7 +28,7 @@ pub struct FirstSite {
     /// A key for Akismet's clients; not there in files of versions that had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub akismet_key: Option<String>,
-    /// Where gRPC listens.
+    /// Where gRPC listens: `IP:PORT`, or `https://IP:PORT` with TLS.
     pub grpc: String,
     /// Where HTTP listens.
     pub http: String,
@@ -66,7 +66,7 @@ impl FirstAdministrator {
 pub(super) async fn ensure(
     moderation: &Moderation,
     file: &Path,
-    grpc: SocketAddr,
+    grpc: String,
     http: SocketAddr,
 ) -> Result<FirstStart, BindError> {
     let failed = |error: ModerationError| BindError::Storage(format!("the first site: {error}"));
@@ -86,7 +86,7 @@ pub(super) async fn ensure(
         return mint(moderation, &actor, file, &id, (grpc, http)).await.map(FirstStart::Yes);
     }
     if let Some(mut known) = read(file) {
-        known.grpc = grpc.to_string();
+        known.grpc = grpc;
         known.http = http.to_string();
         write(file, &known)?;
     }
@@ -99,7 +99,7 @@ async fn mint(
     actor: &Actor,
     file: &Path,
     site: &SiteId,
-    (grpc, http): (SocketAddr, SocketAddr),
+    (grpc, http): (String, SocketAddr),
 ) -> Result<FirstSite, BindError> {
     let failed = |error: ModerationError| BindError::Storage(format!("a key: {error}"));
     moderation.site(site).await.map_err(failed)?;
@@ -112,7 +112,7 @@ async fn mint(
         site: site.to_string(),
         key: key.secret.clone(),
         akismet_key: Some(akismet.secret.clone()),
-        grpc: grpc.to_string(),
+        grpc,
         http: http.to_string(),
     };
     write(file, &first)?;
@@ -131,7 +131,9 @@ pub async fn recover_key(config: &Config, site: &SiteId) -> Result<FirstSite, Bi
     let store = super::open_store(config).await?;
     let moderation = super::moderation(config, store.clone())?;
     let file = config.storage.first_site();
-    let addresses = (config.server.grpc_address, config.server.http_address);
+    let scheme = if config.server.grpc_key_file.is_some() { "https://" } else { "" };
+    let grpc = format!("{scheme}{}", config.server.grpc_address);
+    let addresses = (grpc, config.server.http_address);
     let minted = mint(&moderation, &Actor::owner(), &file, site, addresses).await;
     store.close().await;
     minted

@@ -36,6 +36,9 @@ pub(super) struct ConfigArgs {
     /// Connections at once
     #[arg(long, env = "REPLYGUARD_CONNECTION_COUNT_MAX", value_name = "N")]
     connection_count_max: Option<usize>,
+    /// How long a gRPC connection is kept without a call, in seconds [default: 600]
+    #[arg(long, env = "REPLYGUARD_GRPC_IDLE_TIMEOUT_S", value_name = "S")]
+    grpc_idle_timeout_s: Option<u64>,
     /// Longest time for a call, in milliseconds
     #[arg(long, env = "REPLYGUARD_CALL_TIMEOUT_MS", value_name = "MS")]
     call_timeout_ms: Option<u64>,
@@ -66,6 +69,15 @@ pub(super) struct ConfigArgs {
     /// How long the link of an invitation can be used, in seconds [default: 172800]
     #[arg(long, env = "REPLYGUARD_INVITATION_LIFE_S", value_name = "S")]
     invitation_life_s: Option<u64>,
+    /// Certificates (PEM) of the gRPC port, which then speaks TLS; with --grpc-key-file
+    #[arg(long, env = "REPLYGUARD_GRPC_CERTIFICATE_FILE", value_name = "FILE")]
+    grpc_certificate_file: Option<PathBuf>,
+    /// The key (PEM) of the first of them
+    #[arg(long, env = "REPLYGUARD_GRPC_KEY_FILE", value_name = "FILE")]
+    grpc_key_file: Option<PathBuf>,
+    /// Certificates (PEM) that sign those of gRPC's callers, who then need one
+    #[arg(long, env = "REPLYGUARD_GRPC_CLIENT_CA_FILE", value_name = "FILE")]
+    grpc_client_ca_file: Option<PathBuf>,
     /// Certificates (PEM) of the HTTP port, which then speaks TLS; with --http-key-file
     #[arg(long, env = "REPLYGUARD_HTTP_CERTIFICATE_FILE", value_name = "FILE")]
     http_certificate_file: Option<PathBuf>,
@@ -107,6 +119,10 @@ impl ConfigArgs {
         let server = &mut config.server;
         set(&mut server.grpc_address, self.grpc_address);
         set(&mut server.http_address, self.http_address);
+        set(&mut server.grpc_certificate_file, self.grpc_certificate_file.map(Some));
+        set(&mut server.grpc_key_file, self.grpc_key_file.map(Some));
+        set(&mut server.grpc_client_ca_file, self.grpc_client_ca_file.map(Some));
+        set(&mut server.grpc_idle_timeout_s, self.grpc_idle_timeout_s);
         set(&mut server.worker_count, self.worker_count);
         set(&mut server.connection_count_max, self.connection_count_max);
         set(&mut server.call_timeout_ms, self.call_timeout_ms);

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("webhooks", &["domain", "moderation::ports"]),
     ("config", &["domain"]),
     ("telemetry", &["domain", "config"]),
+    ("tls", &[]),
     ("grpc", EDGE),
     ("http", EDGE),
     ("jobs", EDGE),
@@ -36,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "webhooks",
             "config",
             "telemetry",
+            "tls",
             "grpc",
             "http",
             "jobs",
@@ -56,6 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "webhooks",
             "config",
             "telemetry",
+            "tls",
             "grpc",
             "http",
             "jobs",
@@ -76,6 +79,7 @@ const EDGE: &[&str] = &[
     "moderation",
     "config",
     "telemetry",
+    "tls",
 ];
 
 /// The modules without async, I/O, clock, environment and chance.
@@ -94,7 +98,12 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     ),
     (&["rusqlite", "sqlx", "tokio_postgres"], &["storage"], "SQL only in `storage`"),
     (&["redis"], &["limits"], "redis only in `limits`"),
-    (&["tokio_rustls", "webpki_roots"], &["webhooks", "http"], "TLS only in `webhooks` and `http`"),
+    (
+        &["tokio_rustls", "webpki_roots"],
+        &["tls", "webhooks", "http::client"],
+        "TLS only in `tls`, `webhooks` and `http::client`",
+    ),
+    (&["x509_parser"], &["tls"], "x509-parser only in `tls`"),
     (
         &["quick_xml", "csv", "flate2"],
         &["cli::import"],
