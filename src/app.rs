@@ -31,7 +31,7 @@ use crate::limits::{
 };
 use crate::moderation::accounts::{AccountPorts, Accounts, Lives};
 use crate::moderation::ports::{Limiter, Store};
-use crate::moderation::{Moderation, Ports, Scorer};
+use crate::moderation::{CallRate, Moderation, Ports, Scorer};
 use crate::storage::{SqliteOptions, SqliteStore};
 use crate::tls::Certificates;
 use crate::webhooks::{HttpsSender, SenderOptions};
@@ -88,6 +88,9 @@ impl App {
     /// [`BindError`]: one line that says what to change.
     pub async fn bind(config: Config, metrics: PrometheusHandle) -> Result<Self, BindError> {
         config.validate().map_err(BindError::Config)?;
+        if let Some(exposure) = config.exposure() {
+            tracing::warn!("{exposure}; chmod o-r it");
+        }
         let certificates = PortCertificates::read(&config.server).map_err(BindError::Config)?;
         let grpc = listen(config.server.grpc_address)?;
         let http = listen(config.server.http_address)?;
@@ -231,7 +234,10 @@ fn moderation(config: &Config, store: Arc<SqliteStore>) -> Result<Moderation, Bi
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
-    Ok(Moderation::new(ports, Scorer::new(model)))
+    let per_s = config.limits.key_calls_per_s;
+    let rate = CallRate { per_s, burst_count: config.limits.key_burst_count };
+    let rate = Some(rate).filter(|rate| rate.per_s > 0);
+    Ok(Moderation::new(ports, Scorer::new(model)).with_call_rate(rate))
 }
 
 /// Who sends webhooks' messages.

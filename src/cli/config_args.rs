@@ -27,6 +27,12 @@ pub(super) struct ConfigArgs {
     /// Count rate limits in Redis: redis://HOST:PORT or redis+cluster://HOST:PORT
     #[arg(long, env = "REPLYGUARD_REDIS_URL", value_name = "URL", hide_env_values = true)]
     redis_url: Option<String>,
+    /// gRPC calls a second with one key; 0: no limit
+    #[arg(long, env = "REPLYGUARD_KEY_CALLS_PER_S", value_name = "N")]
+    key_calls_per_s: Option<u32>,
+    /// gRPC calls at once with one key [default: 100]
+    #[arg(long, env = "REPLYGUARD_KEY_BURST_COUNT", value_name = "N")]
+    key_burst_count: Option<u32>,
     /// Score with this model file [default: the base model inside the binary]
     #[arg(long, env = "REPLYGUARD_MODEL_FILE", value_name = "FILE")]
     model_file: Option<PathBuf>,
@@ -130,6 +136,8 @@ impl ConfigArgs {
         set(&mut server.compress_answers, self.compress_answers);
         set(&mut config.storage.data_dir, self.data_dir);
         set(&mut config.limits.redis_url, self.redis_url.map(Some));
+        set(&mut config.limits.key_calls_per_s, self.key_calls_per_s);
+        set(&mut config.limits.key_burst_count, self.key_burst_count);
         set(&mut config.model.file, self.model_file.map(Some));
         set(&mut config.training.interval_s, self.training_interval_s);
         set(&mut config.training.label_count_min, self.training_label_count_min);

@@ -3,6 +3,7 @@
 mod akismet;
 mod akismet_clients;
 mod architecture;
+mod call_limits;
 mod checks;
 mod console;
 mod contract;

@@ -182,6 +182,7 @@ async fn every_page_of_the_desk_is_accessible() {
         ("audit", "/audit".to_owned()),
         ("overview", "/overview".to_owned()),
         ("webhooks", "/webhooks".to_owned()),
+        ("keys", "/keys".to_owned()),
         ("policy", "/policy".to_owned()),
     ] {
         browser.goto(&format!("{DESK}{rest}")).await;
