@@ -34,6 +34,7 @@ pub enum Finding {
 /// Looks at every part that the configuration names. It changes nothing.
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![model(config), store(config)];
+    findings.extend(config_file(config));
     findings.extend(certificates(config));
     findings.push(port("gRPC", config.server.grpc_address));
     findings.push(port("HTTP", config.server.http_address));
@@ -50,6 +51,15 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
 /// Days before its end from which a certificate is trouble: those renewed by machines are renewed
 /// a month before.
 const CERTIFICATE_DAYS_MIN: i64 = 14;
+
+/// The configuration file, if there is one.
+fn config_file(config: &Config) -> Option<Finding> {
+    let path = config.file.as_ref()?;
+    Some(match config.exposure() {
+        None => Finding::Good(format!("{} tells others no password", path.display())),
+        Some(what) => Finding::Bad { what, advice: format!("chmod o-r {}", path.display()) },
+    })
+}
 
 /// The certificates of the ports, and who may read their keys.
 fn certificates(config: &Config) -> Vec<Finding> {

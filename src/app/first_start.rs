@@ -1,5 +1,6 @@
 //! The first site and its key, made when there is no site yet.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use crate::moderation::{Actor, Moderation, ModerationError};
 const FIRST_SITE: &str = "default";
 
 /// What a client on the same machine needs: the content of `first-site.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstSite {
     /// The site's id.
     pub site: String,
@@ -32,6 +33,13 @@ pub struct FirstSite {
     pub grpc: String,
     /// Where HTTP listens.
     pub http: String,
+}
+
+/// Without the keys.
+impl fmt::Debug for FirstSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FirstSite").field("site", &self.site).finish_non_exhaustive()
+    }
 }
 
 /// Whether this start made the first site.

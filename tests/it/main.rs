@@ -22,6 +22,7 @@ mod models;
 mod operating;
 mod privacy;
 mod recent;
+mod secrets;
 mod store;
 mod store_faults;
 mod store_models;
