@@ -15,6 +15,7 @@ mod documentation;
 mod explain;
 mod hostile;
 mod import;
+mod isolation;
 mod learning;
 mod life;
 mod limits;
