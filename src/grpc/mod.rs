@@ -3,6 +3,7 @@
 //! Types of the wire stop at `convert.rs` and `policy.rs`.
 
 mod auth;
+mod calls;
 pub mod client;
 mod comments;
 mod connection;

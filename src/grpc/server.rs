@@ -16,6 +16,7 @@ use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 use tower::util::MapResponseLayer;
 
+use super::calls::CallLayer;
 use super::comments::Comments;
 use super::longrunning::operations_server::OperationsServer;
 use super::models::Models;
@@ -161,6 +162,7 @@ impl GrpcService {
             .http2_max_header_list_size(limits.header_bytes_max)
             .http2_keepalive_interval(Some(Duration::from_secs(60)))
             .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+            .layer(CallLayer)
             .layer(MapResponseLayer::new(bad_input_response))
             .layer(GrpcWebLayer::new())
             .add_service(comments)

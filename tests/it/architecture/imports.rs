@@ -111,6 +111,12 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
         ],
         "linfa only in `classifier::{train, calibrate, evaluate, csr, recipe, site_layer}`",
     ),
+    (
+        &["opentelemetry", "tracing_opentelemetry"],
+        &["telemetry"],
+        "OpenTelemetry only in `telemetry`",
+    ),
+    (&["x509_parser"], &["app::diagnosis"], "x509-parser only in `app::diagnosis`"),
     (&["clap"], &["cli"], "clap only in `cli` and main.rs"),
     (&["indicatif"], &["cli"], "progress bars only in `cli`"),
     (&["anyhow"], &["cli", "jobs"], "anyhow only in `cli`, `jobs` and main.rs"),
