@@ -12,6 +12,7 @@ mod contract_of_moderators;
 mod contract_of_sites;
 mod dashboard;
 mod deployment;
+mod doctor;
 mod documentation;
 mod explain;
 mod import;
