@@ -3,6 +3,7 @@
 mod akismet;
 mod akismet_clients;
 mod architecture;
+mod backup;
 mod checks;
 mod console;
 mod contract;
@@ -14,6 +15,7 @@ mod dashboard;
 mod deployment;
 mod doctor;
 mod documentation;
+mod draining;
 mod explain;
 mod import;
 mod learning;
