@@ -11,7 +11,7 @@ use replyguard::http;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use uuid::Uuid;
+use uuid::Builder;
 
 use crate::backup::serve_restored;
 use crate::support::models::without_limits;
@@ -86,7 +86,7 @@ async fn a_replica_that_leaves_behind_a_load_balancer_loses_no_call() {
 
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut callers = Vec::new();
-    for caller in 0..6 {
+    for caller in 0..6_u64 {
         let address = balancer.address.to_string();
         let mut client = Client::connect(&address, Some(&first.first.key)).await.unwrap();
         let (stop, answered) = (stop.clone(), answered.clone());
@@ -95,7 +95,9 @@ async fn a_replica_that_leaves_behind_a_load_balancer_loses_no_call() {
             while !stop.load(Ordering::Relaxed) {
                 let number = answered.fetch_add(1, Ordering::Relaxed);
                 let text = format!("Caller {caller} reads on, and has {number} questions.");
-                let request_id = Uuid::new_v4().to_string();
+                let id = u128::from(caller) << 64 | number as u128;
+                let request_id = Builder::from_random_bytes(id.to_be_bytes()).into_uuid();
+                let request_id = request_id.to_string();
                 let request = CheckCommentRequest { request_id, ..check(comment(&text)) };
                 let Err(status) = client.comments.check_comment(request.clone()).await else {
                     continue;
