@@ -19,3 +19,5 @@ pub mod grpc;
 pub mod http;
 pub mod app;
 pub mod cli;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;

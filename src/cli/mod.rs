@@ -42,6 +42,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::classifier::{Model, base_model};
 
 pub use failure::Failure;
+#[cfg(any(test, fuzzing))]
+pub use import::fuzz_import;
 
 /// Guards the form "Leave a Reply": checks comments, hides addresses, stops spam.
 #[derive(Parser)]

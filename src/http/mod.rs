@@ -27,6 +27,8 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 pub use akismet::Akismet;
+#[cfg(any(test, fuzzing))]
+pub use akismet::fuzz_akismet;
 pub use axum::Router;
 pub use console::{CONSOLE_PATH, Console, ConsoleOptions};
 pub use ops::Readiness;

@@ -62,6 +62,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "app",
         ],
     ),
+    ("fuzz", &["domain", "text", "features", "classifier", "http", "cli"]),
 ];
 
 /// What the ways in may import: the use cases and all below, and what they are set up with.
