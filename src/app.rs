@@ -33,6 +33,7 @@ use crate::moderation::accounts::{AccountPorts, Accounts, Lives};
 use crate::moderation::ports::{Limiter, Store};
 use crate::moderation::{CallRate, Moderation, Ports, Scorer};
 use crate::storage::{SqliteOptions, SqliteStore};
+use crate::telemetry;
 use crate::tls::Certificates;
 use crate::webhooks::{HttpsSender, SenderOptions};
 use certificates::PortCertificates;
@@ -174,19 +175,20 @@ impl App {
         self.first_administrator.as_ref()
     }
 
-    /// Serves until `stop`, then refuses new calls, ends those under way within the drain
-    /// timeout and closes the store.
+    /// Serves until `stop`, then says for the drain delay that it is not ready, refuses new calls,
+    /// ends those under way within the drain timeout and closes the store.
     ///
     /// # Errors
     /// Of the operating system, while starting threads or serving HTTP.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let draining = CancellationToken::new();
+        // First it says that it leaves, then it leaves.
+        let (leaving, draining) = (CancellationToken::new(), CancellationToken::new());
         let (readiness, watched) = watch::channel(Readiness::NotReady("starting".into()));
         let watcher = tokio::spawn(watch_store(
             self.store.clone(),
             self.service.clone(),
             readiness,
-            draining.clone(),
+            leaving.clone(),
         ));
         let listener = tokio::net::TcpListener::from_std(self.http)?;
         let router = http::router(watched, self.metrics.clone(), self.console, self.akismet);
@@ -198,8 +200,11 @@ impl App {
         background.push(certificates::watch(self.certificates, draining.clone())?);
         let workers =
             Workers::start(self.service, (self.grpc, grpc), &self.config.server, &draining)?;
+        telemetry::tell_version(&self.model_version);
         tracing::info!(model.version = %self.model_version, "ready");
         stop.await;
+        leaving.cancel();
+        tokio::time::sleep(Duration::from_millis(self.config.server.drain_delay_ms)).await;
         draining.cancel();
         self.moderation.cancel_all();
         self.moderation.end_watches();
@@ -331,7 +336,7 @@ async fn watch_store(
     store: Arc<dyn Store>,
     service: GrpcService,
     readiness: watch::Sender<Readiness>,
-    draining: CancellationToken,
+    leaving: CancellationToken,
 ) {
     loop {
         let state = match tokio::time::timeout(PING_TIMEOUT, store.ping()).await {
@@ -347,16 +352,19 @@ async fn watch_store(
         });
         tokio::select! {
             () = tokio::time::sleep(READINESS_PERIOD) => {}
-            () = draining.cancelled() => break,
+            () = leaving.cancelled() => break,
         }
     }
     service.report(false).await;
     readiness.send_replace(Readiness::NotReady("draining".into()));
 }
 
-/// Lets the metrics drop what nobody asked for, so that memory stays flat.
+/// Lets the metrics drop what nobody asked for, so that memory stays flat, and reads the process's
+/// own figures.
 async fn upkeep(metrics: PrometheusHandle, draining: CancellationToken) {
+    let process = telemetry::ProcessMetrics::start();
     loop {
+        process.collect();
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(5)) => metrics.run_upkeep(),
             () = draining.cancelled() => return,

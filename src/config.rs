@@ -1,11 +1,15 @@
 //! Configuration: one struct a section, read from a file, variables and flags, validated once.
 
+mod telemetry;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use telemetry::{LogFormat, TelemetryConfig};
 
 /// Everything an operator can set. Flags go before `REPLYGUARD_…` variables, those before the
 /// file, and the file before these defaults.
@@ -26,7 +30,7 @@ pub struct Config {
     pub console: ConsoleConfig,
     /// How decisions are sent to sites.
     pub webhooks: WebhooksConfig,
-    /// Logs.
+    /// Logs and traces.
     pub telemetry: TelemetryConfig,
     /// The file that this was read from.
     #[serde(skip)]
@@ -59,11 +63,17 @@ pub struct ServerConfig {
     pub grpc_idle_timeout_s: u64,
     /// Longest time for a call.
     pub call_timeout_ms: u64,
-    /// How long calls may go on after the signal to stop.
+    /// How long calls are still taken after the signal to stop, while readiness says no, so that
+    /// load balancers send them elsewhere.
+    pub drain_delay_ms: u64,
+    /// How long calls may go on after that.
     pub drain_timeout_ms: u64,
     /// Whether answers are gzipped for callers that take it.
     pub compress_answers: bool,
 }
+
+/// The longest wait for load balancers: five minutes.
+const DRAIN_DELAY_MS_MAX: u64 = 300_000;
 
 impl Default for ServerConfig {
     fn default() -> Self {
@@ -79,6 +89,7 @@ impl Default for ServerConfig {
             connection_count_max: 4_096,
             grpc_idle_timeout_s: 600,
             call_timeout_ms: 10_000,
+            drain_delay_ms: 0,
             drain_timeout_ms: 10_000,
             compress_answers: false,
         }
@@ -236,33 +247,6 @@ pub struct WebhooksConfig {
     pub ca_file: Option<PathBuf>,
 }
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For machines: one JSON object a line.
-    Json,
-}
-
-/// Logs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TelemetryConfig {
-    /// What to log, as a filter of tracing: `info`, `replyguard=debug,warn`.
-    pub log: String,
-    /// How log lines look.
-    pub log_format: LogFormat,
-}
-
-impl Default for TelemetryConfig {
-    fn default() -> Self {
-        Self { log: "info".into(), log_format: LogFormat::Text }
-    }
-}
-
 impl Config {
     /// The configuration in a TOML file. A file that everybody may write to is refused: whoever
     /// writes it says where comments go.
@@ -316,6 +300,9 @@ impl Config {
         if server.call_timeout_ms == 0 {
             return Err("server.call_timeout_ms: at least 1 is expected".into());
         }
+        if server.drain_delay_ms > DRAIN_DELAY_MS_MAX {
+            return Err(format!("server.drain_delay_ms: at most {DRAIN_DELAY_MS_MAX} is expected"));
+        }
         if server.worker_count > 1_024 {
             return Err("server.worker_count: at most 1024 is expected".into());
         }
@@ -343,6 +330,7 @@ impl Config {
         if self.limits.key_burst_count == 0 {
             return Err("limits.key_burst_count: at least 1 is expected".into());
         }
+        self.telemetry.validate()?;
         self.console.validate()
     }
 }
@@ -387,6 +375,27 @@ mod tests {
         };
         assert!(bad.validate().unwrap_err().starts_with("limits.redis_url: "));
         assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn collectors_are_scheme_host_and_port() {
+        let check = |endpoint: &str, otlp_sample_ratio: f64| {
+            let otlp_endpoint = Some(endpoint.into());
+            let telemetry =
+                TelemetryConfig { otlp_endpoint, otlp_sample_ratio, ..Default::default() };
+            Config { telemetry, ..Config::default() }.validate()
+        };
+        for good in ["http://127.0.0.1:4317", "http://collector.example:4317/", "http://[::1]:9"] {
+            assert_eq!(check(good, 0.5), Ok(()), "{good}");
+        }
+        for bad in ["127.0.0.1:4317", "https://a:4317", "http://", "http://u:p@a:1", "http://a/b"] {
+            let error = check(bad, 1.0).unwrap_err();
+            assert!(error.starts_with("telemetry.otlp_endpoint: "), "{bad}: {error}");
+        }
+        for bad in [-0.1, 1.1, f64::NAN] {
+            let error = check("http://127.0.0.1:4317", bad).unwrap_err();
+            assert!(error.starts_with("telemetry.otlp_sample_ratio: "), "{bad}: {error}");
+        }
     }
 
     #[test]

@@ -13,8 +13,11 @@ use crate::text::{Analysis, find_addresses, find_links, hide, mask_addresses, no
 pub use crate::cli::fuzz_import as import;
 pub use crate::http::fuzz_akismet as akismet;
 
+/// A property: panics on bytes that it does not hold for.
+pub type Property = fn(&[u8]);
+
 /// The properties by the name of their target in `fuzz/fuzz_targets`.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+pub const TARGETS: [(&str, Property); 8] = [
     ("addresses", addresses),
     ("akismet", akismet),
     ("artifact", artifact),

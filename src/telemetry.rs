@@ -1,26 +1,56 @@
-//! Logs and metrics. Neither ever holds a comment's text, an address or an IP.
+//! Logs, metrics and traces. None ever holds a comment's text, an address or an IP.
+
+mod calls;
+mod traces;
 
 use std::io::IsTerminal;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::{LogFormat, TelemetryConfig};
+use crate::domain::{Degraded, Verdict};
+pub use calls::{CALL_ID_HEADER, CallId, Observed, Surface, TRACE_TARGET};
+pub use traces::Traces;
 
-/// Starts logging to standard error.
+/// Starts logging to standard error, and sending traces if a collector is configured.
 ///
 /// # Errors
-/// A sentence if the filter cannot be read, or if logging was started before.
-pub fn start_logging(config: &TelemetryConfig) -> Result<(), String> {
+/// A sentence if the filter cannot be read, the collector's address cannot be used, or logging was
+/// started before.
+pub fn start_logging(config: &TelemetryConfig) -> Result<Option<Traces>, String> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| format!("telemetry.log: `{}` is no filter: {error}", config.log))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match config.log_format {
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
-        LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    // Spans of traces are not for logs.
+    let untraced: Directive =
+        format!("{TRACE_TARGET}=off").parse().map_err(|_| "no filter".to_owned())?;
+    let filter = filter.add_directive(untraced);
+    let Some(traces) = Traces::start(config)? else {
+        // One filter for all: what it turns off costs nothing where it stands.
+        let registry = Registry::default().with(filter).with(lines(config.log_format));
+        registry.try_init().map_err(|error| error.to_string())?;
+        return Ok(None);
     };
-    started.map_err(|error| error.to_string())
+    let lines = lines(config.log_format).with_filter(filter);
+    let registry = Registry::default().with(lines).with(traces.layer());
+    registry.try_init().map_err(|error| error.to_string())?;
+    Ok(Some(traces))
+}
+
+/// What writes log lines.
+fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+    }
 }
 
 /// Upper bounds of the duration histogram, in seconds: from a scored comment (20 µs) to a call's
@@ -63,7 +93,102 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
         "replyguard_drift_index",
         "Population stability index of a site's last comments; from 0.25 on they changed"
     );
+    describe_rest();
+    begin_at_zero();
     Ok(handle)
+}
+
+/// What is rarer than calls and verdicts.
+fn describe_rest() {
+    metrics::describe_counter!(
+        "replyguard_http_requests_total",
+        "HTTP requests by route and class of status, without those for health and metrics"
+    );
+    metrics::describe_histogram!(
+        "replyguard_http_request_duration_seconds",
+        "HTTP requests by route"
+    );
+    metrics::describe_counter!(
+        "replyguard_limits_degraded_total",
+        "Checks whose limits were counted in this process alone, since Redis did not answer"
+    );
+    metrics::describe_gauge!(
+        "replyguard_limits_breaker_open",
+        "1 while Redis is not asked because it did not answer"
+    );
+    metrics::describe_counter!(
+        "replyguard_shadow_disagreements_total",
+        "Comments that a model in shadow mode would have judged otherwise"
+    );
+    metrics::describe_counter!(
+        "replyguard_unusable_models_total",
+        "Models of sites that this version could not load; the base model decides there"
+    );
+    metrics::describe_histogram!(
+        "replyguard_store_batch_jobs",
+        "Writes that one transaction of the store carried"
+    );
+    metrics::describe_gauge!("replyguard_build_info", "1, with the version of program and model");
+}
+
+/// Counters that are rare begin at zero, so that the first increase is one: `rate` sees no
+/// increase in a series that appears with its first value.
+fn begin_at_zero() {
+    for verdict in [Verdict::Approve, Verdict::Hold, Verdict::Reject] {
+        metrics::counter!("replyguard_verdicts_total", "verdict" => verdict.as_str()).absolute(0);
+    }
+    for part in Degraded::ALL {
+        metrics::counter!("replyguard_degraded_total", "part" => part.as_str()).absolute(0);
+    }
+    for outcome in ["ok", "refused", "limited", "failed"] {
+        metrics::counter!("replyguard_log_ins_total", "outcome" => outcome).absolute(0);
+    }
+    metrics::counter!("replyguard_webhook_attempts_total", "outcome" => "delivered").absolute(0);
+    metrics::counter!("replyguard_limits_degraded_total").absolute(0);
+    metrics::counter!("replyguard_shadow_disagreements_total").absolute(0);
+    metrics::counter!("replyguard_unusable_models_total").absolute(0);
+    metrics::gauge!("replyguard_limits_breaker_open").set(0.0);
+}
+
+/// Says which version runs, with which model for sites without one of their own.
+pub fn tell_version(model_version: &str) {
+    let labels =
+        [("version", env!("CARGO_PKG_VERSION").to_owned()), ("model", model_version.to_owned())];
+    metrics::gauge!("replyguard_build_info", &labels).set(1.0);
+}
+
+/// Counts an answered HTTP request. Routes are ours, so there are few.
+pub(crate) fn count_request(route: &str, status: u16, took: Duration) {
+    let class = match status {
+        ..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    };
+    let labels = [("route", route.to_owned()), ("status", class.to_owned())];
+    metrics::counter!("replyguard_http_requests_total", &labels).increment(1);
+    let route = [("route", route.to_owned())];
+    metrics::histogram!("replyguard_http_request_duration_seconds", &route)
+        .record(took.as_secs_f64());
+}
+
+/// The process's own figures (memory, CPU, file handles), fresh with each call. Under the names
+/// that Prometheus' client libraries use.
+pub struct ProcessMetrics(metrics_process::Collector);
+
+impl ProcessMetrics {
+    /// Describes them.
+    pub fn start() -> Self {
+        let collector = metrics_process::Collector::default();
+        collector.describe();
+        Self(collector)
+    }
+
+    /// Reads them.
+    pub fn collect(&self) {
+        self.0.collect();
+    }
 }
 
 /// A call under way, counted and timed when it ends. One that is dropped before, because its

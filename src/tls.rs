@@ -134,7 +134,8 @@ fn server_config(
     protocols: &[Vec<u8>],
 ) -> Result<(Arc<ServerConfig>, OffsetDateTime), String> {
     let chain = read_certificates(&files.certificates)?;
-    let expiry_time = expiry_time(&chain[0]).map_err(|error| named(&files.certificates, &error))?;
+    let (_, expiry_time) =
+        validity(&chain[0]).map_err(|error| named(&files.certificates, &error))?;
     let private = PrivateKeyDer::from_pem_file(&files.key);
     let private = private.map_err(|error| named(&files.key, &error))?;
     let provider = Arc::new(ring::default_provider());
@@ -158,11 +159,23 @@ fn server_config(
     Ok((Arc::new(config), expiry_time))
 }
 
-/// When a certificate ends.
-fn expiry_time(certificate: &CertificateDer<'_>) -> Result<OffsetDateTime, String> {
+/// From when to when a certificate is good.
+fn validity(certificate: &CertificateDer<'_>) -> Result<(OffsetDateTime, OffsetDateTime), String> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
         .map_err(|_| "this is no X.509 certificate".to_owned())?;
-    let seconds = parsed.validity().not_after.timestamp();
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .map_err(|_| "the certificate ends at no time".to_owned())
+    let time = |seconds| {
+        OffsetDateTime::from_unix_timestamp(seconds)
+            .map_err(|_| "the certificate is good at no time".to_owned())
+    };
+    let validity = parsed.validity();
+    Ok((time(validity.not_before.timestamp())?, time(validity.not_after.timestamp())?))
+}
+
+/// From when to when the first certificate in a file (PEM), the port's own, is good.
+///
+/// # Errors
+/// One sentence that names the file: it cannot be read, or there is none in it.
+pub fn validity_in(path: &Path) -> Result<(OffsetDateTime, OffsetDateTime), String> {
+    let chain = read_certificates(path)?;
+    validity(&chain[0]).map_err(|error| named(path, &error))
 }

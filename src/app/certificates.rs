@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -104,9 +103,4 @@ pub(super) fn watch(
             }
         }
     }))
-}
-
-/// How long a certificate still holds, in whole days; negative once it has expired.
-pub(super) fn days_left(expiry_time: OffsetDateTime) -> i64 {
-    (expiry_time - SystemClock.now()).whole_days()
 }

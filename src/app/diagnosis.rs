@@ -1,21 +1,20 @@
-//! What `doctor` looks at: ports, store, Redis, model.
+//! What `doctor` looks at: files, ports, certificates, store, clock, Redis, model.
 
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+mod certificates;
+mod clock;
+mod files;
+mod reach;
 
-use super::certificates::{PortCertificates, days_left};
+use std::path::Path;
+
+use super::certificates::PortCertificates;
 use super::system::SystemClock;
 use super::{limiter, load_model};
 use crate::config::Config;
 use crate::domain::{Fingerprint, LimitRule};
-use crate::http::client;
 use crate::moderation::DRIFT_ALARM;
 use crate::moderation::ports::{Clock, LimitKey, LimitKind};
 use crate::storage::SqliteStore;
-
-/// How long the running service may take for its metrics.
-const METRICS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What was found about one part.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,79 +30,57 @@ pub enum Finding {
     },
 }
 
-/// Looks at every part that the configuration names. It changes nothing.
-pub async fn examine(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![model(config), store(config)];
-    findings.extend(config_file(config));
-    findings.extend(certificates(config));
-    findings.push(port("gRPC", config.server.grpc_address));
-    findings.push(port("HTTP", config.server.http_address));
+/// What was found, with the part of the deployment that it is about.
+pub type Findings = Vec<(&'static str, Finding)>;
+
+/// Looks at every part that the configuration names, and at the file that it was read from. It
+/// changes nothing.
+pub async fn examine(config: &Config, config_file: Option<&Path>) -> Findings {
+    let now = SystemClock.now();
+    let mut findings: Findings =
+        vec![("configuration", Finding::Good("every setting fits".into()))];
+    if let Some(file) = config_file {
+        findings.push(("configuration", files::config_file(file, config)));
+    }
+    findings.push(("data", files::data_folder(config)));
+    findings.extend(files::secrets(config).into_iter().map(|found| ("data", found)));
+    findings.push(("disk", files::disk(config)));
+    findings.push(("store", store(config)));
+    findings.push(("clock", clock::examine(config, now)));
+    findings.push(("model", model(config)));
+    findings.extend(tls(config, now).into_iter().map(|found| ("tls", found)));
+    findings.extend(reach::ports(config).await.into_iter().map(|found| ("ports", found)));
     if config.limits.redis_url.is_some() {
-        findings.push(redis(config).await);
+        findings.push(("redis", redis(config).await));
     }
-    if let Some(metrics) = metrics(config.server.http_address).await {
-        findings.extend(drift(&metrics));
-        findings.extend(webhooks(&metrics));
+    if let Some(endpoint) = &config.telemetry.otlp_endpoint {
+        findings.push(("traces", reach::collector(endpoint).await));
     }
-    findings
-}
-
-/// Days before its end from which a certificate is trouble: those renewed by machines are renewed
-/// a month before.
-const CERTIFICATE_DAYS_MIN: i64 = 14;
-
-/// The configuration file, if there is one.
-fn config_file(config: &Config) -> Option<Finding> {
-    let path = config.file.as_ref()?;
-    Some(match config.exposure() {
-        None => Finding::Good(format!("{} tells others no password", path.display())),
-        Some(what) => Finding::Bad { what, advice: format!("chmod o-r {}", path.display()) },
-    })
-}
-
-/// The certificates of the ports, and who may read their keys.
-fn certificates(config: &Config) -> Vec<Finding> {
-    let read = match PortCertificates::read(&config.server) {
-        Ok(read) => read,
-        Err(error) => {
-            return vec![Finding::Bad {
-                what: format!("a certificate cannot be used: {error}"),
-                advice: "give PEM files that fit together; the service will not start".into(),
-            }];
-        }
-    };
-    let ends = read.each().map(|(port, found)| {
-        let days = days_left(found.expiry_time());
-        match days >= CERTIFICATE_DAYS_MIN {
-            true => {
-                Finding::Good(format!("the certificate of the {port} port ends in {days} days"))
-            }
-            false => Finding::Bad {
-                what: format!("the certificate of the {port} port ends in {days} days"),
-                advice: "renew it; a running service takes over the new files by itself".into(),
-            },
-        }
-    });
-    let mut findings: Vec<_> = ends.collect();
-    for path in [&config.server.grpc_key_file, &config.server.http_key_file].into_iter().flatten() {
-        let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-        if mode & 0o004 != 0 {
-            findings.push(Finding::Bad {
-                what: format!("the key {} can be read by others", path.display()),
-                advice: format!("chmod o-r {}", path.display()),
-            });
-        }
+    if let Some(metrics) = reach::metrics(config.server.http_address).await {
+        findings.extend(drift(&metrics).into_iter().map(|found| ("drift", found)));
+        findings.extend(webhooks(&metrics).map(|found| ("webhooks", found)));
     }
     findings
 }
 
-/// The metrics of a service that runs here; nothing if none runs.
-async fn metrics(address: SocketAddr) -> Option<String> {
-    let url = format!("http://{address}/metrics");
-    match tokio::time::timeout(METRICS_TIMEOUT, client::get(&url)).await {
-        Ok(Ok((200, metrics))) => Some(metrics),
-        _ => None,
+/// The certificates of the ports that speak TLS.
+fn tls(config: &Config, now: time::OffsetDateTime) -> Vec<Finding> {
+    let server = &config.server;
+    let grpc = server.grpc_certificate_file.as_ref().zip(server.grpc_key_file.as_ref());
+    let http = server.http_certificate_file.as_ref().zip(server.http_key_file.as_ref());
+    let mut findings: Vec<_> = [grpc, http]
+        .into_iter()
+        .flatten()
+        .flat_map(|(chain, key)| certificates::examine(chain, key, now))
+        .collect();
+    if let Err(error) = PortCertificates::read(server) {
+        findings.push(Finding::Bad {
+            what: format!("a certificate cannot be used: {error}"),
+            advice: "give certificates and a key that belong together; the service will not start"
+                .into(),
+        });
     }
+    findings
 }
 
 /// What a running service says of its webhooks.
@@ -164,20 +141,6 @@ fn store(config: &Config) -> Finding {
         Err(error) => Finding::Bad {
             what: format!("{}: {error}", path.display()),
             advice: "restore a backup, or run the version that wrote it".into(),
-        },
-    }
-}
-
-/// A port is good if it is free, and if somebody serves there already, that may be us.
-fn port(name: &str, address: SocketAddr) -> Finding {
-    match TcpListener::bind(address) {
-        Ok(_) => Finding::Good(format!("{name} address {address} is free")),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            Finding::Good(format!("{name} address {address} is in use, by replyguard or another"))
-        }
-        Err(error) => Finding::Bad {
-            what: format!("{name} cannot listen on {address}: {error}"),
-            advice: "give an address of this machine and a port above 1023".into(),
         },
     }
 }

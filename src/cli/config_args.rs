@@ -48,7 +48,10 @@ pub(super) struct ConfigArgs {
     /// Longest time for a call, in milliseconds
     #[arg(long, env = "REPLYGUARD_CALL_TIMEOUT_MS", value_name = "MS")]
     call_timeout_ms: Option<u64>,
-    /// How long calls may go on after SIGTERM, in milliseconds
+    /// How long calls are still taken after SIGTERM while /readyz says no, in milliseconds
+    #[arg(long, env = "REPLYGUARD_DRAIN_DELAY_MS", value_name = "MS")]
+    drain_delay_ms: Option<u64>,
+    /// How long calls may go on after that, in milliseconds
     #[arg(long, env = "REPLYGUARD_DRAIN_TIMEOUT_MS", value_name = "MS")]
     drain_timeout_ms: Option<u64>,
     /// Gzip answers for callers that take it
@@ -102,6 +105,12 @@ pub(super) struct ConfigArgs {
     /// How log lines look
     #[arg(long, env = "REPLYGUARD_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<Format>,
+    /// Send traces to this collector by OTLP over gRPC: http://HOST:PORT
+    #[arg(long, env = "REPLYGUARD_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+    /// Which share of the calls that bring no trace of their own is traced, 0 to 1 [default: 1]
+    #[arg(long, env = "REPLYGUARD_OTLP_SAMPLE_RATIO", value_name = "RATIO")]
+    otlp_sample_ratio: Option<f64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -113,6 +122,11 @@ enum Format {
 }
 
 impl ConfigArgs {
+    /// The file that the configuration begins with.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        self.config.clone()
+    }
+
     /// The whole configuration, validated.
     ///
     /// # Errors
@@ -132,6 +146,7 @@ impl ConfigArgs {
         set(&mut server.worker_count, self.worker_count);
         set(&mut server.connection_count_max, self.connection_count_max);
         set(&mut server.call_timeout_ms, self.call_timeout_ms);
+        set(&mut server.drain_delay_ms, self.drain_delay_ms);
         set(&mut server.drain_timeout_ms, self.drain_timeout_ms);
         set(&mut server.compress_answers, self.compress_answers);
         set(&mut config.storage.data_dir, self.data_dir);
@@ -158,6 +173,8 @@ impl ConfigArgs {
             Format::Json => LogFormat::Json,
         });
         set(&mut config.telemetry.log_format, format);
+        set(&mut config.telemetry.otlp_endpoint, self.otlp_endpoint.map(Some));
+        set(&mut config.telemetry.otlp_sample_ratio, self.otlp_sample_ratio);
         config.validate().map_err(Failure::usage)?;
         Ok(config)
     }

@@ -1,6 +1,5 @@
 //! `replyguard doctor`: looks for trouble, or probes a running service.
 
-use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,8 +7,7 @@ use clap::Args;
 use super::config_args::ConfigArgs;
 use super::output::{print, say};
 use super::{Failure, doctor_akismet};
-use crate::app::diagnosis::{self, Finding};
-use crate::config::Config;
+use crate::app::diagnosis::{self, Finding, Findings};
 use crate::http::client;
 
 /// Arguments of `doctor`.
@@ -22,6 +20,9 @@ pub(super) struct DoctorArgs {
     /// would break
     #[arg(long, num_args = 2, value_names = ["URL", "KEY"], conflicts_with = "probe")]
     akismet: Option<Vec<String>>,
+    /// Print JSON: `ok`, and the findings
+    #[arg(long, conflicts_with_all = ["probe", "akismet"])]
+    json: bool,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -38,22 +39,18 @@ impl DoctorArgs {
         if let Some([url, key]) = self.akismet.as_deref() {
             return super::block_on(doctor_akismet::examine(url, key));
         }
+        let file = self.config.file();
         let config = self.config.read()?;
-        say!("ok       configuration")?;
-        let mut findings = vec![key_file(&config)];
-        super::block_on(async {
-            findings.extend(diagnosis::examine(&config).await);
-            Ok(())
+        let findings = super::block_on(async {
+            // Drawn up whole: what is found does not depend on what was found before.
+            Ok(diagnosis::examine(&config, file.as_deref()).await)
         })?;
-        let mut trouble_count = 0;
-        for finding in findings {
-            match finding {
-                Finding::Good(text) => say!("ok       {text}")?,
-                Finding::Bad { what, advice } => {
-                    trouble_count += 1;
-                    say!("TROUBLE  {what}\n         {advice}")?;
-                }
-            }
+        let bad = |found: &&(&str, Finding)| matches!(found.1, Finding::Bad { .. });
+        let trouble_count = findings.iter().filter(bad).count();
+        if self.json {
+            say!("{}", json(&findings, trouble_count == 0))?;
+        } else {
+            tell(&findings)?;
         }
         match trouble_count {
             0 => Ok(()),
@@ -61,6 +58,28 @@ impl DoctorArgs {
             count => Err(Failure::unavailable(format!("{count} troubles found"))),
         }
     }
+}
+
+fn tell(findings: &Findings) -> Result<(), Failure> {
+    for (part, finding) in findings {
+        match finding {
+            Finding::Good(text) => say!("ok       {part}: {text}")?,
+            Finding::Bad { what, advice } => {
+                say!("TROUBLE  {part}: {what}\n         {advice}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn json(findings: &Findings, ok: bool) -> serde_json::Value {
+    let of = |(part, finding): &(&str, Finding)| match finding {
+        Finding::Good(text) => serde_json::json!({ "part": part, "ok": true, "text": text }),
+        Finding::Bad { what, advice } => {
+            serde_json::json!({ "part": part, "ok": false, "text": what, "advice": advice })
+        }
+    };
+    serde_json::json!({ "ok": ok, "findings": findings.iter().map(of).collect::<Vec<_>>() })
 }
 
 async fn probe(url: &str) -> Result<(), Failure> {
@@ -75,23 +94,5 @@ async fn probe(url: &str) -> Result<(), Failure> {
         Ok(Ok((status, body))) => {
             Err(Failure::unavailable(format!("{url}: status {status}: {}", body.trim_end())))
         }
-    }
-}
-
-/// The first key must be its owner's alone.
-fn key_file(config: &Config) -> Finding {
-    let path = config.storage.first_site();
-    match std::fs::metadata(&path) {
-        Err(_) => Finding::Good("no first-site.json here, so no key in it".into()),
-        Ok(metadata) if metadata.permissions().mode() & 0o077 == 0 => {
-            Finding::Good(format!("{} is readable by its owner alone", path.display()))
-        }
-        Ok(_) => Finding::Bad {
-            what: format!("{} can be read by others", path.display()),
-            advice: format!(
-                "chmod 600 {}; if others may have read it, replace the key",
-                path.display()
-            ),
-        },
     }
 }

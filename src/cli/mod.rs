@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod audit;
+mod backup;
 mod budget;
 mod cancel;
 mod check;
@@ -90,6 +91,10 @@ enum Command {
     RecoverKey(recover_key::RecoverKeyArgs),
     /// Bring the database to this version's schema.
     Migrate(migrate::MigrateArgs),
+    /// Copy the whole installation into one file, also while the service runs.
+    Backup(backup::BackupArgs),
+    /// Put a backup into a data folder that has no database.
+    Restore(backup::RestoreArgs),
     /// Look for trouble in a deployment, or probe a running one.
     Doctor(doctor::DoctorArgs),
 }
@@ -118,6 +123,8 @@ impl Cli {
             Some(Command::Webhooks(args)) => args.run(),
             Some(Command::RecoverKey(args)) => args.run(),
             Some(Command::Migrate(args)) => args.run(),
+            Some(Command::Backup(args)) => args.run(),
+            Some(Command::Restore(args)) => args.run(),
             Some(Command::Doctor(args)) => args.run(),
         }
     }

@@ -25,17 +25,21 @@ impl ServeArgs {
 
 /// Serves a configuration until SIGTERM or SIGINT, then drains.
 pub(super) fn serve(config: Config) -> Result<(), Failure> {
-    telemetry::start_logging(&config.telemetry).map_err(Failure::usage)?;
+    let traces = telemetry::start_logging(&config.telemetry).map_err(Failure::usage)?;
     let metrics = telemetry::start_metrics().map_err(Failure::software)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::software(error.to_string()))?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let app = App::bind(config.clone(), metrics).await.map_err(failure)?;
         // A service whose greeting nobody reads serves all the same.
         let _ = greet(&app, &config);
         let stop = stop_signal().map_err(|error| Failure::software(error.to_string()))?;
         app.run(stop).await.map_err(|error| Failure::software(error.to_string()))
-    })
+    });
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    served
 }
 
 /// What a failed start means on the command line.

@@ -119,6 +119,9 @@ pub enum Degraded {
 }
 
 impl Degraded {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::RateLimit, Self::History, Self::Model, Self::Deadline];
+
     /// The kebab-case name.
     pub fn as_str(self) -> &'static str {
         match self {

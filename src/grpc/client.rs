@@ -70,6 +70,21 @@ impl ClientTls {
     }
 }
 
+/// Whether the service at `address`, such as `127.0.0.1:50051`, says that it serves.
+///
+/// # Errors
+/// One sentence: nobody listens there, or it is no gRPC service with health checks.
+pub async fn is_serving(address: &str) -> Result<bool, String> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"));
+    let endpoint = endpoint.map_err(|error| error.to_string())?.connect_timeout(CONNECT_TIMEOUT);
+    let channel = endpoint.connect().await.map_err(|error| error.to_string())?;
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
+    let request = tonic_health::pb::HealthCheckRequest::default();
+    let answer = health.check(request).await.map_err(|status| status.message().to_owned())?;
+    let serving = tonic_health::ServingStatus::Serving as i32;
+    Ok(answer.into_inner().status == serving)
+}
+
 /// The service, as called with one key.
 #[derive(Clone)]
 pub struct Client {

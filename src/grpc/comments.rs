@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use futures_util::{Stream, StreamExt, stream};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::{Instrument, Span};
 
 use super::proto::batch_check_comments_response::Result as BatchResult;
 use super::proto::comment_service_server::CommentService;
@@ -188,9 +189,12 @@ impl CommentService for Comments {
             .take_while(|item| ready(item.is_some()))
             .filter_map(ready);
         let comments = self.clone();
+        // The stream is polled outside of the call that began it.
+        let call = Span::current();
         let checks = admitted.map(move |(caller, request)| {
             let comments = comments.clone();
-            async move { Ok(comments.check_one(&caller, request).await) }
+            let check = async move { Ok(comments.check_one(&caller, request).await) };
+            check.instrument(call.clone())
         });
         let answers = checks.buffer_unordered(BATCH_IN_FLIGHT_MAX);
         let end = stream::iter([told]).filter_map(|told| ready(told.get().cloned().map(Err)));

@@ -4,6 +4,7 @@
 
 mod activity;
 mod auth;
+mod calls;
 pub mod client;
 mod comments;
 mod connection;

@@ -17,6 +17,7 @@ use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 use tower::util::MapResponseLayer;
 
+use super::calls::CallLayer;
 use super::comments::Comments;
 use super::longrunning::operations_server::OperationsServer;
 use super::models::Models;
@@ -170,6 +171,7 @@ impl GrpcService {
         };
         transport(limits)
             .layer(CountCalls)
+            .layer(CallLayer)
             .layer(MapResponseLayer::new(bad_input_response))
             .layer(GrpcWebLayer::new())
             .add_service(comments)

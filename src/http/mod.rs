@@ -2,6 +2,7 @@
 
 pub mod client;
 mod akismet;
+mod calls;
 mod console;
 mod ops;
 mod peer;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Request;
+use axum::middleware::from_fn;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -46,7 +48,8 @@ pub fn router(
     console: Console,
     akismet: Akismet,
 ) -> Router {
-    ops::router(readiness, metrics).merge(console::router(console)).merge(akismet::router(akismet))
+    let observed = console::router(console).merge(akismet::router(akismet));
+    ops::router(readiness, metrics).merge(observed.layer(from_fn(calls::observe)))
 }
 
 /// Serves a router until `shutdown`, at most `connection_count_max` connections at once; further

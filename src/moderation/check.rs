@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tracing::Instrument;
 
 use super::ports::review::{ListOrder, ReviewedComment};
 use super::ports::{
@@ -19,6 +20,10 @@ use crate::text::{self, Analysis};
 /// How long the author's record and recent content may take together. SQLite and the in-process
 /// index answer within microseconds; a store across the network that needs longer is in trouble.
 const FACTS_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// The target of spans that go into traces and never into logs; without a collector they cost
+/// nothing.
+const TRACE: &str = "replyguard::trace";
 
 /// Comments looked at to find one that was sent before.
 const LOOK_BACK: usize = 100;
@@ -90,11 +95,13 @@ impl Moderation {
                 let judged = shadow.scorer().judge(&analysis, &rules, &facts, degraded.clone());
                 (shadow, judged)
             });
-            let judgement = models.scorer.judge(&analysis, &rules, &facts, degraded);
-            (print, facts.neighbours.campaign, judgement, shadow)
+            let span = tracing::info_span!(target: TRACE, "judge");
+            let judge = || models.scorer.judge(&analysis, &rules, &facts, degraded);
+            (print, facts.neighbours.campaign, span.in_scope(judge), shadow)
         };
         let comment = self.record_of(site, submission, print, campaign, judgement, now);
-        let recorded = self.store.record_check(&comment, mark).await;
+        let span = tracing::info_span!(target: TRACE, "record");
+        let recorded = self.store.record_check(&comment, mark).instrument(span).await;
         match (recorded.map_err(ModerationError::Unavailable)?, mark) {
             (RecordedCheck::Repeated(digest, comment), Some(mark)) => {
                 return repeated(mark, digest, *comment);
@@ -182,7 +189,8 @@ impl Moderation {
         if keys.is_empty() {
             return Ok(());
         }
-        let answer = self.limiter.take(&site.id, &keys, now).await;
+        let span = tracing::info_span!(target: TRACE, "limits");
+        let answer = self.limiter.take(&site.id, &keys, now).instrument(span).await;
         if answer.degraded {
             degraded.push(Degraded::RateLimit);
         }
@@ -213,7 +221,8 @@ impl Moderation {
             let parent_held = self.parent_held(site, submission).await?;
             Ok::<_, StoreError>(Facts { neighbours, author, parent_held, now })
         };
-        match tokio::time::timeout(FACTS_TIMEOUT, all).await {
+        let span = tracing::info_span!(target: TRACE, "history");
+        match tokio::time::timeout(FACTS_TIMEOUT, all).instrument(span).await {
             Ok(Ok(facts)) => facts,
             Ok(Err(error)) => {
                 tracing::error!(site.id = %site.id, error = %error, "the history could not be read");

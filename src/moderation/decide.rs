@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::ports::Reporter;
 use super::ports::review::{
     Decided, DecidedComment, ListOrder, NewDecision, Passed, ReviewedComment, Target,
 };
@@ -264,7 +265,13 @@ impl Moderation {
         let decided = decided.map_err(ModerationError::store("site"))?;
         let unlearns = decided.comments.iter().any(|comment| comment.label_before.is_some());
         match teaches {
-            Some(label) => self.teach_recent(site, &decided, label).await,
+            Some(label) => {
+                let labels =
+                    [("reporter", Reporter::Moderator.as_str()), ("label", label.as_str())];
+                metrics::counter!("replyguard_labels_total", &labels)
+                    .increment(decided.comments.len() as u64);
+                self.teach_recent(site, &decided, label).await;
+            }
             None if unlearns => self.forget_recent(site).await,
             None => {}
         }

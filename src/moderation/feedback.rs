@@ -47,6 +47,7 @@ impl Moderation {
         id: CommentId,
         feedback: Feedback,
     ) -> Result<AppliedLabel, ModerationError> {
+        let labels = [("reporter", feedback.reporter.as_str()), ("label", feedback.label.as_str())];
         let entry = LabelEntry {
             comment: id,
             site: site.id.clone(),
@@ -62,6 +63,7 @@ impl Moderation {
         };
         let applied = self.store.append_label(entry).await;
         let applied = applied.map_err(ModerationError::store("comment"))?;
+        metrics::counter!("replyguard_labels_total", &labels).increment(1);
         self.changes.tell();
         let print = applied.comment.print();
         let noted = self.recent.set_label(&site.id, print, feedback.label).await;

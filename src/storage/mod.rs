@@ -8,4 +8,4 @@ mod record;
 pub mod foreign;
 pub mod sqlite;
 
-pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
+pub use sqlite::{BackupContents, OpenError, SqliteOptions, SqliteStore};

@@ -95,7 +95,7 @@ fn variables_are_those_of_the_command_line() {
         .filter(|path| path.starts_with(root().join("src/cli")))
         .flat_map(|path| variables(&fs::read_to_string(path).unwrap()))
         .collect();
-    for document in ["README.md", "Dockerfile", "docs/replyguard.toml"] {
+    for document in ["README.md", "Dockerfile", "docs/replyguard.toml", "docs/operating.md"] {
         for name in variables(&read(document)) {
             assert!(
                 known.contains(&name),

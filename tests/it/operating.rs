@@ -239,18 +239,15 @@ async fn health_metrics_and_probe() {
 #[tokio::test]
 async fn doctor_finds_trouble() {
     let service = Service::start().await;
-    let healthy = service.command(&["doctor"]);
+    let ports = ["--grpc-address", &service.first.grpc, "--http-address", &service.first.http];
+    let healthy = service.command(&[&["doctor"][..], &ports[..]].concat());
     let text = String::from_utf8(healthy.stdout).unwrap();
     assert!(healthy.status.success(), "{text}");
     let file = service.data().join("first-site.json");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let sick = service.command(&[
-        "doctor",
-        "--redis-url",
-        "redis://127.0.0.1:1",
-        "--model-file",
-        file.to_str().unwrap(),
-    ]);
+    let redis = ["--redis-url", "redis://127.0.0.1:1"];
+    let model = ["--model-file", file.to_str().unwrap()];
+    let sick = service.command(&[&["doctor"][..], &ports[..], &redis[..], &model[..]].concat());
     let text = String::from_utf8(sick.stdout).unwrap();
     assert_eq!(sick.status.code(), Some(69), "{text}");
     assert_eq!(text.matches("TROUBLE").count(), 3, "{text}");

@@ -24,7 +24,7 @@ const MARKS: [&str; 10] = [
 ];
 
 /// A comment with marked addresses in every field and disguise.
-fn marked() -> proto::Comment {
+pub fn marked() -> proto::Comment {
     proto::Comment {
         text: "Write to quokka-mailbox@example.org or zebra.hidden [at] example [dot] com, or \
                ocelot77(at)example.net, ocelot77&#64;example.net, ocelot77＠example.net; my \
@@ -45,7 +45,7 @@ fn marked() -> proto::Comment {
     }
 }
 
-fn assert_clean(place: &str, bytes: &[u8]) {
+pub fn assert_clean(place: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).to_lowercase();
     for mark in MARKS {
         assert!(!text.contains(mark), "`{mark}` was found in {place}");

@@ -301,7 +301,10 @@ async fn a_changed_public_is_noticed() {
     let output = service.command(&["doctor", "--http-address", &http]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(69), "{text}");
-    assert!(text.contains("TROUBLE  comments are no longer what the model was made for"), "{text}");
+    assert!(
+        text.contains("TROUBLE  drift: comments are no longer what the model was made for"),
+        "{text}"
+    );
 }
 
 /// Checks texts over one stream.

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
+use time::{Duration, OffsetDateTime};
 
 use super::open::{self, OpenError, SqliteOptions};
 use super::store::SqliteStore;
@@ -46,6 +47,22 @@ impl SqliteStore {
             .query_row("SELECT count(*) FROM comments", [], |row| row.get(0))
             .map_err(sqlite)?;
         Ok(format!("schema {version}, pages whole, {count} comments"))
+    }
+
+    /// When the last comment in the file at `path` was checked; nothing if there is none. It may
+    /// be in use, and is not changed.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn newest_comment_time(path: &Path) -> Result<Option<OffsetDateTime>, OpenError> {
+        let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let connection = open::open_reader(path).map_err(sqlite)?;
+        open::check_owner(&connection, path)?;
+        // Numbers are given in the order of recording.
+        let query = "SELECT check_time FROM comments ORDER BY number DESC LIMIT 1";
+        let found = connection.query_row(query, [], |row| row.get::<_, i64>(0)).optional();
+        let millis = found.map_err(sqlite)?;
+        Ok(millis.map(|millis| OffsetDateTime::UNIX_EPOCH + Duration::milliseconds(millis)))
     }
 }
 

@@ -22,6 +22,7 @@ mod account_rows;
 mod accounts;
 mod answers;
 mod authors;
+mod backup;
 mod cache;
 mod claims;
 mod days;
@@ -47,5 +48,6 @@ mod writer;
 mod commands;
 mod queries;
 
+pub use backup::{BackupContents, BackupProgress};
 pub use open::{OpenError, SCHEMA_VERSION, SqliteOptions};
 pub use store::SqliteStore;

@@ -121,6 +121,11 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
         ],
         "linfa only in `classifier::{train, calibrate, evaluate, csr, recipe, site_layer}`",
     ),
+    (
+        &["opentelemetry", "tracing_opentelemetry"],
+        &["telemetry"],
+        "OpenTelemetry only in `telemetry`",
+    ),
     (&["clap"], &["cli"], "clap only in `cli` and main.rs"),
     (&["indicatif"], &["cli"], "progress bars only in `cli`"),
     (&["anyhow"], &["cli", "jobs"], "anyhow only in `cli`, `jobs` and main.rs"),

@@ -1,6 +1,7 @@
 //! What several tests need.
 
 pub mod browser;
+pub mod collector;
 pub mod desk;
 pub mod models;
 pub mod pki;

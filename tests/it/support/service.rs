@@ -152,12 +152,16 @@ impl Service {
         self.await_ready().await;
     }
 
+    /// How the process ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child's state")
+    }
+
     /// Asks the process to stop and waits for its end.
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
-        let child = std::cell::RefCell::new(&mut self.child);
         wait_for("the service to stop", || {
-            let ended = child.borrow_mut().try_wait().expect("a child's state");
+            let ended = self.ended();
             async move { ended }
         })
         .await

@@ -1,0 +1,223 @@
+//! What deploys the service, read: manifests of Kubernetes, compose.yaml, the Dockerfile.
+//!
+//! Whether a cluster takes them is not seen here; that they say what they should is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use replyguard::config::Config;
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every document of every manifest.
+fn manifests() -> Vec<Value> {
+    let folder = fs::read_dir(root().join("deploy/kubernetes")).unwrap();
+    let mut documents = Vec::new();
+    for file in folder.map(|file| file.unwrap().path()) {
+        let found: Vec<Value> = serde_saphyr::from_multiple(&read(&file))
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert!(!found.is_empty(), "{}", file.display());
+        documents.extend(found);
+    }
+    documents
+}
+
+/// The one manifest of a kind, or the first.
+fn of_kind(kind: &str) -> Value {
+    let found = manifests().into_iter().find(|document| document["kind"] == kind);
+    found.unwrap_or_else(|| panic!("no {kind}"))
+}
+
+/// The container of the Deployment.
+fn container() -> (Value, Value) {
+    let deployment = of_kind("Deployment");
+    let pod = deployment["spec"]["template"]["spec"].clone();
+    assert_eq!(pod["containers"].as_array().unwrap().len(), 1);
+    (pod["containers"][0].clone(), pod)
+}
+
+#[test]
+fn every_kind_is_there_and_belongs_together() {
+    for kind in [
+        "ConfigMap",
+        "Deployment",
+        "HorizontalPodAutoscaler",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Secret",
+        "Service",
+    ] {
+        let document = of_kind(kind);
+        assert!(document["apiVersion"].is_string(), "{document}");
+        assert_eq!(document["metadata"]["name"], "replyguard", "{kind}");
+    }
+    let labels = of_kind("Deployment")["spec"]["template"]["metadata"]["labels"].clone();
+    for document in manifests() {
+        let spec = &document["spec"];
+        let selectors = [&spec["selector"]["matchLabels"], &spec["podSelector"]["matchLabels"]];
+        for selector in selectors.into_iter().filter(|selector| !selector.is_null()) {
+            assert_eq!(*selector, labels, "{document}");
+        }
+        if document["kind"] == "Service" {
+            assert_eq!(spec["selector"], labels);
+            let ports = of_ports(&container().0["ports"]);
+            for port in spec["ports"].as_array().unwrap() {
+                assert!(ports.contains(&port["targetPort"]), "{port}");
+            }
+        }
+    }
+    let listed = of_kind("Kustomization")["resources"].clone();
+    for file in listed.as_array().unwrap() {
+        assert!(root().join("deploy/kubernetes").join(file.as_str().unwrap()).exists(), "{file}");
+    }
+}
+
+fn of_ports(ports: &Value) -> Vec<Value> {
+    ports.as_array().unwrap().iter().map(|port| port["name"].clone()).collect()
+}
+
+#[test]
+fn pods_are_probed_limited_and_without_rights() {
+    let (container, pod) = container();
+    for (probe, path) in
+        [("startupProbe", "/healthz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")]
+    {
+        assert_eq!(container[probe]["httpGet"]["path"], path, "{probe}");
+        assert_eq!(container[probe]["httpGet"]["port"], "http", "{probe}");
+    }
+    let resources = &container["resources"];
+    assert!(
+        resources["requests"]["cpu"].is_string() && resources["requests"]["memory"].is_string()
+    );
+    assert!(resources["limits"]["memory"].is_string());
+    let rights = &container["securityContext"];
+    assert_eq!(rights["readOnlyRootFilesystem"], true);
+    assert_eq!(rights["allowPrivilegeEscalation"], false);
+    assert_eq!(rights["capabilities"]["drop"], serde_json::json!(["ALL"]));
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["runAsUser"], 10_001, "the user of the Dockerfile");
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    // What is written to stands in a volume.
+    let mounts: Vec<_> = container["volumeMounts"].as_array().unwrap().iter().collect();
+    assert!(mounts.iter().any(|mount| mount["mountPath"] == "/data"));
+    let volumes = pod["volumes"].as_array().unwrap();
+    for mount in mounts {
+        assert!(volumes.iter().any(|volume| volume["name"] == mount["name"]), "{mount}");
+    }
+    let scaled = of_kind("HorizontalPodAutoscaler");
+    assert!(scaled["spec"]["minReplicas"].as_u64() >= Some(2));
+    let budget = of_kind("PodDisruptionBudget");
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    let update = &of_kind("Deployment")["spec"]["strategy"]["rollingUpdate"];
+    assert_eq!(update["maxUnavailable"], 0, "a new one is ready before an old one leaves");
+}
+
+/// Milliseconds of a variable.
+fn millis(variables: &Value, name: &str) -> Option<u64> {
+    variables[name].as_str()?.parse().ok()
+}
+
+#[test]
+fn pods_have_time_to_drain() {
+    let (container, pod) = container();
+    let variables = of_kind("ConfigMap")["data"].clone();
+    let delay = millis(&variables, "REPLYGUARD_DRAIN_DELAY_MS").unwrap();
+    let timeout = millis(&variables, "REPLYGUARD_DRAIN_TIMEOUT_MS").unwrap();
+    let probe = &container["readinessProbe"];
+    let times = |name: &str| probe[name].as_u64().unwrap();
+    assert!(delay > 1_000 * times("periodSeconds") * times("failureThreshold"));
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(grace * 1_000 > delay + timeout + 5_000, "{grace} s");
+}
+
+/// Settings that a configuration has and this version does not know, such as those of a store that
+/// is still being written.
+const COMING: [&str; 1] = ["database_url"];
+
+/// Whether a configuration in a manifest is one.
+fn assert_configuration(text: &str) {
+    let known = |line: &&str| !COMING.iter().any(|name| line.starts_with(&format!("{name} = ")));
+    let text: Vec<&str> = text.lines().filter(known).collect();
+    let config = Config::parse(&text.join("\n")).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.validate(), Ok(()));
+    assert!(config.limits.redis_url.is_some());
+}
+
+/// Variables must be ones that the command line reads.
+fn assert_variables<'a>(names: impl Iterator<Item = &'a str>) {
+    let known = read(&root().join("src/cli/config_args.rs"));
+    for name in names.filter(|name| name.starts_with("REPLYGUARD_")) {
+        assert!(known.contains(&format!("\"{name}\"")), "{name} is no variable of ours");
+    }
+}
+
+#[test]
+fn settings_are_ours() {
+    let data = of_kind("ConfigMap")["data"].clone();
+    let data = data.as_object().unwrap();
+    assert!(data.values().all(Value::is_string), "values of a ConfigMap are texts: {data:?}");
+    assert_variables(data.keys().map(String::as_str));
+    assert!(data.keys().all(|name| name.starts_with("REPLYGUARD_")));
+    let secret = of_kind("Secret")["stringData"]["replyguard.toml"].clone();
+    assert_configuration(secret.as_str().unwrap());
+    let (container, pod) = container();
+    assert_eq!(container["envFrom"][0]["configMapRef"]["name"], "replyguard");
+    let mounted = container["volumeMounts"][0]["mountPath"].as_str().unwrap();
+    let file = data["REPLYGUARD_CONFIG"].as_str().unwrap();
+    assert_eq!(file, format!("{mounted}/replyguard.toml"));
+    assert_eq!(pod["volumes"][0]["secret"]["secretName"], "replyguard");
+}
+
+#[test]
+fn compose_has_two_replicas_secrets_in_files_and_health_checks() {
+    let compose: Value = serde_saphyr::from_str(&read(&root().join("compose.yaml"))).unwrap();
+    let services = compose["services"].as_object().unwrap();
+    let ours = &services["replyguard"];
+    assert_eq!(ours["deploy"]["replicas"], 2);
+    assert_eq!(ours["read_only"], true);
+    assert_variables(ours["environment"].as_object().unwrap().keys().map(String::as_str));
+    for (name, service) in services {
+        let built = service["build"].is_string();
+        assert!(built || service["healthcheck"]["test"].is_array(), "{name}: the image has none");
+        let variables = service["environment"].as_object().cloned().unwrap_or_default();
+        for (variable, value) in variables {
+            let secret = ["PASSWORD", "KEY", "TOKEN"].iter().any(|word| variable.contains(word));
+            let file = value.as_str().is_some_and(|value| value.starts_with("/run/secrets/"));
+            assert!(!secret || file, "{name}: {variable} is given in the open");
+        }
+        for secret in service["secrets"].as_array().into_iter().flatten() {
+            let file = &compose["secrets"][secret.as_str().unwrap()]["file"];
+            assert!(file.is_string(), "{name}: {secret}");
+        }
+        for port in service["ports"].as_array().into_iter().flatten() {
+            assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{name}: {port}");
+        }
+    }
+    let delay = millis(&ours["environment"], "REPLYGUARD_DRAIN_DELAY_MS").unwrap();
+    let looks = read(&root().join("deploy/haproxy.cfg"));
+    assert_eq!(looks.matches("inter 1s fall 2").count(), 2);
+    assert!(delay > 3_000, "longer than the load balancer takes to notice");
+    let text = read(&root().join("compose.yaml"));
+    let begin = text.find("printf '").unwrap() + "printf '".len();
+    let written = &text[begin..begin + text[begin..].find('\'').unwrap()];
+    assert_configuration(&written.replace("\\n", "\n").replace("%s", "secret"));
+}
+
+#[test]
+fn the_image_runs_without_rights_and_is_probed() {
+    let dockerfile = read(&root().join("Dockerfile"));
+    let last = dockerfile.rsplit("\nFROM ").next().unwrap();
+    assert!(last.contains("USER 10001:10001") && last.contains("HEALTHCHECK"), "{last}");
+    assert!(dockerfile.matches("\nFROM ").count() == 2, "built in one stage, run in another");
+    for line in dockerfile.lines().filter(|line| line.starts_with("FROM ")) {
+        assert!(line.contains(':') && !line.contains(":latest"), "{line}");
+    }
+}
