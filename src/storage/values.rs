@@ -86,7 +86,6 @@ pub(super) trait Worded: Copy + 'static {
     fn word(self) -> &'static str;
 }
 
-
 /// The value with this word.
 pub(super) fn worded<T: Worded>(word: &str) -> Option<T> {
     T::ALL.iter().find(|known| known.word() == word).copied()

@@ -15,7 +15,7 @@ use time::Duration;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::support::postgres::{self, Database};
+use crate::support::postgres::{Database, shared};
 use crate::support::records::{
     comment, comment_id, fingerprint, key, label, request, request_id, site, site_id, start,
 };
@@ -91,7 +91,7 @@ pub struct Postgres(Database<'static>);
 
 impl Backend for Postgres {
     fn new() -> Self {
-        Self(postgres::shared().database())
+        Self(shared().database())
     }
 
     async fn open(&self) -> Arc<dyn Store> {

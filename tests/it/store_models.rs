@@ -12,7 +12,7 @@ use replyguard::moderation::ports::{Store, StoreError};
 use replyguard::storage::{PostgresStore, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
-use crate::support::postgres::{self, Database};
+use crate::support::postgres::{Database, shared};
 use crate::support::records::{
     comment, comment_id, fingerprint, label, model, site, site_id, start,
 };
@@ -32,7 +32,7 @@ async fn sqlite() -> Opened<SqliteStore, TempDir> {
 }
 
 async fn postgres() -> Opened<PostgresStore, Database<'static>> {
-    let place = postgres::shared().database();
+    let place = shared().database();
     let store = place.open().await;
     store.create_site(site("blog"), "test").await.unwrap();
     Opened { store: Arc::new(store), _place: place }

@@ -25,14 +25,8 @@ pub(super) async fn create_site(db: &Db, site: &Site, actor: &str) -> Result<(),
     let policy = serde_json::to_string(&site.policy).map_err(corrupt)?;
     let create_time = millis(site.create_time);
     let secret = site.secret.as_bytes().as_slice();
-    let values: super::db::Values<'_> = &[
-        &site.id.as_str(),
-        &site.display_name,
-        &secret,
-        &policy,
-        &site.revision,
-        &create_time,
-    ];
+    let values: super::db::Values<'_> =
+        &[&site.id.as_str(), &site.display_name, &secret, &policy, &site.revision, &create_time];
     let site_number = db.first(sql, values, |row| get(row, 0)).await?;
     Audit {
         site_number,

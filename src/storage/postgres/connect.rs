@@ -65,10 +65,8 @@ impl Connector {
 }
 
 /// Does a connection's work until it ends, which `notes` shows by being closed.
-async fn listen<S, T>(
-    mut connection: Connection<S, T>,
-    notes: mpsc::UnboundedSender<Notification>,
-) where
+async fn listen<S, T>(mut connection: Connection<S, T>, notes: mpsc::UnboundedSender<Notification>)
+where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {

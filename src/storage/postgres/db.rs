@@ -223,12 +223,16 @@ fn from_pool(error: PoolError) -> StoreError {
     }
 }
 
-/// Does `$work` with the transaction `$db` of a store, again if it came into another's way.
+/// Does `$work` with the transaction `$db` of a store, again if it came into another's way. `$begin`
+/// is `begin` or `begin_patiently`.
 macro_rules! transaction {
-    ($store:expr, |$db:ident| $work:expr) => {{
+    ($store:expr, |$db:ident| $work:expr) => {
+        $crate::storage::postgres::db::transaction!($store, begin, |$db| $work)
+    };
+    ($store:expr, $begin:ident, |$db:ident| $work:expr) => {{
         let mut tried = 1;
         loop {
-            let $db = $store.begin().await?;
+            let $db = $store.$begin().await?;
             let outcome = async { $work }.await;
             match $db.end(outcome).await {
                 $crate::storage::postgres::db::Ended::Done(outcome) => break outcome,

@@ -48,7 +48,8 @@ impl FromStr for PostgresAddress {
                 _ => kept.push(pair),
             }
         }
-        let address = if kept.is_empty() { base.into() } else { format!("{base}?{}", kept.join("&")) };
+        let address =
+            if kept.is_empty() { base.into() } else { format!("{base}?{}", kept.join("&")) };
         // What the parser says could repeat the password.
         let parsed: Result<Config, _> = address.parse();
         let mut config = parsed.map_err(|_| {
@@ -95,8 +96,7 @@ fn decoded(value: &str) -> Result<PathBuf, PostgresError> {
 fn is_local(config: &Config) -> bool {
     let named = config.get_hosts().iter().all(|host| match host {
         Host::Tcp(name) => {
-            name == "localhost"
-                || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+            name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
         }
         #[cfg(unix)]
         Host::Unix(_) => true,
@@ -176,7 +176,8 @@ mod tests {
         let shown = format!("{address} {address:?}");
         assert!(shown.contains("db.example.org") && shown.contains("guard"), "{shown}");
         assert!(!shown.contains("cret") && !shown.contains("ann"), "{shown}");
-        for local in ["postgres://localhost/x", "postgres://127.0.0.1/x", "postgres:///x?host=/tmp"] {
+        for local in ["postgres://localhost/x", "postgres://127.0.0.1/x", "postgres:///x?host=/tmp"]
+        {
             assert!(!local.parse::<PostgresAddress>().unwrap().encrypts, "{local}");
         }
         let strict = "postgres://h/x?sslmode=verify-full&sslrootcert=%2Fca%20x.pem&user=u";

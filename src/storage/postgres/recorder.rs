@@ -143,7 +143,8 @@ impl Worker {
                 let now = checks.iter().map(|check| check.row.check_time).max();
                 for job in jobs.drain(..) {
                     let id = (job.check.site_number, *job.check.row.id.as_uuid());
-                    let known = if recorded.contains(&id) { Recorded::New } else { Recorded::Repeated };
+                    let known =
+                        if recorded.contains(&id) { Recorded::New } else { Recorded::Repeated };
                     // A caller that stopped waiting does not need the answer.
                     let _ = job.reply.send(Ok(known));
                 }
@@ -304,7 +305,10 @@ impl<'a> Columns<'a> {
         self.checks.iter().map(|check| read(check)).collect()
     }
 
-    fn prints(&self, read: impl Fn(&'a CommentRow) -> &'a Option<Fingerprint>) -> Vec<Option<&'a [u8]>> {
+    fn prints(
+        &self,
+        read: impl Fn(&'a CommentRow) -> &'a Option<Fingerprint>,
+    ) -> Vec<Option<&'a [u8]>> {
         self.column(|check| read(&check.row).as_ref().map(|print| print.as_bytes().as_slice()))
     }
 
@@ -329,15 +333,32 @@ impl<'a> Columns<'a> {
         let campaigns = self.column(|check| *check.row.campaign.as_uuid());
         let uncertainties = self.column(|check| check.row.uncertainty);
         let requests = self.column(|check| check.request.map(|mark| *mark.id.as_uuid()));
-        let digests = self.column(|check| {
-            check.request.as_ref().map(|mark| mark.digest.as_bytes().as_slice())
-        });
+        let digests = self
+            .column(|check| check.request.as_ref().map(|mark| mark.digest.as_bytes().as_slice()));
         db.all(
             RECORD,
             &[
-                &sites, &ids, &times, &verdicts, &states, &discards, &probabilities, &models,
-                &authors, &ips, &prefixes, &pages, &langs, &contents, &simhashes, &bodies,
-                &campaigns, &uncertainties, &requests, &digests, &shard,
+                &sites,
+                &ids,
+                &times,
+                &verdicts,
+                &states,
+                &discards,
+                &probabilities,
+                &models,
+                &authors,
+                &ips,
+                &prefixes,
+                &pages,
+                &langs,
+                &contents,
+                &simhashes,
+                &bodies,
+                &campaigns,
+                &uncertainties,
+                &requests,
+                &digests,
+                &shard,
             ],
             |row| Ok((get(row, 0)?, get(row, 1)?)),
         )

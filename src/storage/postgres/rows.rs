@@ -192,8 +192,7 @@ pub(super) const AUTHOR_COLUMNS: &str =
 
 /// The author record of a row of [`AUTHOR_COLUMNS`].
 pub(super) fn author_record(row: &Row) -> Result<AuthorRecord, StoreError> {
-    let count =
-        |column| Ok(u32::try_from(get::<i64>(row, column)?.max(0)).unwrap_or(u32::MAX));
+    let count = |column| Ok(u32::try_from(get::<i64>(row, column)?.max(0)).unwrap_or(u32::MAX));
     Ok(AuthorRecord {
         approved_count: count(0)?,
         held_count: count(1)?,

@@ -164,8 +164,7 @@ async fn within<T>(
 #[async_trait]
 impl Store for PostgresStore {
     async fn create_site(&self, site: Site, actor: &str) -> Result<(), StoreError> {
-        let created =
-            transaction!(self, |db| commands::create_site(&db, &site, actor).await);
+        let created = transaction!(self, |db| commands::create_site(&db, &site, actor).await);
         self.caches.sites.forget(&site.id);
         created
     }
@@ -202,8 +201,7 @@ impl Store for PostgresStore {
 
     async fn create_key(&self, key: KeyRecord, actor: &str) -> Result<(), StoreError> {
         let number = self.site_number(&key.site).await?;
-        let created =
-            transaction!(self, |db| commands::create_key(&db, number, &key, actor).await);
+        let created = transaction!(self, |db| commands::create_key(&db, number, &key, actor).await);
         self.caches.keys.forget(&key.hash);
         created
     }

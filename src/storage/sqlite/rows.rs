@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::{
-    CheckedComment, CommentId, Fingerprint, IpFingerprints, Label, Score, Site, SiteId,
-    SiteSecret, State, Verdict,
+    CheckedComment, CommentId, Fingerprint, IpFingerprints, Label, Score, Site, SiteId, SiteSecret,
+    State, Verdict,
 };
 use crate::moderation::ports::{
     AuditEntry, AuthorRecord, ContentPrint, KeyRecord, LabelEntry, RecentComment, Reporter,
