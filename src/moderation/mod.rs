@@ -25,6 +25,7 @@ pub mod ports;
 mod progress;
 mod proof;
 mod replay;
+mod replicas;
 mod review;
 mod rules;
 mod schedule;
@@ -69,6 +70,7 @@ use in_flight::InFlight;
 use models::ModelTable;
 use operations::Operations;
 use ports::models::ModelStore;
+use ports::replicas::Replicas;
 use ports::review::ReviewStore;
 use ports::webhooks::{WebhookSender, WebhookStore};
 use ports::{Clock, Limiter, Random, RecentContent, Store, StoreError};
@@ -84,6 +86,7 @@ pub struct Moderation {
     review_store: Arc<dyn ReviewStore>,
     webhook_store: Arc<dyn WebhookStore>,
     webhook_sender: Arc<dyn WebhookSender>,
+    replicas: Arc<dyn Replicas>,
     changes: Changes,
     models: ModelTable,
     operations: Operations,
@@ -107,6 +110,8 @@ pub struct Ports {
     pub webhook_store: Arc<dyn WebhookStore>,
     /// Who sends them.
     pub webhook_sender: Arc<dyn WebhookSender>,
+    /// Other processes on the same records.
+    pub replicas: Arc<dyn Replicas>,
     /// Rate limits.
     pub limiter: Arc<dyn Limiter>,
     /// Recent content.
@@ -128,6 +133,7 @@ impl Moderation {
             review_store: ports.review_store,
             webhook_store: ports.webhook_store,
             webhook_sender: ports.webhook_sender,
+            replicas: ports.replicas,
             changes: Changes::default(),
             models: ModelTable::new(scorer),
             operations: Operations::default(),

@@ -11,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::{ContentPrint, Label, SiteId};
+use crate::moderation::ports::replicas::News;
 use crate::storage::values::worded;
 
 use super::cache::Caches;
 use super::connect::Connector;
 use super::error::plain;
+use super::replicas::NewsQueue;
 
 /// The channel of all news.
 pub(super) const CHANNEL: &str = "replyguard_news";
@@ -116,9 +118,12 @@ pub(super) struct Listener {
     pub connector: Connector,
     pub config: Config,
     pub caches: Arc<Caches>,
+    pub news: Arc<NewsQueue>,
     pub replica: Uuid,
     /// How often the connection is asked whether it lives.
     pub period: Duration,
+    /// How long a lease is held without being renewed.
+    pub lease_life: Duration,
 }
 
 impl Listener {
@@ -150,6 +155,8 @@ impl Listener {
             return why;
         }
         self.caches.hear();
+        self.news.put(News::Missed);
+        let mut renewal = Instant::now();
         let mut next = Instant::now() + self.period;
         let why = loop {
             tokio::select! {
@@ -158,8 +165,13 @@ impl Listener {
                     None => break "the connection ended".to_owned(),
                 },
                 () = tokio::time::sleep_until(next) => {
-                    if let Err(why) = self.ask(&client, "").await {
+                    let due = renewal.elapsed() > self.lease_life / 3;
+                    let sql = if due { self.renewal() } else { String::new() };
+                    if let Err(why) = self.ask(&client, &sql).await {
                         break why;
+                    }
+                    if due {
+                        renewal = Instant::now();
                     }
                     next = Instant::now() + self.period;
                 }
@@ -167,6 +179,15 @@ impl Listener {
         };
         task.abort();
         why
+    }
+
+    /// Keeps what this process has to do alone.
+    fn renewal(&self) -> String {
+        let (life, replica) = (self.lease_life.as_millis(), self.replica);
+        format!(
+            "UPDATE leases SET expire_time = now() + interval '{life} milliseconds' \
+             WHERE holder = '{replica}'"
+        )
     }
 
     /// A statement that must be answered within the period.
@@ -184,10 +205,12 @@ impl Listener {
             return;
         }
         let Ok(told) = told.parse::<Told>() else { return };
-        match &told {
-            Told::Site(site) => self.caches.sites.forget(site),
-            Told::Key(hash) => self.caches.keys.forget(hash),
-            Told::Models(_) | Told::Labels(..) | Told::Relabelled(_) => {}
+        match told {
+            Told::Site(site) => self.caches.sites.forget(&site),
+            Told::Key(hash) => self.caches.keys.forget(&hash),
+            Told::Models(site) => self.news.put(News::Models(site)),
+            Told::Labels(site, labels) => self.news.put(News::Labels(site, labels)),
+            Told::Relabelled(site) => self.news.put(News::Relabelled(site)),
         }
     }
 }

@@ -30,6 +30,7 @@ mod models;
 mod options;
 mod queries;
 mod recorder;
+mod replicas;
 mod rows;
 mod store;
 

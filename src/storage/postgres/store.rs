@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use tokio::time::timeout;
+use tokio_postgres::Row;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -27,12 +28,14 @@ use super::migrate;
 use super::options::{PostgresAddress, PostgresOptions};
 use super::queries;
 use super::recorder::{Check, Recorded, Recorder};
+use super::replicas::NewsQueue;
 use super::rows::get;
 
 /// The shared store; see the module.
 pub struct PostgresStore {
     source: Arc<Source>,
     caches: Arc<Caches>,
+    news: Arc<NewsQueue>,
     recorder: Recorder,
     options: PostgresOptions,
     stop: CancellationToken,
@@ -53,17 +56,20 @@ impl PostgresStore {
         migrate::migrate(&source, address).await?;
         let source = Arc::new(source);
         let caches = Arc::new(Caches::new(options.news_period));
+        let news = Arc::new(NewsQueue::new());
         let stop = CancellationToken::new();
         let listener = Listener {
             connector,
             config: connect::config(address, &options),
             caches: Arc::clone(&caches),
+            news: Arc::clone(&news),
             replica: source.replica,
             period: options.news_period,
+            lease_life: options.lease_life,
         };
         tokio::spawn(listener.run(stop.clone()));
         let recorder = Recorder::start(&source, &options);
-        Ok(Self { source, caches, recorder, options, stop })
+        Ok(Self { source, caches, news, recorder, options, stop })
     }
 
     /// Brings the schema up to date and gives the versions before and after.
@@ -78,9 +84,32 @@ impl PostgresStore {
         versions
     }
 
+    /// One line about the database: its schema, whether it keeps what it acknowledged, about how
+    /// many comments it holds. It is not changed.
+    ///
+    /// # Errors
+    /// [`PostgresError`].
+    pub async fn examine(address: &PostgresAddress) -> Result<String, PostgresError> {
+        let connector = Connector::new(address)?;
+        let source = connect(address, connector, &PostgresOptions::default()).await?;
+        let examined = examine(&source, address).await;
+        source.pool.close();
+        examined
+    }
+
     /// Tells this process from others.
     pub(super) fn replica(&self) -> Uuid {
         self.source.replica
+    }
+
+    /// News of other processes.
+    pub(super) fn news(&self) -> &NewsQueue {
+        &self.news
+    }
+
+    /// How long a lease is held without being renewed.
+    pub(super) fn lease_life(&self) -> Duration {
+        self.options.lease_life
     }
 
     /// A connection, for single statements.
@@ -101,6 +130,17 @@ impl PostgresStore {
     /// A transaction that writes much.
     pub(super) async fn begin_patiently(&self) -> Result<Db, StoreError> {
         Db::begin(&self.source, self.options.long_timeout).await
+    }
+
+    /// Lets others have what this process does alone; they wait a little if it does not work.
+    async fn release_all(&self) {
+        let released = async {
+            let sql = "DELETE FROM leases WHERE holder = $1";
+            self.db().await?.execute(sql, &[&self.source.replica]).await
+        };
+        if let Err(error) = released.await {
+            tracing::debug!(error = %error, "leases were not given up");
+        }
     }
 
     /// The site with its number, from memory or the database.
@@ -151,6 +191,38 @@ async fn connect(
     drop(db);
     source.replica = drawn.map_err(unreachable)?.unwrap_or_default();
     Ok(source)
+}
+
+async fn examine(source: &Source, address: &PostgresAddress) -> Result<String, PostgresError> {
+    let place = address.to_string();
+    let found = async {
+        let db = Db::open(source, PostgresOptions::default().call_timeout).await?;
+        let Some(version) = migrate::stored_version(&db).await? else { return Ok(None) };
+        let sql = "SELECT current_setting('fsync') = 'on', current_setting('server_version'), \
+             greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'comments'::regclass";
+        let read = |row: &Row| {
+            Ok((get::<bool>(row, 0)?, get::<String>(row, 1)?, get::<i64>(row, 2)?))
+        };
+        Ok(db.first(sql, &[], read).await?.map(|found| (version, found)))
+    };
+    let found: Result<_, StoreError> = found.await;
+    let unreachable = |error: StoreError| PostgresError::Unreachable {
+        place: place.clone(),
+        cause: error.to_string(),
+    };
+    match found.map_err(unreachable)? {
+        None => Ok("empty, the first start makes its tables".into()),
+        Some((found, _)) if found > migrate::SCHEMA_VERSION => {
+            Err(PostgresError::NewerSchema { place, found, known: migrate::SCHEMA_VERSION })
+        }
+        Some((_, (false, ..))) => Err(PostgresError::Unreachable {
+            place,
+            cause: "fsync is off: a power cut would lose what was acknowledged".into(),
+        }),
+        Some((version, (true, server, count))) => {
+            Ok(format!("server {server}, schema {version}, about {count} comments"))
+        }
+    }
 }
 
 /// Waits no longer than that.
@@ -354,6 +426,7 @@ impl Store for PostgresStore {
     async fn close(&self) {
         self.stop.cancel();
         self.recorder.stop().await;
+        self.release_all().await;
         self.source.pool.close();
     }
 }

@@ -35,6 +35,7 @@ mod models;
 mod open;
 mod queue;
 mod readers;
+mod replicas;
 mod review;
 mod review_queries;
 mod rows;
