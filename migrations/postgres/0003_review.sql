@@ -6,9 +6,6 @@ ALTER TABLE comments ADD COLUMN campaign UUID NOT NULL;
 ALTER TABLE comments ADD COLUMN uncertainty DOUBLE PRECISION NOT NULL DEFAULT 0;
 -- Counts the changes of the state or label.
 ALTER TABLE comments ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;
--- The transaction that recorded it. Numbers of rows are drawn before COMMIT, so they do not become visible
--- in order; who follows the held comments goes by this one, up to the oldest transaction under way.
-ALTER TABLE comments ADD COLUMN xact BIGINT NOT NULL DEFAULT (pg_current_xact_id()::text::bigint);
 
 -- Lists run through these backwards, by the number of the row, which every index ends with.
 CREATE INDEX comments_by_state ON comments (site, state, number);
@@ -18,7 +15,6 @@ CREATE INDEX comments_by_author ON comments (site, author, number) WHERE author 
 CREATE INDEX comments_by_page ON comments (site, page_uri, number) WHERE page_uri IS NOT NULL;
 CREATE INDEX comments_by_lang ON comments (site, lang, number) WHERE lang IS NOT NULL;
 CREATE INDEX comments_by_label ON comments (site, label, number) WHERE label IS NOT NULL;
-CREATE INDEX comments_held ON comments (site, xact, number) WHERE state = 'held';
 
 -- `domain::usefulness`, which a test compares.
 CREATE FUNCTION usefulness(uncertainty DOUBLE PRECISION, held_count BIGINT, first_time BIGINT)

@@ -14,7 +14,7 @@ CREATE TABLE webhooks (
     create_time     BIGINT  NOT NULL,
     akismet_key     TEXT    COLLATE "C",     -- of a callback of Akismet's client, which wants it
     lease_holder    UUID,                    -- the process that sends its messages now
-    lease_until     BIGINT                   -- by the server's clock
+    lease_until     TIMESTAMPTZ              -- by the server's clock
 );
 
 CREATE INDEX webhooks_by_site ON webhooks (site, number);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use deadpool_postgres::{Object, Pool, PoolError};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use crate::moderation::ports::StoreError;
@@ -173,6 +173,17 @@ impl Db {
             })
             .await?;
         rows.first().map(read).transpose()
+    }
+
+    /// The rows of a query that is one of very many different ones, so that it is not kept.
+    pub async fn all_once<T>(
+        &self,
+        sql: &str,
+        values: &[(&(dyn ToSql + Sync), Type)],
+        read: impl Fn(&Row) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = self.run(self.client()?.query_typed(sql, values)).await?;
+        rows.iter().map(read).collect()
     }
 
     /// Executes a statement; answers with how many rows it touched.

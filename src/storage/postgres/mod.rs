@@ -9,30 +9,47 @@
 //! only. All else is asked.
 //!
 //! **Order.** Who follows labels or decisions goes by `> position`, so positions of one site must
-//! become visible in order: whoever appends holds the site's advisory lock until COMMIT.
+//! become visible in order: whoever appends holds the site's advisory lock until COMMIT. Comments are
+//! recorded beside each other; who follows their numbers stops below those that are under way
+//! (`review_queries::settled_number`).
 //!
 //! **Failure.** Each use of a connection has a deadline. One that was passed, or a caller that
 //! went away, closes the connection: what it would say later belongs to nobody. Connections are
 //! made anew when they are needed.
 
+mod account_rows;
+mod accounts;
 mod audit;
 mod authors;
 mod cache;
+mod claims;
 mod commands;
 mod connect;
+mod days;
 mod db;
+mod decided_rows;
+mod decision_queries;
+mod decisions;
+mod delivery_rows;
 mod error;
 mod feedback;
 mod ledger;
 mod listener;
+mod lists;
 mod migrate;
 mod models;
 mod options;
 mod queries;
+mod queue;
 mod recorder;
 mod replicas;
+mod review;
+mod review_queries;
 mod rows;
 mod store;
+mod webhook_rows;
+mod webhooks;
+mod words;
 
 pub use error::PostgresError;
 pub use migrate::SCHEMA_VERSION;

@@ -21,6 +21,7 @@ use crate::storage::values::CommentRow;
 use super::db::{Db, Source, TRY_COUNT_MAX};
 use super::error::closed;
 use super::options::PostgresOptions;
+use super::review_queries::MARKS;
 use super::rows::get;
 
 /// Counts of a day that are added to without waiting for each other.
@@ -224,6 +225,9 @@ struct Columns<'a> {
 /// Records a batch. Its parts see the tables as they were before, so each is made from what the
 /// parts before it gave back.
 ///
+/// Before the first number is drawn, the last one is marked by a lock, for those who follow
+/// numbers: see `review_queries::settled_number`.
+///
 /// PostgreSQL does the parts that nobody reads from in reverse order: queue entries, authors,
 /// days. All who lock these rows keep to that order.
 const RECORD: &str = "\
@@ -235,6 +239,9 @@ WITH input AS (
     WITH ORDINALITY AS input (site, id, check_time, verdict, state, discard, probability,
         model_version, author, ip, ip_prefix, page_uri, lang, content_hash, simhash, body, campaign,
         uncertainty, request, digest, place)
+    WHERE (SELECT pg_advisory_xact_lock_shared(
+            $22 | CASE WHEN is_called THEN last_value ELSE last_value - 1 END)
+        FROM comments_number_seq) IS NOT NULL
 ), marked AS (
     INSERT INTO requests AS known (site, id, time, digest, comment)
     SELECT site, request, check_time, digest, id FROM input
@@ -359,6 +366,7 @@ impl<'a> Columns<'a> {
                 &requests,
                 &digests,
                 &shard,
+                &MARKS,
             ],
             |row| Ok((get(row, 0)?, get(row, 1)?)),
         )
