@@ -61,11 +61,7 @@ fn feedback_id(time: OffsetDateTime, position: i64) -> DecisionId {
     DecisionId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-async fn insert_label(
-    db: &Db,
-    site_number: i64,
-    entry: &LabelEntry,
-) -> Result<i64, StoreError> {
+async fn insert_label(db: &Db, site_number: i64, entry: &LabelEntry) -> Result<i64, StoreError> {
     let sql = "INSERT INTO labels (site, comment, label, reporter, reporter_name, note, time) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING position";
     let (label, reporter) = (entry.label.as_str(), entry.reporter.as_str());
