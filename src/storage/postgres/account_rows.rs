@@ -199,12 +199,7 @@ pub(super) async fn create_account(
     by.audit(db, "create-moderator", subject, None, after).await
 }
 
-async fn set_sites(
-    db: &Db,
-    number: i64,
-    role: Role,
-    sites: &[SiteId],
-) -> Result<(), StoreError> {
+async fn set_sites(db: &Db, number: i64, role: Role, sites: &[SiteId]) -> Result<(), StoreError> {
     db.execute("DELETE FROM account_sites WHERE account = $1", &[&number]).await?;
     if role == Role::Administrator {
         return Ok(());

@@ -65,10 +65,11 @@ pub(super) async fn write(
         let count = |change: &DayChange| if change.column == column { change.change } else { 0 };
         changes.iter().map(count).collect()
     };
-    let sums: Vec<String> =
-        COLUMNS.iter().map(|column| format!("sum({column})::bigint")).collect();
-    let set: Vec<String> =
-        COLUMNS.iter().map(|column| format!("{column} = known.{column} + excluded.{column}")).collect();
+    let sums: Vec<String> = COLUMNS.iter().map(|column| format!("sum({column})::bigint")).collect();
+    let set: Vec<String> = COLUMNS
+        .iter()
+        .map(|column| format!("{column} = known.{column} + excluded.{column}"))
+        .collect();
     let names = COLUMNS.join(", ");
     let sql = format!(
         "INSERT INTO daily_counts AS known (site, day, shard, {names}) \

@@ -162,8 +162,7 @@ pub(super) async fn update_comments(
     let states: Vec<&str> = moves.iter().map(|one| one.state.as_str()).collect();
     let labels: Vec<Option<&str>> =
         moves.iter().map(|one| one.label.map(|(label, _)| label.as_str())).collect();
-    let times: Vec<Option<i64>> =
-        moves.iter().map(|one| one.label.map(|(_, time)| time)).collect();
+    let times: Vec<Option<i64>> = moves.iter().map(|one| one.label.map(|(_, time)| time)).collect();
     db.execute(sql, &[&site_number, &ids, &states, &labels, &times]).await.map(drop)
 }
 

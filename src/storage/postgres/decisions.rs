@@ -168,7 +168,8 @@ impl<'a> Work<'a> {
     /// Which texts are called otherwise now.
     fn news(&self) -> Told {
         let (site, comments) = (self.decision.site.clone(), &self.done.comments);
-        let unlearns = |one: &DecidedComment| one.label_after.is_none() && one.label_before.is_some();
+        let unlearns =
+            |one: &DecidedComment| one.label_after.is_none() && one.label_before.is_some();
         if self.decision.action == Action::Undo || comments.iter().any(unlearns) {
             return Told::Relabelled(site);
         }
@@ -239,8 +240,7 @@ impl<'a> Work<'a> {
             known.values().map(|comment| *comment.campaign.as_uuid()).collect();
         let campaigns: Vec<Uuid> = campaigns.into_iter().collect();
         let (db, decision) = (self.db, self.decision);
-        let claimed =
-            claims::claimed_by_others(db, self.site_number, &campaigns, decision).await?;
+        let claimed = claims::claimed_by_others(db, self.site_number, &campaigns, decision).await?;
         let (state, teaches) = effect;
         let time = millis(decision.time);
         let mut moves = Vec::new();
@@ -317,7 +317,8 @@ impl<'a> Work<'a> {
             moves.push(Move { comment, state: row.state_before, label, appended: None });
         }
         rows::retract_comments(db, site_number, self.decision, reporter, &unlearnt).await?;
-        let appended = rows::append_labels(db, site_number, self.decision, reporter, &taught).await?;
+        let appended =
+            rows::append_labels(db, site_number, self.decision, reporter, &taught).await?;
         set_appended(&mut moves, &appended);
         Ok(moves)
     }

@@ -176,11 +176,7 @@ pub(super) async fn end_attempt(
 }
 
 /// Disables the webhook of a delivery.
-async fn disable(
-    db: &Db,
-    delivery: DeliveryId,
-    time: OffsetDateTime,
-) -> Result<(), StoreError> {
+async fn disable(db: &Db, delivery: DeliveryId, time: OffsetDateTime) -> Result<(), StoreError> {
     let found = webhooks::webhook_of(db, delivery).await?;
     let Some(WebhookRecord { site, id, uri, .. }) = found else { return Ok(()) };
     let sql = "SELECT site FROM webhooks WHERE id = $1";

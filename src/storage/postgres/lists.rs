@@ -93,14 +93,18 @@ async fn add_times(
         all.add("comments.id >= ?", id_bound(since, 0), Type::UUID);
         let sql = "SELECT number FROM comments WHERE site = $1 AND id < $2 \
              ORDER BY id DESC LIMIT 1";
-        if let Some(number) = number_at(db, site_number, sql, id_bound(since - CLOCK_SLACK, 0)).await? {
+        if let Some(number) =
+            number_at(db, site_number, sql, id_bound(since - CLOCK_SLACK, 0)).await?
+        {
             all.add("comments.number > ?", number, Type::INT8);
         }
     }
     if let Some(until) = filter.until {
         all.add("comments.id < ?", id_bound(until, 0), Type::UUID);
         let sql = "SELECT number FROM comments WHERE site = $1 AND id >= $2 ORDER BY id LIMIT 1";
-        if let Some(number) = number_at(db, site_number, sql, id_bound(until + CLOCK_SLACK, 0)).await? {
+        if let Some(number) =
+            number_at(db, site_number, sql, id_bound(until + CLOCK_SLACK, 0)).await?
+        {
             all.add("comments.number < ?", number, Type::INT8);
         }
     }

@@ -15,9 +15,7 @@ use crate::storage::values::{corrupt, millis};
 
 use super::db::{Db, Values};
 use super::queries::id_bound;
-use super::rows::{
-    self, COMMENT_COLUMNS, comment_id, get, time, time_or_none, word, word_or_none,
-};
+use super::rows::{self, COMMENT_COLUMNS, comment_id, get, time, time_or_none, word, word_or_none};
 
 /// The columns that [`listed`] reads, of `comments` with [`CLAIMS`].
 pub(super) fn listed_columns() -> String {
@@ -126,9 +124,9 @@ pub(super) async fn queue(
     // Times are whole numbers, and exact as such in a double.
     let after = match cursor {
         None => String::new(),
-        Some(_) => format!(
-            "AND ({column}, campaign) {compare} (($3::double precision)::{kind}, $4::uuid)"
-        ),
+        Some(_) => {
+            format!("AND ({column}, campaign) {compare} (($3::double precision)::{kind}, $4::uuid)")
+        }
     };
     let sql = format!(
         "SELECT {columns}, entry_campaign, held_count, first_time, last_time, place \

@@ -64,10 +64,7 @@ pub(super) async fn webhook_of(
 }
 
 /// The webhooks of a site in the order of their creation.
-pub(super) async fn webhooks(
-    db: &Db,
-    site_number: i64,
-) -> Result<Vec<WebhookRecord>, StoreError> {
+pub(super) async fn webhooks(db: &Db, site_number: i64) -> Result<Vec<WebhookRecord>, StoreError> {
     let sql = format!(
         "SELECT {WEBHOOK_COLUMNS} FROM {WEBHOOKS} WHERE webhooks.site = $1 \
          ORDER BY webhooks.number"
@@ -231,8 +228,7 @@ pub(super) async fn update(
     }
     let sql = "UPDATE webhooks SET uri = $3, disabled = $4, revision = revision + 1 \
          WHERE site = $1 AND id = $2";
-    let values: Values<'_> =
-        &[&site_number, id.as_uuid(), &wanted.uri.as_str(), &wanted.disabled];
+    let values: Values<'_> = &[&site_number, id.as_uuid(), &wanted.uri.as_str(), &wanted.disabled];
     db.execute(sql, values).await?;
     // Whoever mends an address does not want to wait for what is tried again in an hour.
     let sql = "UPDATE deliveries SET next_attempt_time = $2, begin_time = $2, attempt_count = 0 \
