@@ -9,8 +9,8 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use time::{Duration, OffsetDateTime};
 
-use super::system::{SystemClock, SystemRandom};
 use super::records::Records;
+use super::system::{SystemClock, SystemRandom};
 use super::{BindError, load_model};
 use crate::config::Config;
 use crate::domain::{
@@ -18,7 +18,7 @@ use crate::domain::{
 };
 use crate::limits::{MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions, RefilledRecent};
 use crate::moderation::ports::review::Target;
-use crate::moderation::ports::{Clock, Reporter, Store};
+use crate::moderation::ports::{Clock, Reporter};
 use crate::moderation::{
     Actor, CheckOptions, Feedback, Moderation, ModerationError, Ports, Reviewer, Scorer,
     seed_examples,

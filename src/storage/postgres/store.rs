@@ -200,9 +200,8 @@ async fn examine(source: &Source, address: &PostgresAddress) -> Result<String, P
         let Some(version) = migrate::stored_version(&db).await? else { return Ok(None) };
         let sql = "SELECT current_setting('fsync') = 'on', current_setting('server_version'), \
              greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'comments'::regclass";
-        let read = |row: &Row| {
-            Ok((get::<bool>(row, 0)?, get::<String>(row, 1)?, get::<i64>(row, 2)?))
-        };
+        let read =
+            |row: &Row| Ok((get::<bool>(row, 0)?, get::<String>(row, 1)?, get::<i64>(row, 2)?));
         Ok(db.first(sql, &[], read).await?.map(|found| (version, found)))
     };
     let found: Result<_, StoreError> = found.await;
