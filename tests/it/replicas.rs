@@ -12,7 +12,7 @@ use crate::support::models::{
     archive, checked, import, promote, set_policy, train, without_limits,
 };
 use crate::support::postgres::shared;
-use crate::support::service::{Service, check, comment, wait_for};
+use crate::support::service::{Service, check, command, comment, wait_for};
 
 /// What one replica changes counts at the others within a second; a busy machine adds to it.
 const SOON: Duration = Duration::from_secs(10);
@@ -127,4 +127,24 @@ async fn a_replica_goes_on_when_the_other_is_killed_and_the_database_falls_out()
     there.comments.get_comment(request).await.unwrap();
     let printed = second.printed();
     assert!(!printed.contains("postgres://"), "the address is a secret: {printed}");
+}
+
+#[tokio::test]
+async fn doctor_looks_at_the_database() {
+    let place = shared().database();
+    let doctor = |url: &str| {
+        let folder = TempDir::new().unwrap();
+        let output = command(&["doctor", "--database-url", url, "--data-dir"])
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(doctor(&place.url()).contains("empty, the first start makes its tables"));
+    place.open().await.close().await;
+    // The tests' server does without, and loses what was acknowledged with the power.
+    assert!(doctor(&place.url()).contains("fsync is off"));
+    let nobody = doctor("postgres://ann:hunter2@127.0.0.1:1/guard");
+    assert!(nobody.contains("TROUBLE  PostgreSQL at 127.0.0.1, database guard"), "{nobody}");
+    assert!(!nobody.contains("hunter2") && !nobody.contains("ann:"), "{nobody}");
 }
