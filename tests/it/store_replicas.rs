@@ -350,3 +350,31 @@ async fn a_request_is_answered_once_by_all_replicas() {
     let recent = stores[0].recent_comments(&site_id("blog"), 999).await.unwrap();
     assert_eq!(recent.len(), 10);
 }
+
+#[tokio::test]
+async fn encrypted_connections_go_to_the_server_that_is_known() {
+    let server = PostgresServer::start();
+    let place = server.database();
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    server.encrypt(&certified.cert.pem(), &certified.signing_key.serialize_pem());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, certified.cert.pem()).unwrap();
+    let trusting = format!("sslmode=verify-full&sslrootcert={}", file.display());
+    let open = async |host: &str, query: &str| {
+        let url = format!("{}?{query}", place.url().replace("127.0.0.1", host));
+        let options = PostgresOptions { connection_count_max: 3, ..PostgresOptions::default() };
+        PostgresStore::open(&url.parse().unwrap(), options).await
+    };
+    let store = open("localhost", &trusting).await.unwrap();
+    store.ping().await.unwrap();
+    store.close().await;
+    for (host, query, expected) in [
+        ("127.0.0.1", trusting.as_str(), "certificate"),
+        ("localhost", "sslmode=require", "certificate"),
+        ("localhost", "sslmode=disable", "no encryption"),
+    ] {
+        let error = open(host, query).await.err().unwrap().to_string();
+        assert!(error.contains(expected), "{host} {query}: {error}");
+    }
+}

@@ -30,6 +30,9 @@ pub enum TransferError {
     /// The PostgreSQL database.
     #[error("{0}")]
     Postgres(String),
+    /// The other side of the move ended; its error says why.
+    #[error("the other side of the move ended")]
+    Ended,
     /// There is something in the target already.
     #[error("{0} is not empty; a move needs an empty target")]
     NotEmpty(String),
@@ -98,8 +101,7 @@ pub async fn sqlite_to_postgres(
     let reading = tokio::task::spawn_blocking(move || sqlite::read(&path, &sender));
     let written = postgres::write(address, receiver, progress).await;
     let read = reading.await.unwrap_or_else(|error| Err(TransferError::Sqlite(error.to_string())));
-    // If reading failed, writing found only that it ended.
-    read.and(written)
+    outcome(read, written)
 }
 
 /// Moves what is in a PostgreSQL database into an SQLite file without records. As
@@ -118,16 +120,20 @@ pub async fn postgres_to_sqlite(
     let read = postgres::read(address, sender, progress).await;
     let written =
         writing.await.unwrap_or_else(|error| Err(TransferError::Sqlite(error.to_string())));
-    // If writing failed, reading found only that nobody takes any more.
-    match (read, written) {
-        (_, Ok(moved)) => Ok(moved),
-        (Err(TransferError::Postgres(_)), Err(error @ TransferError::Sqlite(_))) => Err(error),
-        (Err(error), Err(_)) | (Ok(()), Err(error)) => Err(error),
-    }
+    outcome(read, written)
 }
 
-/// That the other side ended; it knows why.
-const ENDED: &str = "the other side of the move ended";
+/// What was moved, or the error of the side that failed first: the other one found only that it
+/// ended.
+fn outcome(
+    read: Result<(), TransferError>,
+    written: Result<Vec<Moved>, TransferError>,
+) -> Result<Vec<Moved>, TransferError> {
+    match (read, written) {
+        (Ok(()), written) => written,
+        (Err(TransferError::Ended), Err(error)) | (Err(error), _) => Err(error),
+    }
+}
 
 /// Whether the counts are those of the source.
 fn check_count(table: &'static Table, expected: i64, found: i64) -> Result<(), TransferError> {

@@ -9,18 +9,14 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::{
-    BATCH_COUNT, ENDED, Kind, Message, Moved, Progress, Receiver, Sender, TABLES, Table,
-    TransferError, Value, bad_value, check_count,
+    BATCH_COUNT, Kind, Message, Moved, Progress, Receiver, Sender, TABLES, Table, TransferError,
+    Value, bad_value, check_count,
 };
 use crate::storage::postgres::{PostgresAddress, PostgresStore, connect_alone};
 
 fn failed(error: tokio_postgres::Error) -> TransferError {
     let cause = error.as_db_error().map(|db| format!(": {}", db.message())).unwrap_or_default();
     TransferError::Postgres(format!("PostgreSQL: {error}{cause}"))
-}
-
-fn ended() -> TransferError {
-    TransferError::Postgres(ENDED.into())
 }
 
 /// Writes what comes, if the database has no records.
@@ -57,7 +53,7 @@ pub(super) async fn write(
                 moved.push((table.name, expected));
             }
             Some(Message::End) => break,
-            Some(Message::Rows(_)) | None => return Err(ended()),
+            Some(Message::Rows(_)) | None => return Err(TransferError::Ended),
         }
     }
     let sql = "INSERT INTO pending_words (number) SELECT number FROM comments";
@@ -183,7 +179,7 @@ pub(super) async fn read(
     for table in TABLES {
         let source = table.postgres_source.unwrap_or(table.name);
         let expected = count(&client, source).await?;
-        sender.send(Message::Table(table, expected)).await.map_err(|_| ended())?;
+        sender.send(Message::Table(table, expected)).await.map_err(|_| TransferError::Ended)?;
         let sql = format!("SELECT {} FROM {source} ORDER BY {}", table.column_names(), table.order);
         let none: [&(dyn ToSql + Sync); 0] = [];
         let rows = client.query_raw(&sql, none).await.map_err(failed)?;
@@ -194,14 +190,14 @@ pub(super) async fn read(
             if batch.len() == BATCH_COUNT {
                 done += batch.len() as i64;
                 let batch = std::mem::take(&mut batch);
-                sender.send(Message::Rows(batch)).await.map_err(|_| ended())?;
+                sender.send(Message::Rows(batch)).await.map_err(|_| TransferError::Ended)?;
                 progress(table.name, done, expected);
             }
         }
         progress(table.name, done + batch.len() as i64, expected);
-        sender.send(Message::Rows(batch)).await.map_err(|_| ended())?;
+        sender.send(Message::Rows(batch)).await.map_err(|_| TransferError::Ended)?;
     }
-    sender.send(Message::End).await.map_err(|_| ended())
+    sender.send(Message::End).await.map_err(|_| TransferError::Ended)
 }
 
 fn values(table: &'static Table, row: &Row) -> Result<Vec<Value>, TransferError> {

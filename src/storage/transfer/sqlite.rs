@@ -7,8 +7,8 @@ use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use uuid::Uuid;
 
 use super::{
-    BATCH_COUNT, ENDED, Kind, Message, Moved, Receiver, Sender, TABLES, Table, TransferError,
-    Value, bad_value, check_count,
+    BATCH_COUNT, Kind, Message, Moved, Receiver, Sender, TABLES, Table, TransferError, Value,
+    bad_value, check_count,
 };
 use crate::storage::sqlite::open_alone;
 
@@ -22,7 +22,7 @@ pub(super) fn read(path: &Path, sender: &Sender) -> Result<(), TransferError> {
         return Err(TransferError::Sqlite(format!("{}: there is no database", path.display())));
     }
     let (db, _lock) = open_alone(path).map_err(failed)?;
-    let send = |message| sender.blocking_send(message).map_err(|_| failed(ENDED));
+    let send = |message| sender.blocking_send(message).map_err(|_| TransferError::Ended);
     for table in TABLES {
         let source = table.sqlite_source.unwrap_or(table.name);
         let count = count(&db, source)?;
@@ -89,12 +89,12 @@ pub(super) fn write(path: &Path, mut rows: Receiver) -> Result<Vec<Moved>, Trans
     };
     loop {
         match rows.blocking_recv() {
-            None => return Err(failed(ENDED)),
+            None => return Err(TransferError::Ended),
             Some(Message::Table(table, count)) => {
                 finish(current.replace((table, count)), &mut moved)?;
             }
             Some(Message::Rows(batch)) => {
-                let Some((table, _)) = current else { return Err(failed(ENDED)) };
+                let Some((table, _)) = current else { return Err(TransferError::Ended) };
                 insert(&transaction, table, &batch)?;
             }
             Some(Message::End) => {

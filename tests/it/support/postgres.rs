@@ -61,6 +61,25 @@ impl PostgresServer {
         server
     }
 
+    /// Has the server speak TLS with these files (PEM) from now on, and nothing else.
+    pub fn encrypt(&self, certificate: &str, key: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let data = self.folder.join("data");
+        std::fs::write(data.join("server.crt"), certificate).unwrap();
+        std::fs::write(data.join("server.key"), key).unwrap();
+        let owner_alone = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(data.join("server.key"), owner_alone).unwrap();
+        std::fs::write(data.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 trust\n").unwrap();
+        let mut file =
+            std::fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+        file.write_all(b"ssl = on\n").unwrap();
+        if rustix::process::geteuid().is_root() {
+            run(Command::new("chown").arg("-R").arg("nobody:nogroup").arg(&data));
+        }
+        self.kill();
+        self.launch();
+    }
+
     fn start_in(folder: &Path) -> Self {
         let data = folder.join("data");
         std::fs::create_dir_all(&data).unwrap();
@@ -116,9 +135,9 @@ impl PostgresServer {
     pub fn kill(&self) {
         let pid = self.pid().expect("it runs");
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-        wait_until("its connections are gone", || {
-            !self.members().iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists())
-        });
+        wait_until("its connections are gone", || self.members().is_empty());
+        // A dead server that nobody buries yet would look like a running one.
+        std::fs::remove_file(self.folder.join("data/postmaster.pid")).unwrap();
     }
 
     /// Stops all its processes where they are, or lets them go on.
