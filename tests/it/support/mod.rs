@@ -1,5 +1,6 @@
 //! What several tests need.
 
+pub mod backend;
 pub mod browser;
 pub mod desk;
 pub mod models;
