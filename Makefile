@@ -6,7 +6,7 @@ CARGO ?= cargo
 REPLYGUARD_CORPORA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help run check fmt clippy rustdoc proto-lint test wordpress-test deps bench base-model evaluate
+.PHONY: help run check fmt clippy rustdoc proto-lint test wordpress-test deps fuzz bench base-model evaluate
 
 help: ## List these commands.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; \
@@ -40,6 +40,17 @@ wordpress-test: ## A real WordPress with Akismet's own plugin against the servic
 
 deps: ## Install what the tests use: redis-server, Chromium, axe-core, Akismet's client libraries.
 	@sh scripts/install-test-deps.sh
+
+# Seconds for each target, and which.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= addresses akismet artifact filter form import links normalize
+
+fuzz: ## libFuzzer on all that reads bytes from outside (see fuzz/README.md).
+	@test -x target/fuzz-tools/bin/cargo-fuzz || $(CARGO) install cargo-fuzz --locked --root target/fuzz-tools
+	@for target in $(FUZZ_TARGETS); do \
+		PATH="$(CURDIR)/target/fuzz-tools/bin:$$PATH" $(CARGO) fuzz run --sanitizer none $$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 -print_final_stats=1 || exit 1; \
+	done
 
 bench: ## Benchmarks. The report of a measured run is in docs/.
 	$(CARGO) bench --locked

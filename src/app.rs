@@ -1,6 +1,7 @@
 //! Puts the parts together: from a configuration to listening ports, from there to the end.
 
 mod background;
+mod certificates;
 mod demo;
 pub mod diagnosis;
 mod first_start;
@@ -24,7 +25,6 @@ pub use first_start::{FirstAdministrator, FirstSite, FirstStart, recover_key};
 use crate::classifier::Model;
 use crate::config::Config;
 use crate::grpc::{GrpcLimits, GrpcService};
-use crate::http::tls::TlsAcceptor;
 use crate::http::{self, Akismet, Console, ConsoleOptions, Readiness};
 use crate::limits::{
     FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions,
@@ -32,8 +32,10 @@ use crate::limits::{
 };
 use crate::moderation::accounts::{AccountPorts, Accounts, Lives};
 use crate::moderation::ports::{Limiter, Store};
-use crate::moderation::{Moderation, Ports, Scorer};
+use crate::moderation::{CallRate, Moderation, Ports, Scorer};
+use crate::tls::Certificates;
 use crate::webhooks::{HttpsSender, SenderOptions};
+use certificates::PortCertificates;
 use records::Records;
 use system::{SystemClock, SystemRandom};
 use workers::Workers;
@@ -75,7 +77,7 @@ pub struct App {
     first_start: FirstStart,
     console: Console,
     akismet: Akismet,
-    tls: Option<TlsAcceptor>,
+    certificates: PortCertificates,
     first_administrator: Option<FirstAdministrator>,
 }
 
@@ -87,7 +89,10 @@ impl App {
     /// [`BindError`]: one line that says what to change.
     pub async fn bind(config: Config, metrics: PrometheusHandle) -> Result<Self, BindError> {
         config.validate().map_err(BindError::Config)?;
-        let tls = http_tls(&config)?;
+        if let Some(exposure) = config.exposure() {
+            tracing::warn!("{exposure}; chmod o-r it");
+        }
+        let certificates = PortCertificates::read(&config.server).map_err(BindError::Config)?;
         let grpc = listen(config.server.grpc_address)?;
         let http = listen(config.server.http_address)?;
         let records = Records::open(&config).await?;
@@ -111,7 +116,7 @@ impl App {
                 options.public_url.is_some(),
             ),
             console: Console::new(moderation.clone(), accounts, options),
-            tls,
+            certificates,
             first_administrator: invited
                 .map(|invited| FirstAdministrator::new(&console_url, &invited)),
             moderation: moderation.clone(),
@@ -126,7 +131,7 @@ impl App {
         app.first_start = first_start::ensure(
             &moderation,
             &app.config.storage.first_site(),
-            app.grpc_address(),
+            app.grpc_url(),
             app.http_address(),
         )
         .await?;
@@ -137,6 +142,14 @@ impl App {
     /// Where gRPC listens.
     pub fn grpc_address(&self) -> SocketAddr {
         self.grpc.local_addr().unwrap_or(self.config.server.grpc_address)
+    }
+
+    /// Where clients on this machine find gRPC: `IP:PORT`, or `https://IP:PORT` with TLS.
+    pub fn grpc_url(&self) -> String {
+        match self.certificates.grpc {
+            None => self.grpc_address().to_string(),
+            Some(_) => format!("https://{}", self.grpc_address()),
+        }
     }
 
     /// Where HTTP listens.
@@ -181,10 +194,13 @@ impl App {
         let listener = tokio::net::TcpListener::from_std(self.http)?;
         let router = http::router(watched, self.metrics.clone(), self.console, self.akismet);
         let connection_count_max = self.config.server.connection_count_max;
-        let ops = http_task(listener, router, self.tls, connection_count_max, draining.clone());
+        let PortCertificates { grpc, http } = self.certificates.clone();
+        let ops = http_task(listener, router, http, connection_count_max, draining.clone());
         let upkeep = tokio::spawn(upkeep(self.metrics, draining.clone()));
-        let background = background::start(&self.moderation, &self.config.training, &draining);
-        let workers = Workers::start(self.service, self.grpc, &self.config.server, &draining)?;
+        let mut background = background::start(&self.moderation, &self.config.training, &draining);
+        background.push(certificates::watch(self.certificates, draining.clone())?);
+        let workers =
+            Workers::start(self.service, (self.grpc, grpc), &self.config.server, &draining)?;
         tracing::info!(model.version = %self.model_version, "ready");
         stop.await;
         draining.cancel();
@@ -222,18 +238,10 @@ fn moderation(config: &Config, records: &Records) -> Result<Moderation, BindErro
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
-    Ok(Moderation::new(ports, Scorer::new(model)))
-}
-
-/// TLS of the HTTP port, if there are files for it.
-fn http_tls(config: &Config) -> Result<Option<TlsAcceptor>, BindError> {
-    let server = &config.server;
-    match (&server.http_certificate_file, &server.http_key_file) {
-        (Some(certificates), Some(key)) => {
-            http::tls::acceptor(certificates, key).map(Some).map_err(BindError::Config)
-        }
-        _ => Ok(None),
-    }
+    let per_s = config.limits.key_calls_per_s;
+    let rate = CallRate { per_s, burst_count: config.limits.key_burst_count };
+    let rate = Some(rate).filter(|rate| rate.per_s > 0);
+    Ok(Moderation::new(ports, Scorer::new(model)).with_call_rate(rate))
 }
 
 /// Who sends webhooks' messages.
@@ -351,7 +359,7 @@ async fn upkeep(metrics: PrometheusHandle, draining: CancellationToken) {
 fn http_task(
     listener: tokio::net::TcpListener,
     router: http::Router,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Certificates>,
     connection_count_max: usize,
     draining: CancellationToken,
 ) -> tokio::task::JoinHandle<io::Result<()>> {

@@ -1,6 +1,8 @@
 //! Configuration: one struct a section, read from a file, variables and flags, validated once.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,9 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     /// Logs.
     pub telemetry: TelemetryConfig,
+    /// The file that this was read from.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 /// Ports and what calls may cost.
@@ -36,6 +41,12 @@ pub struct ServerConfig {
     pub grpc_address: SocketAddr,
     /// Where HTTP listens: console, health, metrics.
     pub http_address: SocketAddr,
+    /// Certificates (PEM) of the gRPC port, which then speaks TLS. Needs `grpc_key_file`.
+    pub grpc_certificate_file: Option<PathBuf>,
+    /// The key (PEM) of the first of them.
+    pub grpc_key_file: Option<PathBuf>,
+    /// Certificates (PEM) that sign those of callers, who then need one besides their key.
+    pub grpc_client_ca_file: Option<PathBuf>,
     /// Certificates (PEM) of the HTTP port, which then speaks TLS. Needs `http_key_file`.
     pub http_certificate_file: Option<PathBuf>,
     /// The key (PEM) of the first of them.
@@ -44,6 +55,8 @@ pub struct ServerConfig {
     pub worker_count: usize,
     /// Connections at once; further ones wait to be accepted.
     pub connection_count_max: usize,
+    /// How long a gRPC connection is kept on which no call is under way.
+    pub grpc_idle_timeout_s: u64,
     /// Longest time for a call.
     pub call_timeout_ms: u64,
     /// How long calls may go on after the signal to stop.
@@ -57,10 +70,14 @@ impl Default for ServerConfig {
         Self {
             grpc_address: SocketAddr::from(([127, 0, 0, 1], 50_051)),
             http_address: SocketAddr::from(([127, 0, 0, 1], 8_080)),
+            grpc_certificate_file: None,
+            grpc_key_file: None,
+            grpc_client_ca_file: None,
             http_certificate_file: None,
             http_key_file: None,
             worker_count: 0,
             connection_count_max: 4_096,
+            grpc_idle_timeout_s: 600,
             call_timeout_ms: 10_000,
             drain_timeout_ms: 10_000,
             compress_answers: false,
@@ -69,7 +86,7 @@ impl Default for ServerConfig {
 }
 
 /// Where records are kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
     /// The folder of the database; made if it is not there.
@@ -81,6 +98,17 @@ pub struct StorageConfig {
 impl Default for StorageConfig {
     fn default() -> Self {
         Self { data_dir: PathBuf::from("data"), database_url: None }
+    }
+}
+
+/// Without what a URL may hold: a password.
+impl fmt::Debug for StorageConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { data_dir, database_url } = self;
+        f.debug_struct("StorageConfig")
+            .field("data_dir", data_dir)
+            .field("database_url", &database_url.as_ref().map(|_| "(set)"))
+            .finish()
     }
 }
 
@@ -97,11 +125,33 @@ impl StorageConfig {
 }
 
 /// Where rate limits are counted.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
     /// `redis://…` for one server, `redis+cluster://…` for a cluster. Absent: in this process.
     pub redis_url: Option<String>,
+    /// gRPC calls a second with one key, counted in each process; 0: no limit.
+    pub key_calls_per_s: u32,
+    /// gRPC calls at once with one key.
+    pub key_burst_count: u32,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { redis_url: None, key_calls_per_s: 0, key_burst_count: 100 }
+    }
+}
+
+/// Without what a URL may hold: a password.
+impl fmt::Debug for LimitsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { redis_url, key_calls_per_s, key_burst_count } = self;
+        f.debug_struct("LimitsConfig")
+            .field("redis_url", &redis_url.as_ref().map(|_| "(set)"))
+            .field("key_calls_per_s", key_calls_per_s)
+            .field("key_burst_count", key_burst_count)
+            .finish()
+    }
 }
 
 /// Which model scores.
@@ -227,14 +277,32 @@ impl Default for TelemetryConfig {
 }
 
 impl Config {
-    /// The configuration in a TOML file.
+    /// The configuration in a TOML file. A file that everybody may write to is refused: whoever
+    /// writes it says where comments go.
     ///
     /// # Errors
     /// One line that names the file and what is wrong.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+        let named = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+        let metadata = std::fs::metadata(path).map_err(|error| named(&error))?;
+        if metadata.permissions().mode() & 0o002 != 0 {
+            return Err(named(&"everybody may write to this file; chmod o-w it"));
+        }
+        let config = Self::parse(&text).map_err(|error| named(&error))?;
+        Ok(Self { file: Some(path.to_owned()), ..config })
+    }
+
+    /// What is wrong with the rights of the configuration file: it holds a password, and others
+    /// may read it.
+    pub fn exposure(&self) -> Option<String> {
+        let path = self.file.as_ref()?;
+        // A file that is gone by now exposes nothing.
+        let mode = std::fs::metadata(path).ok()?.permissions().mode();
+        let urls = [&self.limits.redis_url, &self.storage.database_url];
+        let secret = urls.into_iter().flatten().any(|url| url.contains('@'));
+        let exposed = secret && mode & 0o004 != 0;
+        exposed.then(|| format!("{} holds a password and can be read by others", path.display()))
     }
 
     /// The configuration in a TOML text.
@@ -246,7 +314,7 @@ impl Config {
             let line = error
                 .span()
                 .map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            format!("line {line}: {}", error.message().replace('\n', " "))
+            format!("line {line}: {}", without_texts(&error.message().replace('\n', " ")))
         })
     }
 
@@ -268,8 +336,17 @@ impl Config {
         if server.grpc_address == server.http_address && server.grpc_address.port() != 0 {
             return Err("server.http_address: gRPC listens there already".into());
         }
+        if server.grpc_idle_timeout_s == 0 {
+            return Err("server.grpc_idle_timeout_s: at least 1 is expected".into());
+        }
         if server.http_certificate_file.is_some() != server.http_key_file.is_some() {
             return Err("server.http_key_file: both a certificate and a key are expected".into());
+        }
+        if server.grpc_certificate_file.is_some() != server.grpc_key_file.is_some() {
+            return Err("server.grpc_key_file: both a certificate and a key are expected".into());
+        }
+        if server.grpc_client_ca_file.is_some() && server.grpc_key_file.is_none() {
+            return Err("server.grpc_client_ca_file: grpc_certificate_file is expected too".into());
         }
         if let Some(url) = &self.limits.redis_url {
             let known = ["redis://", "redis+cluster://"];
@@ -283,8 +360,24 @@ impl Config {
                 return Err("storage.database_url: postgres://… is expected".into());
             }
         }
+        if self.limits.key_burst_count == 0 {
+            return Err("limits.key_burst_count: at least 1 is expected".into());
+        }
         self.console.validate()
     }
+}
+
+/// A message of the parser without the text that stood in the wrong place, which may be a secret.
+fn without_texts(message: &str) -> String {
+    for (begin, end) in [("string \"", "\""), ("unknown variant `", "`, expected ")] {
+        if let Some((before, rest)) = message.split_once(begin) {
+            let what = begin.trim_end_matches(['"', '`', ' ']);
+            let after = rest.rsplit_once(end).map_or("", |(_, after)| after);
+            let expected = if end == "\"" { "" } else { ", expected " };
+            return format!("{before}{what}{expected}{after}");
+        }
+    }
+    message.to_owned()
 }
 
 #[cfg(test)]
@@ -309,7 +402,7 @@ mod tests {
         let error = Config::parse("[server]\ngrpc_adress = \"x\"").unwrap_err();
         assert!(error.starts_with("line 2: ") && !error.contains('\n'), "{error}");
         let bad = Config {
-            limits: LimitsConfig { redis_url: Some("http://x".into()) },
+            limits: LimitsConfig { redis_url: Some("http://x".into()), ..Default::default() },
             ..Config::default()
         };
         assert!(bad.validate().unwrap_err().starts_with("limits.redis_url: "));

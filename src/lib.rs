@@ -15,7 +15,10 @@ pub mod limits;
 pub mod webhooks;
 pub mod config;
 pub mod telemetry;
+pub mod tls;
 pub mod grpc;
 pub mod http;
 pub mod app;
 pub mod cli;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;

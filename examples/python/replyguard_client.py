@@ -64,6 +64,8 @@ def find_service(arguments) -> SimpleNamespace:
     key = arguments.key or first.get("key")
     if not server or not key:
         sys.exit(f"{arguments.first_site} is not there: give --server and --key, or --first-site")
+    if server.startswith("https://"):
+        sys.exit("these examples speak no TLS; for that, see grpc.secure_channel")
     site = first.get("site")
     return SimpleNamespace(
         server=server.removeprefix("http://"),

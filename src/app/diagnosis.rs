@@ -1,8 +1,10 @@
 //! What `doctor` looks at: ports, store, Redis, model.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use super::certificates::{PortCertificates, days_left};
 use super::records::postgres_address;
 use super::system::SystemClock;
 use super::{limiter, load_model};
@@ -33,6 +35,8 @@ pub enum Finding {
 /// Looks at every part that the configuration names. It changes nothing.
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![model(config), store(config).await];
+    findings.extend(config_file(config));
+    findings.extend(certificates(config));
     findings.push(port("gRPC", config.server.grpc_address));
     findings.push(port("HTTP", config.server.http_address));
     if config.limits.redis_url.is_some() {
@@ -41,6 +45,55 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     if let Some(metrics) = metrics(config.server.http_address).await {
         findings.extend(drift(&metrics));
         findings.extend(webhooks(&metrics));
+    }
+    findings
+}
+
+/// Days before its end from which a certificate is trouble: those renewed by machines are renewed
+/// a month before.
+const CERTIFICATE_DAYS_MIN: i64 = 14;
+
+/// The configuration file, if there is one.
+fn config_file(config: &Config) -> Option<Finding> {
+    let path = config.file.as_ref()?;
+    Some(match config.exposure() {
+        None => Finding::Good(format!("{} tells others no password", path.display())),
+        Some(what) => Finding::Bad { what, advice: format!("chmod o-r {}", path.display()) },
+    })
+}
+
+/// The certificates of the ports, and who may read their keys.
+fn certificates(config: &Config) -> Vec<Finding> {
+    let read = match PortCertificates::read(&config.server) {
+        Ok(read) => read,
+        Err(error) => {
+            return vec![Finding::Bad {
+                what: format!("a certificate cannot be used: {error}"),
+                advice: "give PEM files that fit together; the service will not start".into(),
+            }];
+        }
+    };
+    let ends = read.each().map(|(port, found)| {
+        let days = days_left(found.expiry_time());
+        match days >= CERTIFICATE_DAYS_MIN {
+            true => {
+                Finding::Good(format!("the certificate of the {port} port ends in {days} days"))
+            }
+            false => Finding::Bad {
+                what: format!("the certificate of the {port} port ends in {days} days"),
+                advice: "renew it; a running service takes over the new files by itself".into(),
+            },
+        }
+    });
+    let mut findings: Vec<_> = ends.collect();
+    for path in [&config.server.grpc_key_file, &config.server.http_key_file].into_iter().flatten() {
+        let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & 0o004 != 0 {
+            findings.push(Finding::Bad {
+                what: format!("the key {} can be read by others", path.display()),
+                advice: format!("chmod o-r {}", path.display()),
+            });
+        }
     }
     findings
 }

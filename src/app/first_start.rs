@@ -1,5 +1,6 @@
 //! The first site and its key, made when there is no site yet.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(60);
 const TURN_PERIOD: Duration = Duration::from_millis(100);
 
 /// What a client on the same machine needs: the content of `first-site.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstSite {
     /// The site's id.
     pub site: String,
@@ -35,10 +36,17 @@ pub struct FirstSite {
     /// A key for Akismet's clients; not there in files of versions that had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub akismet_key: Option<String>,
-    /// Where gRPC listens.
+    /// Where gRPC listens: `IP:PORT`, or `https://IP:PORT` with TLS.
     pub grpc: String,
     /// Where HTTP listens.
     pub http: String,
+}
+
+/// Without the keys.
+impl fmt::Debug for FirstSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FirstSite").field("site", &self.site).finish_non_exhaustive()
+    }
 }
 
 /// Whether this start made the first site.
@@ -94,7 +102,7 @@ pub(super) async fn end_turn(moderation: &Moderation) {
 pub(super) async fn ensure(
     moderation: &Moderation,
     file: &Path,
-    grpc: SocketAddr,
+    grpc: String,
     http: SocketAddr,
 ) -> Result<FirstStart, BindError> {
     let failed = |error: ModerationError| BindError::Storage(format!("the first site: {error}"));
@@ -114,7 +122,7 @@ pub(super) async fn ensure(
         return mint(moderation, &actor, file, &id, (grpc, http)).await.map(FirstStart::Yes);
     }
     if let Some(mut known) = read(file) {
-        known.grpc = grpc.to_string();
+        known.grpc = grpc;
         known.http = http.to_string();
         write(file, &known)?;
     }
@@ -127,7 +135,7 @@ async fn mint(
     actor: &Actor,
     file: &Path,
     site: &SiteId,
-    (grpc, http): (SocketAddr, SocketAddr),
+    (grpc, http): (String, SocketAddr),
 ) -> Result<FirstSite, BindError> {
     let failed = |error: ModerationError| BindError::Storage(format!("a key: {error}"));
     moderation.site(site).await.map_err(failed)?;
@@ -140,7 +148,7 @@ async fn mint(
         site: site.to_string(),
         key: key.secret.clone(),
         akismet_key: Some(akismet.secret.clone()),
-        grpc: grpc.to_string(),
+        grpc,
         http: http.to_string(),
     };
     write(file, &first)?;
@@ -159,7 +167,9 @@ pub async fn recover_key(config: &Config, site: &SiteId) -> Result<FirstSite, Bi
     let records = Records::open(config).await?;
     let moderation = super::moderation(config, &records)?;
     let file = config.storage.first_site();
-    let addresses = (config.server.grpc_address, config.server.http_address);
+    let scheme = if config.server.grpc_key_file.is_some() { "https://" } else { "" };
+    let grpc = format!("{scheme}{}", config.server.grpc_address);
+    let addresses = (grpc, config.server.http_address);
     let minted = mint(&moderation, &Actor::owner(), &file, site, addresses).await;
     records.store.close().await;
     minted

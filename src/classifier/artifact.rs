@@ -118,20 +118,8 @@ impl Model {
             training: self.summary.clone(),
         };
         let header = serde_json::to_vec(&header).expect("a header has only maps with text keys");
-        let section_bytes: usize = sections.iter().map(|(_, bytes)| bytes.len()).sum();
-        let total = PREAMBLE_BYTES + header.len() + section_bytes + CHECKSUM_BYTES;
-        let mut bytes = Vec::with_capacity(total);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&(total as u64).to_le_bytes());
-        bytes.extend_from_slice(&header);
-        for (_, section) in &sections {
-            bytes.extend_from_slice(section);
-        }
-        let checksum = blake3::hash(&bytes);
-        bytes.extend_from_slice(checksum.as_bytes());
-        bytes
+        let sections: Vec<u8> = sections.into_iter().flat_map(|(_, bytes)| bytes).collect();
+        framed(&header, &sections)
     }
 
     /// The model with the version that its bytes give it.
@@ -186,6 +174,21 @@ impl Model {
             summary: header.training,
         })
     }
+}
+
+/// An artifact of these parts: with lengths and checksum that fit.
+pub(crate) fn framed(header: &[u8], sections: &[u8]) -> Vec<u8> {
+    let total = PREAMBLE_BYTES + header.len() + sections.len() + CHECKSUM_BYTES;
+    let mut bytes = Vec::with_capacity(total);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&(total as u64).to_le_bytes());
+    bytes.extend_from_slice(header);
+    bytes.extend_from_slice(sections);
+    let checksum = blake3::hash(&bytes);
+    bytes.extend_from_slice(checksum.as_bytes());
+    bytes
 }
 
 /// Name and the first 48 bits of the checksum.

@@ -26,6 +26,8 @@ mod train;
 mod training_set;
 mod trials;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use artifact::framed;
 pub use artifact::{ArtifactError, FORMAT_VERSION};
 pub use base::base_model;
 pub use calibrate::{Calibration, CalibrationError};

@@ -30,6 +30,12 @@ pub(super) struct ConfigArgs {
     /// Count rate limits in Redis: redis://HOST:PORT or redis+cluster://HOST:PORT
     #[arg(long, env = "REPLYGUARD_REDIS_URL", value_name = "URL", hide_env_values = true)]
     redis_url: Option<String>,
+    /// gRPC calls a second with one key; 0: no limit
+    #[arg(long, env = "REPLYGUARD_KEY_CALLS_PER_S", value_name = "N")]
+    key_calls_per_s: Option<u32>,
+    /// gRPC calls at once with one key [default: 100]
+    #[arg(long, env = "REPLYGUARD_KEY_BURST_COUNT", value_name = "N")]
+    key_burst_count: Option<u32>,
     /// Score with this model file [default: the base model inside the binary]
     #[arg(long, env = "REPLYGUARD_MODEL_FILE", value_name = "FILE")]
     model_file: Option<PathBuf>,
@@ -39,6 +45,9 @@ pub(super) struct ConfigArgs {
     /// Connections at once
     #[arg(long, env = "REPLYGUARD_CONNECTION_COUNT_MAX", value_name = "N")]
     connection_count_max: Option<usize>,
+    /// How long a gRPC connection is kept without a call, in seconds [default: 600]
+    #[arg(long, env = "REPLYGUARD_GRPC_IDLE_TIMEOUT_S", value_name = "S")]
+    grpc_idle_timeout_s: Option<u64>,
     /// Longest time for a call, in milliseconds
     #[arg(long, env = "REPLYGUARD_CALL_TIMEOUT_MS", value_name = "MS")]
     call_timeout_ms: Option<u64>,
@@ -69,6 +78,15 @@ pub(super) struct ConfigArgs {
     /// How long the link of an invitation can be used, in seconds [default: 172800]
     #[arg(long, env = "REPLYGUARD_INVITATION_LIFE_S", value_name = "S")]
     invitation_life_s: Option<u64>,
+    /// Certificates (PEM) of the gRPC port, which then speaks TLS; with --grpc-key-file
+    #[arg(long, env = "REPLYGUARD_GRPC_CERTIFICATE_FILE", value_name = "FILE")]
+    grpc_certificate_file: Option<PathBuf>,
+    /// The key (PEM) of the first of them
+    #[arg(long, env = "REPLYGUARD_GRPC_KEY_FILE", value_name = "FILE")]
+    grpc_key_file: Option<PathBuf>,
+    /// Certificates (PEM) that sign those of gRPC's callers, who then need one
+    #[arg(long, env = "REPLYGUARD_GRPC_CLIENT_CA_FILE", value_name = "FILE")]
+    grpc_client_ca_file: Option<PathBuf>,
     /// Certificates (PEM) of the HTTP port, which then speaks TLS; with --http-key-file
     #[arg(long, env = "REPLYGUARD_HTTP_CERTIFICATE_FILE", value_name = "FILE")]
     http_certificate_file: Option<PathBuf>,
@@ -110,6 +128,10 @@ impl ConfigArgs {
         let server = &mut config.server;
         set(&mut server.grpc_address, self.grpc_address);
         set(&mut server.http_address, self.http_address);
+        set(&mut server.grpc_certificate_file, self.grpc_certificate_file.map(Some));
+        set(&mut server.grpc_key_file, self.grpc_key_file.map(Some));
+        set(&mut server.grpc_client_ca_file, self.grpc_client_ca_file.map(Some));
+        set(&mut server.grpc_idle_timeout_s, self.grpc_idle_timeout_s);
         set(&mut server.worker_count, self.worker_count);
         set(&mut server.connection_count_max, self.connection_count_max);
         set(&mut server.call_timeout_ms, self.call_timeout_ms);
@@ -118,6 +140,8 @@ impl ConfigArgs {
         set(&mut config.storage.data_dir, self.data_dir);
         set(&mut config.storage.database_url, self.database_url.map(Some));
         set(&mut config.limits.redis_url, self.redis_url.map(Some));
+        set(&mut config.limits.key_calls_per_s, self.key_calls_per_s);
+        set(&mut config.limits.key_burst_count, self.key_burst_count);
         set(&mut config.model.file, self.model_file.map(Some));
         set(&mut config.training.interval_s, self.training_interval_s);
         set(&mut config.training.label_count_min, self.training_label_count_min);

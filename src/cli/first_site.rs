@@ -14,7 +14,7 @@ pub(super) async fn connect(args: &ServiceArgs) -> Result<(Client, Option<String
         .clone()
         .or_else(|| first.as_ref().map(|first| first.grpc.clone()))
         .unwrap_or_else(|| "127.0.0.1:50051".to_owned());
-    // The file's key opens everything, and the connection is not encrypted: it goes to the
+    // The file's key opens everything, and the connection may not be encrypted: it goes to the
     // service that wrote it and to nobody else.
     let own = first.as_ref().filter(|first| first.grpc == address);
     let key = args.key.clone().or_else(|| own.map(|first| first.key.clone()));
@@ -25,7 +25,9 @@ pub(super) async fn connect(args: &ServiceArgs) -> Result<(Client, Option<String
             args.data_dir.join("first-site.json").display()
         )));
     }
-    let client = Client::connect(&address, key.as_deref()).await.map_err(Failure::unavailable)?;
+    let tls = args.tls.read()?;
+    let client = Client::connect_with(&address, key.as_deref(), &tls).await;
+    let client = client.map_err(Failure::unavailable)?;
     Ok((client, first.map(|first| first.site)))
 }
 

@@ -39,8 +39,11 @@ mod webhooks;
 use clap::{Args, Parser, Subcommand};
 
 use crate::classifier::{Model, base_model};
+use crate::grpc::client::ClientTls;
 
 pub use failure::Failure;
+#[cfg(any(test, fuzzing))]
+pub use import::fuzz_import;
 
 /// Guards the form "Leave a Reply": checks comments, hides addresses, stops spam.
 #[derive(Parser)]
@@ -123,7 +126,8 @@ impl Cli {
 /// Where the running service is and how to be let in.
 #[derive(Args)]
 struct ServiceArgs {
-    /// The service's gRPC address [default: as in first-site.json, else 127.0.0.1:50051]
+    /// The service's gRPC address, https://HOST:PORT with TLS [default: as in first-site.json,
+    /// else 127.0.0.1:50051]
     #[arg(long, global = true, env = "REPLYGUARD_SERVER", value_name = "HOST:PORT")]
     server: Option<String>,
     /// The API key [default: the one in first-site.json]
@@ -138,9 +142,43 @@ struct ServiceArgs {
         value_name = "DIR"
     )]
     data_dir: std::path::PathBuf,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Print JSON
     #[arg(long, global = true)]
     json: bool,
+}
+
+/// Certificates for a service that speaks TLS.
+#[derive(Args)]
+struct TlsArgs {
+    /// Certificates (PEM) that are trusted instead of those of the web
+    #[arg(long, global = true, env = "REPLYGUARD_CA_FILE", value_name = "FILE")]
+    ca_file: Option<std::path::PathBuf>,
+    /// The client's own certificate (PEM), with --client-key-file
+    #[arg(long, global = true, env = "REPLYGUARD_CLIENT_CERTIFICATE_FILE", value_name = "FILE")]
+    client_certificate_file: Option<std::path::PathBuf>,
+    /// The key (PEM) of that certificate
+    #[arg(long, global = true, env = "REPLYGUARD_CLIENT_KEY_FILE", value_name = "FILE")]
+    client_key_file: Option<std::path::PathBuf>,
+}
+
+impl TlsArgs {
+    /// What the client needs.
+    ///
+    /// # Errors
+    /// Exit code 64 if a certificate has no key, or a key no certificate.
+    fn read(&self) -> Result<ClientTls, Failure> {
+        let identity = match (&self.client_certificate_file, &self.client_key_file) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            _ => {
+                let text = "--client-certificate-file and --client-key-file go together";
+                return Err(Failure::usage(text));
+            }
+        };
+        Ok(ClientTls { ca_file: self.ca_file.clone(), identity })
+    }
 }
 
 /// A site of the running service.

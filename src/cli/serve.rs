@@ -49,8 +49,9 @@ pub(super) fn failure(error: BindError) -> Failure {
 /// What a person at the terminal needs to know. Printed, not logged: it holds the first key.
 fn greet(app: &App, config: &Config) -> Result<(), Failure> {
     say!("replyguard {}", env!("CARGO_PKG_VERSION"))?;
-    say!("  gRPC    {}", app.grpc_address())?;
-    say!("  HTTP    http://{}   /healthz /readyz /metrics", app.http_address())?;
+    say!("  gRPC    {}", app.grpc_url())?;
+    let scheme = if config.server.http_key_file.is_some() { "https" } else { "http" };
+    say!("  HTTP    {scheme}://{}   /healthz /readyz /metrics", app.http_address())?;
     say!("  console {}", app.console_url())?;
     say!("  data    {}", config.storage.data_dir.display())?;
     say!("  model   {}", app.model_version())?;

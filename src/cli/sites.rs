@@ -9,7 +9,9 @@ use super::first_site::{connect, refused};
 use super::output::{print, say};
 use super::{Failure, ServiceArgs, block_on};
 use crate::domain::SitePolicy;
-use crate::grpc::client::{Client, FieldMask, Message, Response, Status, policy_to_wire, to_json};
+use crate::grpc::client::{
+    Client, FieldMask, Message, Response, Status, WireDuration, policy_to_wire, to_json,
+};
 use crate::grpc::proto;
 
 /// Arguments of `sites`.
@@ -64,13 +66,16 @@ enum Action {
         #[arg(long = "scope", value_name = "SCOPE", default_values = ["check"])]
         scopes: Vec<Scope>,
     },
-    /// Make a key that may do the same, and revoke this one
+    /// Make a key that may do the same, and revoke this one, at once or after an overlap
     RotateKey {
         /// The key's name: sites/{site}/keys/{key}
         name: String,
         /// Leave the one before valid, to be revoked once nobody uses it any more
-        #[arg(long)]
+        #[arg(long, conflicts_with = "overlap_hours")]
         keep: bool,
+        /// Leave the one before valid for so many hours, at most 2160
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        overlap_hours: u32,
     },
     /// Revoke a key
     RevokeKey {
@@ -179,7 +184,13 @@ impl Action {
                 let scopes = scopes.into_iter().map(Scope::to_wire).collect();
                 create_key(&mut client, &site, display_name, scopes).await
             }
-            Self::RotateKey { name, keep } => rotate_key(&mut client, &name, keep).await,
+            Self::RotateKey { name, keep: true, .. } => second_key(&mut client, &name).await,
+            Self::RotateKey { name, keep: false, overlap_hours } => {
+                let overlap = WireDuration { seconds: i64::from(overlap_hours) * 3_600, nanos: 0 };
+                let request = proto::RotateKeyRequest { name, overlap: Some(overlap) };
+                let answer = unwrapped(client.sites.rotate_key(request).await)?;
+                Ok(vec![shown("RotateKeyResponse", &answer)])
+            }
             Self::RevokeKey { name } => {
                 let request = proto::RevokeKeyRequest { name };
                 let answer = unwrapped(client.sites.revoke_key(request).await)?;
@@ -238,7 +249,8 @@ async fn create_key(
     Ok(vec![shown("CreateKeyResponse", &answer)])
 }
 
-async fn rotate_key(client: &mut Client, key: &str, keep: bool) -> Result<Shown, Failure> {
+/// A key beside another, which may do the same.
+async fn second_key(client: &mut Client, key: &str) -> Result<Shown, Failure> {
     let site = key.split_once("/keys/").map_or(key, |(site, _)| site);
     let request = proto::ListKeysRequest {
         parent: site.to_owned(),
@@ -251,13 +263,7 @@ async fn rotate_key(client: &mut Client, key: &str, keep: bool) -> Result<Shown,
         Failure::data(format!("there is no valid key `{}`", super::output::safe(key)))
     })?;
     let scopes = found.scopes().collect();
-    let mut shown_keys = create_key(client, site, found.display_name, scopes).await?;
-    if !keep {
-        let request = proto::RevokeKeyRequest { name: key.to_owned() };
-        let answer = unwrapped(client.sites.revoke_key(request).await)?;
-        shown_keys.push(shown("Key", &answer.key.unwrap_or_default()));
-    }
-    Ok(shown_keys)
+    create_key(client, site, found.display_name, scopes).await
 }
 
 pub(super) fn name(site: &str) -> String {

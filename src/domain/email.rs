@@ -52,11 +52,10 @@ impl EmailAddress {
     pub fn parse(text: &str) -> Result<Self, EmailError> {
         let (local, domain) = text.rsplit_once('@').ok_or(EmailError::Syntax)?;
         let domain = idna::domain_to_ascii_strict(domain).map_err(|_| EmailError::Domain)?;
-        let options = Options {
-            minimum_sub_domains: 2,
-            allow_domain_literal: false,
-            allow_display_text: false,
-        };
+        let options = Options::default()
+            .with_minimum_sub_domains(2)
+            .without_domain_literal()
+            .without_display_text();
         Syntax::parse_with_options(&format!("{local}@{domain}"), options)
             .map_err(|_| EmailError::Syntax)?;
         Ok(Self { local: local.to_owned(), domain, written: text.to_owned() })

@@ -1,30 +1,46 @@
 //! The key in the metadata of a call.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 
+use super::connection::Peer;
 use crate::moderation::{Caller, Moderation, ModerationError};
 
 /// The caller whose key stands in `authorization: Bearer {key}` or `x-api-key: {key}`.
 ///
 /// # Errors
+/// `KeyMissing`, `KeyInvalid`, `CallsTooFast`, `GuessesTooFast`, `Unavailable`.
+pub(super) async fn caller<T>(
+    moderation: &Moderation,
+    request: &Request<T>,
+) -> Result<Caller, ModerationError> {
+    let unknown = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+    let client = request.extensions().get::<Peer>().map_or(unknown, |peer| peer.ip);
+    moderation.authenticate(secret(request.metadata())?, client).await
+}
+
+/// The caller who began a stream with this metadata, if the key is still good.
+///
+/// # Errors
 /// `KeyMissing`, `KeyInvalid`, `Unavailable`.
-pub(super) async fn caller(
+pub(super) async fn caller_again(
     moderation: &Moderation,
     metadata: &MetadataMap,
 ) -> Result<Caller, ModerationError> {
-    moderation.authenticate(secret(metadata)?).await
+    moderation.authenticate_again(secret(metadata)?).await
 }
 
 /// The caller of a request, if it may administer, and the message.
 ///
 /// # Errors
-/// `KeyMissing`, `KeyInvalid`, `ScopeMissing`, `Unavailable`.
+/// As those of [`caller`], and `ScopeMissing`.
 pub(super) async fn administrator<T>(
     moderation: &Moderation,
     request: Request<T>,
 ) -> Result<(Caller, T), ModerationError> {
-    let caller = caller(moderation, request.metadata()).await?;
+    let caller = caller(moderation, &request).await?;
     caller.require_administrator()?;
     Ok((caller, request.into_inner()))
 }

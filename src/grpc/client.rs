@@ -1,5 +1,6 @@
 //! A client of the service, for the command line and for tests.
 
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 pub use tonic::{Code, Response, Status, Streaming};
 
 use super::longrunning::operations_client::OperationsClient;
@@ -42,6 +43,33 @@ impl Interceptor for KeyInterceptor {
     }
 }
 
+/// What a connection with TLS needs besides the web's certificates, all files in PEM.
+#[derive(Debug, Clone, Default)]
+pub struct ClientTls {
+    /// Certificates that are trusted instead of those of the web.
+    pub ca_file: Option<PathBuf>,
+    /// The client's own certificate and its key, for services that ask for one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl ClientTls {
+    fn is_wanted(&self) -> bool {
+        self.ca_file.is_some() || self.identity.is_some()
+    }
+
+    fn config(&self) -> Result<ClientTlsConfig, String> {
+        let read = |path: &Path| {
+            std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        let config = match &self.ca_file {
+            None => ClientTlsConfig::new().with_webpki_roots(),
+            Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
+        };
+        let Some((certificate, key)) = &self.identity else { return Ok(config) };
+        Ok(config.identity(Identity::from_pem(read(certificate)?, read(key)?)))
+    }
+}
+
 /// The service, as called with one key.
 #[derive(Clone)]
 pub struct Client {
@@ -62,23 +90,46 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `address`, such as `127.0.0.1:50051`.
+    /// Connects to `address`, such as `127.0.0.1:50051` or `https://guard.example.org:50051`.
     ///
     /// # Errors
-    /// One sentence: the address is none, the key has characters that no header may have, or
-    /// nobody listens.
+    /// As those of [`Self::connect_with`].
     pub async fn connect(address: &str, key: Option<&str>) -> Result<Self, String> {
-        let endpoint = Endpoint::from_str(&format!("http://{address}"))
+        Self::connect_with(address, key, &ClientTls::default()).await
+    }
+
+    /// Connects to `address` with `tls`: if the address begins with `https://`, or if there is
+    /// something in `tls`.
+    ///
+    /// # Errors
+    /// One sentence: the address is none, a file cannot be used, the key has characters that no
+    /// header may have, or nobody listens.
+    pub async fn connect_with(
+        address: &str,
+        key: Option<&str>,
+        tls: &ClientTls,
+    ) -> Result<Self, String> {
+        let encrypted = address.starts_with("https://") || tls.is_wanted();
+        if encrypted && address.starts_with("http://") {
+            return Err(format!("`{address}` is without TLS, but certificates are given"));
+        }
+        let host = address.split_once("://").map_or(address, |(_, host)| host);
+        let scheme = if encrypted { "https" } else { "http" };
+        let mut endpoint = Endpoint::from_str(&format!("{scheme}://{host}"))
             .map_err(|error| format!("`{address}` is no address: {error}"))?;
+        if encrypted {
+            endpoint = endpoint.tls_config(tls.config()?).map_err(|error| whole(&error))?;
+        }
         let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
         let key = key
             .map(MetadataValue::from_str)
             .transpose()
             .map_err(|_| "the key has characters that no key has".to_owned())?;
-        let channel = endpoint
-            .connect()
-            .await
-            .map_err(|_| format!("nobody answers at {address}; is `replyguard serve` running?"))?;
+        let channel = endpoint.connect().await.map_err(|error| match encrypted {
+            // Here it may be the certificate, too.
+            true => format!("no connection to {address}: {}", whole(&error)),
+            false => format!("nobody answers at {address}; is `replyguard serve` running?"),
+        })?;
         let keyed = KeyInterceptor(key);
         Ok(Self {
             comments: CommentServiceClient::with_interceptor(channel.clone(), keyed.clone()),
@@ -90,6 +141,18 @@ impl Client {
             operations: OperationsClient::with_interceptor(channel, keyed),
         })
     }
+}
+
+/// An error with its causes.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// A policy of a file as the wire has it.

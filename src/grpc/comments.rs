@@ -48,15 +48,23 @@ impl Comments {
     }
 
     /// Passes an item of a batch. A stream may live for days, so its key is looked up each time: a
-    /// revoked one ends it.
+    /// revoked one ends it. If the key's calls come too fast, the stream waits.
     async fn admit(
         self,
         metadata: Arc<MetadataMap>,
         item: Result<proto::BatchCheckCommentsRequest, Status>,
     ) -> Result<(Caller, proto::BatchCheckCommentsRequest), Status> {
         let request = item.map_err(super::server::as_bad_input)?;
-        let caller = auth::caller(&self.moderation, &metadata).await.map_err(status::status)?;
-        Ok((caller, request))
+        loop {
+            let caller = auth::caller_again(&self.moderation, &metadata).await;
+            let caller = caller.map_err(status::status)?;
+            match self.moderation.count_call(&caller) {
+                Err(ModerationError::CallsTooFast { retry_after }) => {
+                    tokio::time::sleep(retry_after).await;
+                }
+                counted => return counted.map(|()| (caller, request)).map_err(status::status),
+            }
+        }
     }
 
     async fn check_one(
@@ -102,7 +110,7 @@ impl Comments {
         &self,
         request: Request<proto::GetCommentRequest>,
     ) -> Result<proto::GetCommentResponse, ModerationError> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let caller = auth::caller(&self.moderation, &request).await?;
         let (site, id) = self.addressed(&caller, &request.get_ref().name).await?;
         let comment = self.moderation.comment(&site, id).await?;
         Ok(proto::GetCommentResponse { comment: Some(convert::checked_comment(comment)) })
@@ -112,7 +120,7 @@ impl Comments {
         &self,
         request: Request<proto::WatchDecisionsRequest>,
     ) -> Result<Responses<proto::WatchDecisionsResponse>, ModerationError> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let caller = auth::caller(&self.moderation, &request).await?;
         let id = site_id("parent", &request.get_ref().parent)?;
         caller.require(&id, KeyScope::Check)?;
         let site = self.moderation.site(&id).await?;
@@ -124,7 +132,7 @@ impl Comments {
         &self,
         request: Request<proto::SubmitFeedbackRequest>,
     ) -> Result<proto::SubmitFeedbackResponse, ModerationError> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let caller = auth::caller(&self.moderation, &request).await?;
         let request = request.into_inner();
         let (site, id) = self.addressed(&caller, &request.name).await?;
         let feedback = Feedback {
@@ -148,7 +156,7 @@ impl CommentService for Comments {
         request: Request<proto::CheckCommentRequest>,
     ) -> Result<Response<proto::CheckCommentResponse>, Status> {
         let call = Call::begin("CheckComment");
-        let answer = match auth::caller(&self.moderation, request.metadata()).await {
+        let answer = match auth::caller(&self.moderation, &request).await {
             Ok(caller) => self.check(&caller, request.into_inner()).await,
             Err(error) => Err(error),
         };
@@ -167,7 +175,7 @@ impl CommentService for Comments {
         &self,
         request: Request<Streaming<proto::BatchCheckCommentsRequest>>,
     ) -> Result<Response<Self::BatchCheckCommentsStream>, Status> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await;
+        let caller = auth::caller(&self.moderation, &request).await;
         caller.map_err(status::status)?;
         let (comments, metadata) = (self.clone(), Arc::new(request.metadata().clone()));
         // What ends the stream is told after everything before it is answered.

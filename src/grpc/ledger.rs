@@ -21,7 +21,7 @@ impl Models {
         &self,
         request: Request<Streaming<proto::ImportExamplesRequest>>,
     ) -> Result<proto::ImportExamplesResponse, ModerationError> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let caller = auth::caller(&self.moderation, &request).await?;
         let mut messages = request.into_inner();
         let mut site: Option<Arc<Site>> = None;
         let mut answer = proto::ImportExamplesResponse::default();

@@ -2,6 +2,7 @@
 //!
 //! Types of the wire stop at `convert.rs` and `policy.rs`.
 
+mod activity;
 mod auth;
 pub mod client;
 mod comments;
@@ -23,7 +24,7 @@ mod status;
 mod watch;
 mod webhooks;
 
-pub use connection::Connection;
+pub use connection::{Connection, Peer};
 pub use server::{GrpcLimits, GrpcService};
 
 /// Answers a call, counted.

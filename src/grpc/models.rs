@@ -40,7 +40,7 @@ impl Models {
         field: &'static str,
         parent: &str,
     ) -> Result<(Caller, Arc<Site>), ModerationError> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let caller = auth::caller(&self.moderation, request).await?;
         let id = site_id(field, parent)?;
         caller.require(&id, KeyScope::Operate)?;
         Ok((caller, self.moderation.site(&id).await?))

@@ -28,7 +28,7 @@ impl Operations {
     }
 
     async fn site<T>(&self, request: &Request<T>, name: &str) -> Result<SiteId, ModerationError> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let caller = auth::caller(&self.moderation, request).await?;
         let site = site_id("name", name)?;
         caller.require(&site, KeyScope::Operate)?;
         Ok(site)

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::comments::{bad_name, site_id};
@@ -35,13 +34,13 @@ impl Reviews {
     }
 
     /// The caller as a reviewer and the site, if the caller may review it.
-    async fn reviewer(
+    async fn reviewer<T>(
         &self,
-        metadata: &MetadataMap,
+        request: &Request<T>,
         site: (&'static str, &str),
         moderator: &str,
     ) -> Result<(Reviewer, Arc<Site>), ModerationError> {
-        let caller = auth::caller(&self.moderation, metadata).await?;
+        let caller = auth::caller(&self.moderation, request).await?;
         let id = site_id(site.0, site.1)?;
         caller.require(&id, KeyScope::Review)?;
         let name = reviewer_name(moderator)?;
@@ -51,14 +50,14 @@ impl Reviews {
     }
 
     /// The same, and the comment that is named.
-    async fn of_comment(
+    async fn of_comment<T>(
         &self,
-        metadata: &MetadataMap,
+        request: &Request<T>,
         name: &str,
         moderator: &str,
     ) -> Result<(Reviewer, Arc<Site>, CommentId), ModerationError> {
         let (site, id) = CommentId::from_name(name).map_err(|error| bad_name("name", &error))?;
-        let (reviewer, site) = self.reviewer(metadata, ("name", site.as_str()), moderator).await?;
+        let (reviewer, site) = self.reviewer(request, ("name", site.as_str()), moderator).await?;
         Ok((reviewer, site, id))
     }
 
@@ -67,7 +66,7 @@ impl Reviews {
         request: Request<proto::ListQueueEntriesRequest>,
     ) -> Result<proto::ListQueueEntriesResponse, ModerationError> {
         let parent = ("parent", request.get_ref().parent.as_str());
-        let (_, site) = self.reviewer(request.metadata(), parent, "").await?;
+        let (_, site) = self.reviewer(&request, parent, "").await?;
         let request = request.get_ref();
         let order = to::order(&request.order_by, &QueueOrder::ALL, QueueOrder::as_str)?;
         let size = page_size(request.page_size)?;
@@ -85,7 +84,7 @@ impl Reviews {
         request: Request<proto::ListCommentsRequest>,
     ) -> Result<proto::ListCommentsResponse, ModerationError> {
         let parent = ("parent", request.get_ref().parent.as_str());
-        let (_, site) = self.reviewer(request.metadata(), parent, "").await?;
+        let (_, site) = self.reviewer(&request, parent, "").await?;
         let request = request.get_ref();
         let order = to::order(&request.order_by, &ListOrder::ALL, ListOrder::as_str)?;
         let size = page_size(request.page_size)?;
@@ -102,7 +101,7 @@ impl Reviews {
         request: Request<proto::GetReviewedCommentRequest>,
     ) -> Result<proto::GetReviewedCommentResponse, ModerationError> {
         let name = &request.get_ref().name;
-        let (_, site, id) = self.of_comment(request.metadata(), name, "").await?;
+        let (_, site, id) = self.of_comment(&request, name, "").await?;
         let detail = self.moderation.review_detail(&site, id).await?;
         let decided = |decided| to::decided(&site.id, decided);
         Ok(proto::GetReviewedCommentResponse {
@@ -126,7 +125,7 @@ impl Reviews {
     ) -> Result<proto::DecideCommentResponse, ModerationError> {
         let wire = request.get_ref();
         let (reviewer, site, comment) =
-            self.of_comment(request.metadata(), &wire.name, &wire.moderator).await?;
+            self.of_comment(&request, &wire.name, &wire.moderator).await?;
         let target = Target { comment, revision: to::revision(&wire.etag)? };
         let action = to::action(wire.action)?;
         let decided =
@@ -140,7 +139,7 @@ impl Reviews {
         request: Request<proto::PreviewDecisionRequest>,
     ) -> Result<proto::PreviewDecisionResponse, ModerationError> {
         let parent = ("parent", request.get_ref().parent.as_str());
-        let (_, site) = self.reviewer(request.metadata(), parent, "").await?;
+        let (_, site) = self.reviewer(&request, parent, "").await?;
         let request = request.into_inner();
         let selection = to::selection(&site.id, request.selection)?;
         let action = to::action(request.action)?;
@@ -166,7 +165,7 @@ impl Reviews {
     ) -> Result<Responses<proto::BatchDecideCommentsResponse>, ModerationError> {
         let wire = request.get_ref();
         let parent = ("parent", wire.parent.as_str());
-        let (reviewer, site) = self.reviewer(request.metadata(), parent, &wire.moderator).await?;
+        let (reviewer, site) = self.reviewer(&request, parent, &wire.moderator).await?;
         let wire = request.into_inner();
         let decision = DecisionRequest {
             selection: to::selection(&site.id, wire.selection)?,
@@ -192,7 +191,7 @@ impl Reviews {
         let bad = |error| bad_name("name", &error);
         let (site, undoes) = DecisionId::from_name(&wire.name).map_err(bad)?;
         let (reviewer, site) =
-            self.reviewer(request.metadata(), ("name", site.as_str()), &wire.moderator).await?;
+            self.reviewer(&request, ("name", site.as_str()), &wire.moderator).await?;
         // What cannot begin is said at once and not in the stream.
         self.moderation.decision(&site, undoes).await?;
         let (moderation, id, note) = (self.moderation.clone(), site.id.clone(), wire.note.clone());
@@ -211,7 +210,7 @@ impl Reviews {
         request: Request<proto::ListDecisionsRequest>,
     ) -> Result<proto::ListDecisionsResponse, ModerationError> {
         let parent = ("parent", request.get_ref().parent.as_str());
-        let (_, site) = self.reviewer(request.metadata(), parent, "").await?;
+        let (_, site) = self.reviewer(&request, parent, "").await?;
         let size = page_size(request.get_ref().page_size)?;
         let before = position(&request.get_ref().page_token)?;
         let rows = self.moderation.decisions(&site, before, size).await?;
@@ -228,7 +227,7 @@ impl Reviews {
         request: Request<proto::ListAuditEntriesRequest>,
     ) -> Result<proto::ListAuditEntriesResponse, ModerationError> {
         let parent = ("parent", request.get_ref().parent.as_str());
-        let (_, site) = self.reviewer(request.metadata(), parent, "").await?;
+        let (_, site) = self.reviewer(&request, parent, "").await?;
         let size = page_size(request.get_ref().page_size)?;
         let before = position(&request.get_ref().page_token)?;
         let rows = self.moderation.audit_entries(&site, before, size).await?;
@@ -245,8 +244,7 @@ impl Reviews {
         request: Request<proto::ClaimCommentRequest>,
     ) -> Result<proto::ClaimCommentResponse, ModerationError> {
         let wire = request.get_ref();
-        let (reviewer, site, id) =
-            self.of_comment(request.metadata(), &wire.name, &wire.moderator).await?;
+        let (reviewer, site, id) = self.of_comment(&request, &wire.name, &wire.moderator).await?;
         let claim = self.moderation.claim_comment(&reviewer, &site, id).await?;
         Ok(proto::ClaimCommentResponse { claim: Some(to::claim(claim)) })
     }
@@ -256,8 +254,7 @@ impl Reviews {
         request: Request<proto::ReleaseCommentRequest>,
     ) -> Result<proto::ReleaseCommentResponse, ModerationError> {
         let wire = request.get_ref();
-        let (reviewer, site, id) =
-            self.of_comment(request.metadata(), &wire.name, &wire.moderator).await?;
+        let (reviewer, site, id) = self.of_comment(&request, &wire.name, &wire.moderator).await?;
         self.moderation.release_comment(&reviewer, &site, id).await?;
         Ok(proto::ReleaseCommentResponse {})
     }
@@ -267,7 +264,7 @@ impl Reviews {
         request: Request<proto::GetOverviewRequest>,
     ) -> Result<proto::GetOverviewResponse, ModerationError> {
         let parent = ("parent", request.get_ref().parent.as_str());
-        let (_, site) = self.reviewer(request.metadata(), parent, "").await?;
+        let (_, site) = self.reviewer(&request, parent, "").await?;
         let days = match request.get_ref().day_count {
             0 => DAY_COUNTS.0,
             days if (1..=DAY_COUNTS.1).contains(&days) => days,
@@ -284,7 +281,7 @@ impl Reviews {
         request: Request<proto::WatchQueueRequest>,
     ) -> Result<Responses<proto::WatchQueueResponse>, ModerationError> {
         let parent = ("parent", request.get_ref().parent.as_str());
-        let (_, site) = self.reviewer(request.metadata(), parent, "").await?;
+        let (_, site) = self.reviewer(&request, parent, "").await?;
         let (metadata, _, wire) = request.into_parts();
         watch::queue(self.moderation.clone(), metadata, site, &wire.resume_token).await
     }

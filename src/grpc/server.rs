@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::activity::CountCalls;
 use super::connection::Connection;
 use futures_util::Stream;
 use tonic::body::Body;
@@ -44,8 +45,18 @@ pub struct GrpcLimits {
     pub stream_count_max: u32,
     /// Time for a call; a shorter `grpc-timeout` of the caller goes first.
     pub call_timeout: Duration,
-    /// Bytes of the headers of a call.
+    /// Bytes of the headers of a call, 32 more for each counted, so under 512 headers.
     pub header_bytes_max: u32,
+    /// Streams that a client opened and took back before they were looked at; with one more the
+    /// connection ends (rapid reset).
+    pub pending_reset_count_max: usize,
+    /// Streams of one connection that were ended because the client broke the protocol on them;
+    /// with one more the connection ends.
+    pub error_reset_count_max: usize,
+    /// How long nothing may come from a client before it is asked whether it is there.
+    pub keepalive_interval: Duration,
+    /// How long it may take to say so.
+    pub keepalive_timeout: Duration,
     /// Whether answers are gzipped for callers that take it. Python's grpcio always says that it
     /// does, and gzip costs more CPU than the whole check, so this is the owner's choice.
     pub compress_answers: bool,
@@ -58,6 +69,10 @@ impl Default for GrpcLimits {
             stream_count_max: 1_024,
             call_timeout: Duration::from_secs(10),
             header_bytes_max: 16 << 10,
+            pending_reset_count_max: 20,
+            error_reset_count_max: 256,
+            keepalive_interval: Duration::from_secs(60),
+            keepalive_timeout: Duration::from_secs(20),
             compress_answers: false,
         }
     }
@@ -153,14 +168,8 @@ impl GrpcService {
                 .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        Server::builder()
-            .accept_http1(true)
-            .timeout(limits.call_timeout)
-            .tcp_nodelay(true)
-            .max_concurrent_streams(limits.stream_count_max)
-            .http2_max_header_list_size(limits.header_bytes_max)
-            .http2_keepalive_interval(Some(Duration::from_secs(60)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        transport(limits)
+            .layer(CountCalls)
             .layer(MapResponseLayer::new(bad_input_response))
             .layer(GrpcWebLayer::new())
             .add_service(comments)
@@ -176,6 +185,21 @@ impl GrpcService {
             .serve_with_incoming_shutdown(incoming, shutdown)
             .await
     }
+}
+
+/// HTTP/2 and HTTP/1.1 (for grpc-web) with these limits. Of HTTP/1.1, hyper's own apply: 100 headers,
+/// 30 seconds for them.
+fn transport(limits: &GrpcLimits) -> Server {
+    Server::builder()
+        .accept_http1(true)
+        .timeout(limits.call_timeout)
+        .tcp_nodelay(true)
+        .max_concurrent_streams(limits.stream_count_max)
+        .http2_max_header_list_size(limits.header_bytes_max)
+        .http2_max_pending_accept_reset_streams(Some(limits.pending_reset_count_max))
+        .http2_max_local_error_reset_streams(Some(limits.error_reset_count_max))
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
 }
 
 /// How tonic's decoder begins its message when bytes are no message of the contract.

@@ -47,7 +47,7 @@ impl Sites {
         &self,
         request: Request<proto::GetSiteRequest>,
     ) -> Result<proto::GetSiteResponse, ModerationError> {
-        let caller = auth::caller(&self.moderation, request.metadata()).await?;
+        let caller = auth::caller(&self.moderation, &request).await?;
         let id = site_id("name", &request.get_ref().name)?;
         caller.require_reader(&id)?;
         let site = self.moderation.site(&id).await?;
@@ -132,6 +132,25 @@ impl Sites {
         })
     }
 
+    async fn rotate(
+        &self,
+        request: Request<proto::RotateKeyRequest>,
+    ) -> Result<proto::RotateKeyResponse, ModerationError> {
+        let (caller, request) = auth::administrator(&self.moderation, request).await?;
+        let (site, id) = key_name(&request.name)?;
+        let overlap = request.overlap.unwrap_or_default();
+        let overlap = overlap.try_into().map_err(|_| {
+            let text = "A time of at least 0 seconds is expected.";
+            ModerationError::field("overlap", "negative", text)
+        })?;
+        let (new, former) = self.moderation.rotate_key(&caller.actor(), &site, id, overlap).await?;
+        Ok(proto::RotateKeyResponse {
+            key: Some(policy::key(new.record)),
+            secret: new.secret,
+            former_key: Some(policy::key(former)),
+        })
+    }
+
     async fn revoke(
         &self,
         request: Request<proto::RevokeKeyRequest>,
@@ -206,6 +225,13 @@ impl SiteService for Sites {
         request: Request<proto::ListKeysRequest>,
     ) -> Result<Response<proto::ListKeysResponse>, Status> {
         answer!(self, "ListKeys", list_all_keys, request)
+    }
+
+    async fn rotate_key(
+        &self,
+        request: Request<proto::RotateKeyRequest>,
+    ) -> Result<Response<proto::RotateKeyResponse>, Status> {
+        answer!(self, "RotateKey", rotate, request)
     }
 
     async fn revoke_key(

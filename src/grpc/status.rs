@@ -15,7 +15,9 @@ const DOMAIN: &str = "replyguard";
 fn code(error: &ModerationError) -> Code {
     match error {
         ModerationError::Invalid(_) | ModerationError::RequestIdReused => Code::InvalidArgument,
-        ModerationError::Limited { .. } => Code::ResourceExhausted,
+        ModerationError::Limited { .. }
+        | ModerationError::CallsTooFast { .. }
+        | ModerationError::GuessesTooFast { .. } => Code::ResourceExhausted,
         ModerationError::KeyMissing | ModerationError::KeyInvalid => Code::Unauthenticated,
         ModerationError::ForeignSite | ModerationError::ScopeMissing(_) => Code::PermissionDenied,
         ModerationError::NotFound(_) => Code::NotFound,
@@ -47,18 +49,15 @@ pub(super) fn status(error: ModerationError) -> Status {
         tracing::error!(error = %cause, "a call failed because of the store");
     }
     let mut details = ErrorDetails::with_error_info(error.reason(), DOMAIN, []);
-    match &error {
-        ModerationError::Invalid(violations) => {
-            let described = violations.iter().map(|violation| {
-                let text = format!("{}: {}", violation.reason, violation.description);
-                DetailViolation::new(violation.field, text)
-            });
-            details.set_bad_request(described.collect::<Vec<_>>());
-        }
-        ModerationError::Limited { retry_after, .. } => {
-            details.set_retry_info(Some(whole_seconds(*retry_after)));
-        }
-        _ => {}
+    if let Some(wait) = error.retry_after() {
+        details.set_retry_info(Some(whole_seconds(wait)));
+    }
+    if let ModerationError::Invalid(violations) = &error {
+        let described = violations.iter().map(|violation| {
+            let text = format!("{}: {}", violation.reason, violation.description);
+            DetailViolation::new(violation.field, text)
+        });
+        details.set_bad_request(described.collect::<Vec<_>>());
     }
     Status::with_error_details(code(&error), message(&error), details)
 }
@@ -81,12 +80,8 @@ pub(super) fn parts(error: &ModerationError) -> (i32, String) {
 
 /// The same error inside a batch.
 pub(super) fn check_error(error: ModerationError) -> proto::CheckError {
-    let retry_delay = match &error {
-        ModerationError::Limited { retry_after, .. } => {
-            prost_types::Duration::try_from(whole_seconds(*retry_after)).ok()
-        }
-        _ => None,
-    };
+    let retry_delay = error.retry_after().map(whole_seconds);
+    let retry_delay = retry_delay.and_then(|wait| prost_types::Duration::try_from(wait).ok());
     let field_violations = match &error {
         ModerationError::Invalid(violations) => violations
             .iter()
@@ -124,6 +119,7 @@ mod tests {
         assert_eq!(status.message(), "Invalid fields: comment.email (invalid-email).");
         let details = status.get_error_details();
         assert_eq!(details.error_info().unwrap().reason, "invalid-fields");
+        assert!(details.retry_info().is_none(), "waiting does not help");
         assert_eq!(details.bad_request().unwrap().field_violations[0].field, "comment.email");
     }
 

@@ -31,7 +31,7 @@ struct Watcher {
 impl Watcher {
     /// A stream may live for days, so its key is looked up each time: a revoked one ends it.
     async fn admit(&self) -> Result<(), ModerationError> {
-        let caller = auth::caller(&self.moderation, &self.metadata).await?;
+        let caller = auth::caller_again(&self.moderation, &self.metadata).await?;
         caller.require(&self.site.id, self.scope)
     }
 }

@@ -5,7 +5,6 @@ mod akismet;
 mod console;
 mod ops;
 mod peer;
-pub mod tls;
 
 use std::io;
 use std::pin::pin;
@@ -21,20 +20,24 @@ use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 pub use akismet::Akismet;
+#[cfg(any(test, fuzzing))]
+pub use akismet::fuzz_akismet;
 pub use axum::Router;
 pub use console::{CONSOLE_PATH, Console, ConsoleOptions};
 pub use ops::Readiness;
 
+use crate::tls::Certificates;
 use peer::Peer;
 
 /// How long a client may take for the headers of a request, the first byte included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes that are kept of a request's headers before it is refused.
 const HEADER_BYTES_MAX: usize = 64 << 10;
+/// Headers of a request. WordPress sends 6, browsers behind two proxies 30.
+const HEADER_COUNT_MAX: usize = 100;
 
 /// All that the HTTP port answers.
 pub fn router(
@@ -56,7 +59,7 @@ pub fn router(
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Certificates>,
     connection_count_max: usize,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
@@ -88,17 +91,20 @@ pub async fn serve(
             builder
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)
-                .max_buf_size(HEADER_BYTES_MAX);
+                .max_buf_size(HEADER_BYTES_MAX)
+                .max_headers(HEADER_COUNT_MAX);
             let served = match tls {
                 None => {
                     let connection = builder.serve_connection(TokioIo::new(stream), service);
                     watcher.watch(connection).await
                 }
                 Some(tls) => {
-                    let shaken = tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream)).await;
-                    let Ok(Ok(stream)) = shaken else {
-                        tracing::debug!("a TLS handshake did not succeed");
-                        return;
+                    let stream = match tls.accept(stream).await {
+                        Ok(stream) => stream,
+                        Err(error) => {
+                            tracing::debug!(error = %error, "a TLS handshake did not succeed");
+                            return;
+                        }
                     };
                     let connection = builder.serve_connection(TokioIo::new(stream), service);
                     watcher.watch(connection).await

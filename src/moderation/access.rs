@@ -129,19 +129,72 @@ impl Caller {
 }
 
 impl Moderation {
-    /// The caller with this key.
+    /// The caller with this key, as `client` sent it with a call, which is counted.
+    ///
+    /// # Errors
+    /// [`ModerationError::KeyInvalid`], [`ModerationError::CallsTooFast`],
+    /// [`ModerationError::GuessesTooFast`] for wrong keys, [`ModerationError::Unavailable`].
+    pub async fn authenticate(
+        &self,
+        secret: &str,
+        client: IpAddr,
+    ) -> Result<Caller, ModerationError> {
+        let (hash, guesses) = (key_hash(secret), &self.call_guesses);
+        let known = guesses.is_right(&hash);
+        if !known {
+            let retry_after = guesses.throttle.key_wait(client, self.clock.now());
+            if !retry_after.is_zero() {
+                metrics::counter!("replyguard_limited_total", "limit" => "failed-key").increment(1);
+                return Err(ModerationError::GuessesTooFast { retry_after });
+            }
+        }
+        let caller = match self.authenticate_again(secret).await {
+            Err(ModerationError::KeyInvalid) => {
+                guesses.was_wrong(&hash);
+                guesses.throttle.count_network(client, self.clock.now());
+                metrics::counter!("replyguard_failed_keys_total", "surface" => "grpc").increment(1);
+                return Err(ModerationError::KeyInvalid);
+            }
+            other => other?,
+        };
+        if !known {
+            guesses.was_right(hash);
+        }
+        self.count_call(&caller)?;
+        Ok(caller)
+    }
+
+    /// Counts a call.
+    ///
+    /// # Errors
+    /// [`ModerationError::CallsTooFast`].
+    pub fn count_call(&self, caller: &Caller) -> Result<(), ModerationError> {
+        let Some(rate) = self.call_rate else { return Ok(()) };
+        let taken = self.call_limits.take(rate, caller.key.id, self.clock.now());
+        taken.map_err(|retry_after| {
+            metrics::counter!("replyguard_limited_total", "limit" => "call").increment(1);
+            ModerationError::CallsTooFast { retry_after }
+        })
+    }
+
+    /// The caller with a key that began a stream; nothing is counted.
     ///
     /// # Errors
     /// [`ModerationError::KeyInvalid`], [`ModerationError::Unavailable`].
-    pub async fn authenticate(&self, secret: &str) -> Result<Caller, ModerationError> {
+    pub async fn authenticate_again(&self, secret: &str) -> Result<Caller, ModerationError> {
         if !secret.starts_with(KEY_PREFIX) {
             return Err(ModerationError::KeyInvalid);
         }
         let found = self.store.find_key(&key_hash(secret)).await;
         let key = found.map_err(ModerationError::Unavailable)?;
-        let key = key.ok_or(ModerationError::KeyInvalid)?;
+        let key = key.filter(|key| self.is_valid(key)).ok_or(ModerationError::KeyInvalid)?;
         self.key_uses.note(key.id, || self.clock.now());
         Ok(Caller { key })
+    }
+
+    /// Whether a key opens anything now: the revocation of a rotated one may lie ahead.
+    pub fn is_valid(&self, key: &KeyRecord) -> bool {
+        key.revoke_time.is_none_or(|end| self.clock.now() < end)
     }
 }
 
@@ -172,6 +225,10 @@ impl Guesses {
 
     fn is_right(&self, hash: &[u8; 32]) -> bool {
         self.right.lock().unwrap_or_else(PoisonError::into_inner).get(hash).is_some()
+    }
+
+    fn was_wrong(&self, hash: &[u8; 32]) {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner).pop(hash);
     }
 
     fn was_right(&self, hash: [u8; 32]) {
@@ -216,8 +273,11 @@ impl Moderation {
             true => self.store.find_key(&hash).await.map_err(ModerationError::Unavailable)?,
             false => None,
         };
-        let Some(key) = found.filter(|key| key.scopes == [KeyScope::Akismet]) else {
+        let fits = |key: &Arc<KeyRecord>| key.scopes == [KeyScope::Akismet] && self.is_valid(key);
+        let Some(key) = found.filter(fits) else {
+            self.guesses.was_wrong(&hash);
             self.guesses.throttle.count_network(client, now);
+            metrics::counter!("replyguard_failed_keys_total", "surface" => "akismet").increment(1);
             return Err(ModerationError::KeyInvalid);
         };
         self.guesses.was_right(hash);

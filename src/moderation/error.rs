@@ -19,6 +19,18 @@ pub enum ModerationError {
         /// When trying again can succeed.
         retry_after: Duration,
     },
+    /// A key's calls come too fast.
+    #[error("calls with this key come too fast")]
+    CallsTooFast {
+        /// When trying again can succeed.
+        retry_after: Duration,
+    },
+    /// Wrong keys come too fast from one network.
+    #[error("too many wrong keys came from this network")]
+    GuessesTooFast {
+        /// When trying again can succeed.
+        retry_after: Duration,
+    },
     /// The request id was used for another comment.
     #[error("this request id was used for another comment")]
     RequestIdReused,
@@ -87,6 +99,8 @@ impl ModerationError {
         match self {
             Self::Invalid(_) => "invalid-fields",
             Self::Limited { .. } => "comment-flood",
+            Self::CallsTooFast { .. } => "call-limit",
+            Self::GuessesTooFast { .. } => "failed-key-limit",
             Self::RequestIdReused => "request-id-reused",
             Self::KeyMissing => "api-key-missing",
             Self::KeyInvalid => "api-key-invalid",
@@ -107,6 +121,16 @@ impl ModerationError {
             Self::AccountDisabled => "moderator-disabled",
             Self::Cancelled => "cancelled",
             Self::Unavailable(_) => "store-unavailable",
+        }
+    }
+
+    /// When trying again can succeed, for errors that are about too much at once.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Limited { retry_after, .. }
+            | Self::CallsTooFast { retry_after }
+            | Self::GuessesTooFast { retry_after } => Some(*retry_after),
+            _ => None,
         }
     }
 

@@ -4,6 +4,7 @@ mod access;
 pub mod accounts;
 mod back_test;
 mod budget;
+mod call_limits;
 mod check;
 mod curation;
 mod decide;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 pub use access::{Actor, Caller};
 pub use back_test::{BackTest, Moved};
 pub use budget::{BudgetPreview, BudgetRequest, LabelPreview, Share, TrafficPreview};
+pub use call_limits::CallRate;
 pub use check::{Answer, CheckOptions};
 pub use decide::{DecisionPreview, DecisionProgress, DecisionRequest, Selection, TARGET_COUNT_MAX};
 pub use drift::{DRIFT_ALARM, DriftDimension, DriftReport, DriftWatch};
@@ -66,6 +68,7 @@ pub use webhooks::{NewWebhook, WEBHOOK_COUNT_MAX, WebhookTest};
 
 use crate::domain::SiteId;
 use access::{Guesses, KeyUses};
+use call_limits::CallLimits;
 use in_flight::InFlight;
 use models::ModelTable;
 use operations::Operations;
@@ -94,6 +97,9 @@ pub struct Moderation {
     random: Arc<dyn Random>,
     in_flight: InFlight,
     guesses: Guesses,
+    call_guesses: Guesses,
+    call_rate: Option<CallRate>,
+    call_limits: CallLimits,
     key_uses: KeyUses,
     rules: RulesCache,
 }
@@ -138,12 +144,21 @@ impl Moderation {
             models: ModelTable::new(scorer),
             operations: Operations::default(),
             guesses: Guesses::new(ports.random.bytes32()),
+            call_guesses: Guesses::new(ports.random.bytes32()),
+            call_rate: None,
+            call_limits: CallLimits::default(),
             key_uses: KeyUses::default(),
             clock: ports.clock,
             random: ports.random,
             in_flight: InFlight::default(),
             rules: RulesCache::default(),
         }
+    }
+
+    /// With a limit to the calls of each key.
+    pub fn with_call_rate(mut self, rate: Option<CallRate>) -> Self {
+        self.call_rate = rate;
+        self
     }
 
     /// The version of the model that decides on a site.

@@ -249,18 +249,20 @@ pub trait Store: Send + Sync + 'static {
     async fn create_key(&self, key: KeyRecord, actor: &str) -> Result<(), StoreError>;
     /// The keys of a site, oldest first, revoked ones too.
     async fn list_keys(&self, site: &SiteId) -> Result<Vec<KeyRecord>, StoreError>;
-    /// Revokes a key of a site, and writes an audit entry with `actor`; revoking again changes
-    /// nothing. `NotFound` for a foreign id.
+    /// Revokes a key of a site from `end` on, which may lie ahead, and writes an audit entry of
+    /// `now` with `actor`; an end that is known is only ever brought forward. `NotFound` for a
+    /// foreign id.
     async fn revoke_key(
         &self,
         site: &SiteId,
         id: Uuid,
         actor: &str,
-        time: OffsetDateTime,
+        now: OffsetDateTime,
+        end: OffsetDateTime,
     ) -> Result<KeyRecord, StoreError>;
     /// Notes when keys were last used.
     async fn note_key_uses(&self, uses: Vec<(Uuid, OffsetDateTime)>) -> Result<(), StoreError>;
-    /// The key with this hash that is not revoked.
+    /// The key with this hash, also one whose `revoke_time` lies behind or ahead.
     async fn find_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<KeyRecord>>, StoreError>;
 
     /// Records a check; when this returns it is on disk. A request id that is younger than

@@ -1,6 +1,7 @@
 //! Creating sites and keys, setting policies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -12,6 +13,9 @@ use crate::text;
 
 /// Bytes of a display name.
 pub const DISPLAY_NAME_BYTES_MAX: usize = 245;
+
+/// The longest time for which a rotated key stays valid.
+pub const KEY_OVERLAP_MAX: Duration = Duration::from_secs(90 * 86_400);
 
 /// A key and its secret, which is known only at this moment.
 pub struct NewKey {
@@ -188,8 +192,34 @@ impl Moderation {
         id: Uuid,
     ) -> Result<KeyRecord, ModerationError> {
         let now = self.clock.now();
-        let revoked = self.store.revoke_key(site, id, actor.as_str(), now).await;
+        let revoked = self.store.revoke_key(site, id, actor.as_str(), now, now).await;
         revoked.map_err(ModerationError::store("key"))
+    }
+
+    /// Creates a key that may do the same as a valid one, which ends after `overlap`: time to
+    /// bring the new one to where it is used. Gives the new key and the one before.
+    ///
+    /// # Errors
+    /// Invalid `overlap`, `NotFound` also for a key that is no longer valid, `Unavailable`.
+    pub async fn rotate_key(
+        &self,
+        actor: &Actor,
+        site: &SiteId,
+        id: Uuid,
+        overlap: Duration,
+    ) -> Result<(NewKey, KeyRecord), ModerationError> {
+        if overlap > KEY_OVERLAP_MAX {
+            let text = "At most 90 days are taken.";
+            return Err(ModerationError::field("overlap", "too-long", text));
+        }
+        let known = self.keys(site).await?.into_iter().find(|key| key.id == id);
+        let known = known.filter(|key| self.is_valid(key));
+        let known = known.ok_or(ModerationError::NotFound("key"))?;
+        // The new one comes first: if it ends here, both are good.
+        let new = self.create_key(actor, site, known.display_name, known.scopes).await?;
+        let now = self.clock.now();
+        let ended = self.store.revoke_key(site, id, actor.as_str(), now, now + overlap).await;
+        Ok((new, ended.map_err(ModerationError::store("key"))?))
     }
 }
 

@@ -23,7 +23,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (!(event.target instanceof Element) || typing(event.target) || dialog?.open) return;
-    const sequence = event.timeStamp - firstTime < 1000 ? `${first} ${event.key}` : event.key;
+    const sequence = event.timeStamp - firstTime < 1500 ? `${first} ${event.key}` : event.key;
     const action = keys.get(sequence) ?? keys.get(event.key);
     first = event.key;
     firstTime = event.timeStamp;

@@ -5,7 +5,7 @@ use replyguard::grpc::proto;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::service::{Service, check, comment};
+use crate::support::service::{Service, check, comment, wait_for};
 
 async fn create_site(client: &mut Client, id: &str) -> proto::Site {
     let request = proto::CreateSiteRequest { site_id: id.into(), site: None };
@@ -206,4 +206,46 @@ async fn abuse_is_held_where_a_site_asks_for_it() {
     let mut client = service.client().await;
     let read = client.comments.get_comment(proto::GetCommentRequest { name }).await.unwrap();
     assert_eq!(read.into_inner().comment.unwrap(), asked, "it reads back whole");
+}
+
+#[tokio::test]
+async fn keys_of_every_scope_are_rotated_with_an_overlap() {
+    let service = Service::start().await;
+    let mut admin = service.client().await;
+    let scopes = [
+        proto::KeyScope::Check,
+        proto::KeyScope::Review,
+        proto::KeyScope::Operate,
+        proto::KeyScope::Administer,
+    ];
+    let read = || proto::GetSiteRequest { name: "sites/default".into() };
+    for scope in scopes {
+        let (name, old) = create_key(&mut admin, "sites/default", scope).await;
+        let overlap = Some(prost_types::Duration { seconds: 2, nanos: 0 });
+        let request = proto::RotateKeyRequest { name: name.clone(), overlap };
+        let rotated = admin.sites.rotate_key(request.clone()).await.unwrap().into_inner();
+        let (new, former) = (rotated.key.unwrap(), rotated.former_key.unwrap());
+        assert_eq!((new.scopes, new.display_name.as_str()), (former.scopes, "a key"));
+        assert!(new.revoke_time.is_none() && former.revoke_time.is_some());
+        let mut old = service.client_with(Some(&old)).await;
+        let mut new = service.client_with(Some(&rotated.secret)).await;
+        old.sites.get_site(read()).await.expect("good until the end of the overlap");
+        new.sites.get_site(read()).await.expect("good from now on");
+        let status = wait_for("the overlap to end", || {
+            let mut old = old.clone();
+            async move { old.sites.get_site(read()).await.err() }
+        })
+        .await;
+        assert_eq!(status.code(), Code::Unauthenticated);
+        new.sites.get_site(read()).await.expect("good for good");
+        let again = admin.sites.rotate_key(request).await.unwrap_err();
+        assert_eq!(again.code(), Code::NotFound, "a key that has ended is not rotated");
+    }
+    let (name, _) = create_key(&mut admin, "sites/default", scopes[0]).await;
+    for seconds in [-1, 91 * 86_400] {
+        let overlap = Some(prost_types::Duration { seconds, nanos: 0 });
+        let request = proto::RotateKeyRequest { name: name.clone(), overlap };
+        let status = admin.sites.rotate_key(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{seconds}");
+    }
 }

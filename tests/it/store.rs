@@ -34,7 +34,7 @@ macro_rules! store_suite {
             sites_are_kept,
             sites_are_listed_in_pages,
             sites_change_by_revision,
-            keys_are_found_until_they_are_revoked,
+            keys_say_when_they_end,
             comments_read_back_whole,
             comments_of_other_sites_are_not_seen,
             a_comment_needs_its_site_and_a_new_id,
@@ -171,7 +171,7 @@ async fn sites_change_by_revision(place: impl Backend) {
     assert_eq!(other.revision, 1);
 }
 
-async fn keys_are_found_until_they_are_revoked(place: impl Backend) {
+async fn keys_say_when_they_end(place: impl Backend) {
     let store = open_with_sites(&place).await;
     store.create_key(key("blog", 1), "admin").await.unwrap();
     store.create_key(key("blog", 2), "admin").await.unwrap();
@@ -187,26 +187,32 @@ async fn keys_are_found_until_they_are_revoked(place: impl Backend) {
     assert!(store.find_key(&[9; 32]).await.unwrap().is_none());
     assert_eq!(store.list_keys(&site_id("blog")).await.unwrap(), [key("blog", 1), key("blog", 2)]);
 
-    let foreign = store.revoke_key(&site_id("news"), key("blog", 1).id, "admin", start()).await;
+    let foreign =
+        store.revoke_key(&site_id("news"), key("blog", 1).id, "admin", start(), start()).await;
     assert!(matches!(foreign.unwrap_err(), StoreError::NotFound));
     let later = start() + Duration::hours(1);
     let blog = site_id("blog");
-    let revoked = store.revoke_key(&blog, key("blog", 1).id, "admin", later).await.unwrap();
-    assert_eq!(revoked.revoke_time, Some(later));
-    let again = store
-        .revoke_key(&blog, key("blog", 1).id, "admin", later + Duration::hours(1))
-        .await
-        .unwrap();
-    assert_eq!(again, revoked);
+    let id = key("blog", 1).id;
+    let end = later + Duration::days(1);
+    let ending = store.revoke_key(&blog, id, "admin", later, end).await.unwrap();
+    assert_eq!(ending.revoke_time, Some(end), "an end may lie ahead");
+    assert_eq!(store.find_key(&[1; 32]).await.unwrap().unwrap().revoke_time, Some(end));
+    let revoked = store.revoke_key(&blog, id, "admin", later, later).await.unwrap();
+    assert_eq!(revoked.revoke_time, Some(later), "and is brought forward");
+    let again = store.revoke_key(&blog, id, "admin", end, end).await.unwrap();
+    assert_eq!(again, revoked, "but never put off");
     store.note_key_uses(vec![(key("blog", 2).id, later)]).await.unwrap();
     let uses: Vec<_> =
         store.list_keys(&blog).await.unwrap().into_iter().map(|key| key.use_time).collect();
     assert_eq!(uses, [None, Some(later)]);
-    assert!(store.find_key(&[1; 32]).await.unwrap().is_none());
+    assert_eq!(store.find_key(&[1; 32]).await.unwrap().unwrap().revoke_time, Some(later));
     assert!(store.find_key(&[2; 32]).await.unwrap().is_some());
     let log = store.list_audit_entries(&blog, None, 9).await.unwrap();
     let actions: Vec<_> = log.iter().map(|entry| entry.action.as_str()).collect();
-    assert_eq!(actions, ["revoke-key", "create-key", "create-key", "create-site"]);
+    let wanted = ["revoke-key", "revoke-key", "create-key", "create-key", "create-site"];
+    assert_eq!(actions, wanted);
+    assert!(log[0].after.is_none() && log[1].after.as_ref().unwrap().contains("revoke_time"));
+    assert_eq!(log[1].time, later);
     assert!(store.list_keys(&site_id("nowhere")).await.unwrap().is_empty());
 }
 
@@ -604,5 +610,7 @@ async fn a_closed_store_is_unavailable(place: impl Backend) {
     unavailable(store.create_site(site("more"), "test").await);
     unavailable(store.record_check(&comment("blog", 1, None, State::Held), None).await.map(drop));
     unavailable(store.append_label(label("blog", 1, Label::Ham)).await.map(drop));
-    unavailable(store.revoke_key(&blog, Uuid::from_u128(1), "admin", start()).await.map(drop));
+    unavailable(
+        store.revoke_key(&blog, Uuid::from_u128(1), "admin", start(), start()).await.map(drop),
+    );
 }

@@ -6,6 +6,8 @@
 mod back_test;
 mod comment;
 mod disqus;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod gathering;
 mod input;
 mod isso;
@@ -34,6 +36,9 @@ use back_test::{BackTest, Verdicts};
 use comment::Problem;
 use gathering::{Gathering, Ordered, Tally};
 use input::Format;
+
+#[cfg(any(test, fuzzing))]
+pub use fuzz::import as fuzz_import;
 
 /// Arguments of `import`.
 #[derive(Args)]

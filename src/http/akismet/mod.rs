@@ -9,6 +9,8 @@ mod check;
 mod comment;
 mod feedback;
 mod fields;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod reply;
 
 use std::net::IpAddr;
@@ -26,6 +28,9 @@ use crate::domain::Site;
 use crate::moderation::{Caller, Moderation, ModerationError};
 use fields::Fields;
 use reply::Reply;
+
+#[cfg(any(test, fuzzing))]
+pub use fuzz::akismet as fuzz_akismet;
 
 /// Bytes of a request's body. WordPress sends the longest comment and some 35 other fields.
 const BODY_BYTES_MAX: usize = 256 << 10;

@@ -51,7 +51,9 @@ impl Reply {
         match error {
             ModerationError::KeyMissing => Self::invalid("The key is missing."),
             ModerationError::KeyInvalid => Self::invalid("There is no such key."),
-            ModerationError::Limited { retry_after, .. } => {
+            ModerationError::Limited { retry_after, .. }
+            | ModerationError::CallsTooFast { retry_after }
+            | ModerationError::GuessesTooFast { retry_after } => {
                 let seconds = retry_after.as_secs() + 1;
                 Self::undecided(StatusCode::TOO_MANY_REQUESTS, "Too many requests.")
                     .with("retry-after", &seconds.to_string())

@@ -51,7 +51,9 @@ impl From<ModerationError> for PageError {
                 tracing::error!(error = %cause, "a page failed because of the store");
                 Self::Unavailable
             }
-            ModerationError::Limited { retry_after, .. } => Self::Limited(retry_after),
+            ModerationError::Limited { retry_after, .. }
+            | ModerationError::CallsTooFast { retry_after }
+            | ModerationError::GuessesTooFast { retry_after } => Self::Limited(retry_after),
             ModerationError::KeyMissing
             | ModerationError::KeyInvalid
             | ModerationError::ScopeMissing(_) => Self::Forbidden("This is not allowed."),

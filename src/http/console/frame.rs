@@ -34,6 +34,8 @@ pub(in crate::http::console) enum Nav {
     Policy,
     /// Where decisions are sent.
     Webhooks,
+    /// What opens a site.
+    Keys,
     /// The accounts.
     Moderators,
     /// A page that has no place there.
@@ -60,6 +62,7 @@ const NAV: &[(Nav, &str, Target)] = &[
     (Nav::Audit, "Audit log", Target::Site("/audit")),
     (Nav::Policy, "Policy", Target::Site("/policy")),
     (Nav::Webhooks, "Webhooks", Target::SiteAdministrators("/webhooks")),
+    (Nav::Keys, "Keys", Target::SiteAdministrators("/keys")),
     (Nav::Moderators, "Moderators", Target::Administrators("/moderators")),
 ];
 

@@ -32,6 +32,10 @@ const ACCOUNT: Slope = Slope { free_count: 5, wait_max: Duration::from_secs(60) 
 /// An office or a school shares one network.
 const NETWORK: Slope = Slope { free_count: 20, wait_max: Duration::from_secs(900) };
 
+/// Keys of 256 bits are not guessed. Who tries costs a look into the store, once a second from here
+/// on; and whoever mends a wrong key is let in within a second.
+const KEYS: Slope = Slope { free_count: 20, wait_max: Duration::from_secs(1) };
+
 impl Slope {
     fn wait(&self, count: u32) -> Duration {
         let Some(over) = count.checked_sub(self.free_count) else { return Duration::ZERO };
@@ -105,6 +109,13 @@ impl Throttle {
         let (_, network) = self.prints("", ip);
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         left(&mut tables.networks, network, &NETWORK, now)
+    }
+
+    /// How long a network has to wait that sends wrong keys.
+    pub(in crate::moderation) fn key_wait(&self, ip: IpAddr, now: OffsetDateTime) -> Duration {
+        let (_, network) = self.prints("", ip);
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        left(&mut tables.networks, network, &KEYS, now)
     }
 
     /// Counts an attempt of a network that did not succeed.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::domain::{Site, SiteId, SitePolicy};
@@ -87,6 +88,11 @@ fn key_json(key: &KeyRecord) -> String {
     json!({ "display_name": key.display_name, "scopes": key.scopes }).to_string()
 }
 
+/// An instant as text, for the audit log.
+fn rfc3339(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_default()
+}
+
 fn key_name(key: &KeyRecord) -> String {
     format!("{}/keys/{}", key.site.name(), key.id)
 }
@@ -131,22 +137,23 @@ pub(super) async fn revoke_key(
     site_number: i64,
     id: Uuid,
     actor: &str,
-    time: OffsetDateTime,
+    (now, end): (OffsetDateTime, OffsetDateTime),
 ) -> Result<KeyRecord, StoreError> {
     let found = queries::key_for_update(db, site_number, id).await?.ok_or(StoreError::NotFound)?;
-    if found.revoke_time.is_some() {
+    // An end that lies ahead can be brought forward, and that is all.
+    if found.revoke_time.is_some_and(|known| known <= end) {
         return Ok(found);
     }
     let sql = "UPDATE keys SET revoke_time = $2 WHERE id = $1";
-    db.execute(sql, &[&id, &millis(time)]).await?;
+    db.execute(sql, &[&id, &millis(end)]).await?;
     Audit {
         site_number: Some(site_number),
-        time,
+        time: now,
         actor,
         action: "revoke-key",
         subject: key_name(&found),
         before: Some(key_json(&found)),
-        after: None,
+        after: (end > now).then(|| json!({ "revoke_time": rfc3339(end) }).to_string()),
         note: None,
     }
     .write(db)

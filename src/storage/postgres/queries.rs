@@ -64,11 +64,11 @@ pub(super) async fn key_for_update(
     db.first(&sql, &[&site_number, &id], rows::key).await
 }
 
-/// The key with this hash that is not revoked.
+/// The key with this hash, revoked or not.
 pub(super) async fn key_by_hash(db: &Db, hash: &[u8; 32]) -> Result<Option<KeyRecord>, StoreError> {
     let sql = format!(
         "SELECT {KEY_COLUMNS} FROM keys JOIN sites ON sites.number = keys.site \
-         WHERE keys.hash = $1 AND keys.revoke_time IS NULL"
+         WHERE keys.hash = $1"
     );
     db.first(&sql, &[&hash.as_slice()], rows::key).await
 }

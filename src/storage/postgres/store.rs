@@ -287,11 +287,13 @@ impl Store for PostgresStore {
         site: &SiteId,
         id: Uuid,
         actor: &str,
-        time: OffsetDateTime,
+        now: OffsetDateTime,
+        end: OffsetDateTime,
     ) -> Result<KeyRecord, StoreError> {
         let number = self.site_number(site).await?;
         let revoked =
-            transaction!(self, |db| commands::revoke_key(&db, number, id, actor, time).await)?;
+            transaction!(self, |db| commands::revoke_key(&db, number, id, actor, (now, end))
+                .await)?;
         self.caches.keys.forget(&revoked.hash);
         Ok(revoked)
     }

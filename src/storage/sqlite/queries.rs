@@ -97,14 +97,14 @@ pub(super) fn key(
     first(db, &sql, params![site_number, id.as_bytes()], rows::key)
 }
 
-/// The key with this hash that is not revoked.
+/// The key with this hash, revoked or not.
 pub(super) fn key_by_hash(
     db: &Connection,
     hash: &[u8; 32],
 ) -> Result<Option<KeyRecord>, StoreError> {
     let sql = format!(
         "SELECT {KEY_COLUMNS} FROM keys JOIN sites ON sites.number = keys.site \
-         WHERE keys.hash = ?1 AND keys.revoke_time IS NULL"
+         WHERE keys.hash = ?1"
     );
     first(db, &sql, [hash], rows::key)
 }

@@ -156,11 +156,12 @@ impl Store for SqliteStore {
         site: &SiteId,
         id: Uuid,
         actor: &str,
-        time: OffsetDateTime,
+        now: OffsetDateTime,
+        end: OffsetDateTime,
     ) -> Result<KeyRecord, StoreError> {
         let (site, actor) = (site.clone(), actor.to_owned());
         let work =
-            move |batch: &mut Batch<'_>| commands::revoke_key(batch, &site, id, &actor, time);
+            move |batch: &mut Batch<'_>| commands::revoke_key(batch, &site, id, &actor, (now, end));
         self.writer.submit(Undo::Savepoint, work).await
     }
 

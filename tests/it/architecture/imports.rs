@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("webhooks", &["domain", "moderation::ports"]),
     ("config", &["domain"]),
     ("telemetry", &["domain", "config"]),
+    ("tls", &[]),
     ("grpc", EDGE),
     ("http", EDGE),
     ("jobs", EDGE),
@@ -36,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "webhooks",
             "config",
             "telemetry",
+            "tls",
             "grpc",
             "http",
             "jobs",
@@ -56,12 +58,14 @@ const ARROWS: &[(&str, &[&str])] = &[
             "webhooks",
             "config",
             "telemetry",
+            "tls",
             "grpc",
             "http",
             "jobs",
             "app",
         ],
     ),
+    ("fuzz", &["domain", "text", "features", "classifier", "http", "cli"]),
 ];
 
 /// What the ways in may import: the use cases and all below, and what they are set up with.
@@ -75,6 +79,7 @@ const EDGE: &[&str] = &[
     "moderation",
     "config",
     "telemetry",
+    "tls",
 ];
 
 /// The modules without async, I/O, clock, environment and chance.
@@ -99,9 +104,10 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     (&["redis"], &["limits"], "redis only in `limits`"),
     (
         &["tokio_rustls", "webpki_roots"],
-        &["webhooks", "http", "storage::postgres::connect"],
-        "TLS only in `webhooks`, `http` and `storage::postgres::connect`",
+        &["tls", "webhooks", "http::client", "storage::postgres::connect"],
+        "TLS only in `tls`, `webhooks`, `http::client` and `storage::postgres::connect`",
     ),
+    (&["x509_parser"], &["tls"], "x509-parser only in `tls`"),
     (
         &["quick_xml", "csv", "flate2"],
         &["cli::import"],

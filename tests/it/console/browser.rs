@@ -16,12 +16,12 @@ async fn the_console_in_a_browser() {
     browser.assert_accessible("invitation").await;
     browser.fill("password", PASSWORD).await;
     browser.fill("repeated", "correct horse batterz").await;
-    browser.click("button.primary").await;
+    browser.follow("button.primary").await;
     assert!(browser.text(".problem").await.contains("not the same"));
     browser.assert_accessible("invitation-problem").await;
     browser.fill("password", PASSWORD).await;
     browser.fill("repeated", PASSWORD).await;
-    browser.click("button.primary").await;
+    browser.follow("button.primary").await;
     browser.find(".tiles").await;
     assert_eq!(browser.path().await, "/console");
     browser.assert_accessible("sites").await;
@@ -36,41 +36,42 @@ async fn the_console_in_a_browser() {
     browser.assert_accessible("password").await;
     browser.click(".account summary").await;
     browser.screenshot("menu").await;
-    browser.click(".account form button").await;
+    browser.follow(".account form button").await;
     browser.find("input[name=password]").await;
     assert_eq!(browser.path().await, "/console/log-in");
     browser.fill("name", "administrator").await;
     browser.fill("password", "wrong password, wrong").await;
-    browser.click("button.primary").await;
+    browser.follow("button.primary").await;
     assert_eq!(browser.text(".problem").await, "Name or password are wrong.");
     browser.assert_accessible("log-in-problem").await;
 }
 
 async fn moderators(browser: &Browser) {
     browser.goto("/console").await;
-    browser.click(".nav a").await;
+    browser.follow(".nav a").await;
     browser.find("#add-title").await;
     browser.fill("name", "Grace Hopper").await;
     browser.click("input[name=site][value=default]").await;
-    browser.click("button.primary").await;
+    browser.follow("button.primary").await;
     browser.find(".copyable").await;
     let link =
         shown_link(&browser.client.source().await.unwrap().replace("readonly=\"\"", "readonly"));
     assert!(link.contains("/console/invitation/"), "{link}");
     browser.assert_accessible("moderators-link").await;
 
-    browser.click("button[aria-label=\"Disable Grace Hopper\"]").await;
+    browser.follow("button[aria-label=\"Disable Grace Hopper\"]").await;
     assert!(browser.text(".toast").await.contains("“Grace Hopper” is disabled"));
     browser.assert_accessible("moderators").await;
     browser.goto("/console/moderators").await;
     assert_eq!(browser.run("return document.querySelectorAll('.toast').length").await, 0);
-    browser.click("button[aria-label=\"Enable Grace Hopper\"]").await;
+    browser.follow("button[aria-label=\"Enable Grace Hopper\"]").await;
     assert!(browser.text(".toast").await.contains("is enabled again"));
 
     browser.press("?").await;
     browser.find("dialog[open]").await;
     browser.assert_accessible("keys").await;
     browser.click("dialog button").await;
+    browser.find("dialog:not([open])").await;
     browser.press("gs").await;
     browser.find(".tiles").await;
 }

@@ -213,3 +213,52 @@ async fn webhooks_are_for_administrators() {
     let gone = admin.submit(&page, &format!("{path}/rotate"), &[]).await;
     assert_eq!(gone.status, 404);
 }
+
+#[tokio::test]
+async fn keys_are_rotated_and_revoked_by_administrators() {
+    let (service, _client) = service_that_holds().await;
+    let mut admin = administrator(&service).await;
+    let mut other = moderator(&service, &mut admin, "Otto", &["default"]).await;
+    let page = format!("{DESK}/keys");
+    assert_eq!(other.get(&page).await.status, 403);
+    assert!(!other.get(DESK).await.body.contains("/keys"), "no link to what is not theirs");
+    let shown = admin.get(&page).await.body;
+    for expected in ["first key", "check, review, operate, administer", "Last used", "never"] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    assert!(!shown.contains(&service.first.key), "no secret");
+    let (before, _) = shown.split_once("/rotate\"").unwrap();
+    let path = before.rsplit('"').next().unwrap().to_owned();
+
+    let rotate = format!("{path}/rotate");
+    assert_eq!(other.submit(DESK, &rotate, &[("overlap", "24")]).await.status, 403);
+    assert_eq!(admin.submit(&page, &rotate, &[("overlap", "9999")]).await.status, 400);
+    let made = admin.submit(&page, &rotate, &[("overlap", "24")]).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let secret = shown_link(&made.body);
+    assert!(made.body.contains(">ends<"), "the one before ends: {}", made.body);
+    assert!(!admin.get(&page).await.body.contains(&secret), "it is shown once");
+    let valid = async |key: &str| {
+        let mut visitor = crate::support::visitor::Visitor::new(&service.first.http);
+        let key = [("key", key), ("blog", "https://blog.example.org")];
+        match secret.starts_with("rgk_") {
+            true => service
+                .client_with(Some(key[0].1))
+                .await
+                .sites
+                .get_site(proto::GetSiteRequest { name: SITE.into() })
+                .await
+                .is_ok(),
+            false => visitor.post("/1.1/verify-key", &key).await.body == "valid",
+        }
+    };
+    let old = match secret.starts_with("rgk_") {
+        true => service.first.key.clone(),
+        false => service.first.akismet_key.clone().unwrap(),
+    };
+    assert!(valid(&secret).await && valid(&old).await, "both are good meanwhile");
+    let revoked = admin.submit(&page, &format!("{path}/revoke"), &[]).await;
+    assert_eq!(revoked.status, 303, "{}", revoked.body);
+    assert!(valid(&secret).await && !valid(&old).await, "brought forward");
+    assert_eq!(admin.submit(&page, &rotate, &[("overlap", "24")]).await.status, 404);
+}

@@ -51,7 +51,7 @@ async fn the_queue_in_a_browser() {
     browser.goto(&first_link(&service)).await;
     browser.fill("password", PASSWORD).await;
     browser.fill("repeated", PASSWORD).await;
-    browser.click("button.primary").await;
+    browser.follow("button.primary").await;
     browser.find(".tiles").await;
     browser.goto(DESK).await;
     browser.find("[data-empty]").await;
@@ -122,7 +122,7 @@ async fn campaign(browser: &Browser, client: &mut Client) {
         wait_for_state(client, name, State::Held).await;
     }
     browser.goto(&format!("{DESK}?order=newest")).await;
-    browser.click(".alike").await;
+    browser.follow(".alike").await;
     browser.find("button[value^=\"reject-spam campaign\"]").await;
     browser.assert_accessible("campaign").await;
 }
@@ -171,7 +171,7 @@ async fn every_page_of_the_desk_is_accessible() {
     browser.goto(&first_link(&service)).await;
     browser.fill("password", PASSWORD).await;
     browser.fill("repeated", PASSWORD).await;
-    browser.click("button.primary").await;
+    browser.follow("button.primary").await;
     browser.find(".tiles").await;
     for (page, rest) in [
         ("comment", format!("/comments/{id}")),
@@ -182,6 +182,7 @@ async fn every_page_of_the_desk_is_accessible() {
         ("audit", "/audit".to_owned()),
         ("overview", "/overview".to_owned()),
         ("webhooks", "/webhooks".to_owned()),
+        ("keys", "/keys".to_owned()),
         ("policy", "/policy".to_owned()),
     ] {
         browser.goto(&format!("{DESK}{rest}")).await;
@@ -189,11 +190,11 @@ async fn every_page_of_the_desk_is_accessible() {
         browser.assert_accessible(page).await;
     }
     // With a back-test, and a preview of a decision.
-    browser.click("button[name=test]").await;
+    browser.follow("button[name=test]").await;
     browser.find("#test-title").await;
     browser.assert_accessible("policy-tested").await;
     browser.goto(&format!("{DESK}/search?q=casino")).await;
-    browser.click("button[name=action][value=reject-spam]").await;
+    browser.follow("button[name=action][value=reject-spam]").await;
     browser.find("input[name=confirmed]").await;
     browser.assert_accessible("preview").await;
 }
@@ -207,7 +208,7 @@ async fn two_moderators_see_each_other_decide() {
     browser.goto(&link).await;
     browser.fill("password", PASSWORD).await;
     browser.fill("repeated", PASSWORD).await;
-    browser.click("button.primary").await;
+    browser.follow("button.primary").await;
     browser.find(".tiles").await;
     let name = send(&mut client, comment("Where was the second picture taken?")).await.name;
     let id = name.rsplit('/').next().unwrap();

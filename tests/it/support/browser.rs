@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::wd::{Locator, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::service::PATIENCE;
+use super::service::{PATIENCE, wait_for};
 
 /// One browser at a time: a machine with two cores is slow with more.
 static TURN: Semaphore = Semaphore::const_new(1);
@@ -164,6 +165,20 @@ impl Browser {
         self.find(css).await.click().await.expect("something to click");
     }
 
+    /// Clicks what leads to another page, and waits until that is loaded: an element that both
+    /// pages have would else be found in the one that is about to go.
+    pub async fn follow(&self, css: &str) {
+        self.run("window.replyguardLeft = true").await;
+        self.click(css).await;
+        let script = "return !window.replyguardLeft && document.readyState === 'complete'";
+        wait_for(&format!("the page behind {css}"), || async {
+            // Between two pages there is nothing that could run a script.
+            let arrived = self.client.execute(script, Vec::new()).await.ok()?;
+            (arrived == Value::Bool(true)).then_some(())
+        })
+        .await;
+    }
+
     /// Waits for an element.
     pub async fn find(&self, css: &str) -> fantoccini::elements::Element {
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
@@ -177,8 +192,13 @@ impl Browser {
 
     /// Presses keys, wherever the focus is.
     pub async fn press(&self, keys: &str) {
-        let active = self.client.active_element().await.expect("something has the focus");
-        active.send_keys(keys).await.expect("keys arrive");
+        // As a keyboard does, without an element of their own: after a dialog has closed, its
+        // hidden button has the focus for a frame, and would refuse them.
+        let keys =
+            keys.chars().flat_map(|value| [KeyAction::Down { value }, KeyAction::Up { value }]);
+        let keyboard = KeyActions::new("keyboard".into());
+        let keyboard = keys.fold(keyboard, |keyboard, key| keyboard.then(key));
+        self.client.perform_actions(keyboard).await.expect("keys arrive");
     }
 
     /// Runs a script in the page and gives what it returns.
@@ -203,6 +223,11 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
         let touch = json!({ "enabled": phone, "maxTouchPoints": 1 });
         self.devtools("Emulation.setTouchEmulationEnabled", touch).await;
+        // A click before the new layout is drawn would go where things were.
+        let drawn = "const done = arguments[arguments.length - 1]; \
+             requestAnimationFrame(() => requestAnimationFrame(() => done(innerWidth)))";
+        let drawn = self.client.execute_async(drawn, Vec::new()).await.expect("frames are drawn");
+        assert!(phone || drawn == json!(width), "the window is {drawn} wide, not {width}");
     }
 
     /// Asserts that nothing is wider than the window.

@@ -4,6 +4,7 @@ pub mod backend;
 pub mod browser;
 pub mod desk;
 pub mod models;
+pub mod pki;
 pub mod postgres;
 pub mod receiver;
 pub mod records;

@@ -1,5 +1,5 @@
 //! The pages of one site: queue, comment, campaign, author, search, decisions, audit log, overview,
-//! policy and webhooks. All of them are over the use cases that gRPC calls too.
+//! policy, webhooks and keys. All of them are over the use cases that gRPC calls too.
 
 mod audit;
 mod author;
@@ -9,6 +9,7 @@ mod decide;
 mod decisions;
 mod events;
 mod highlight;
+mod keys;
 mod overview;
 mod policy;
 mod policy_form;
@@ -36,6 +37,7 @@ pub(super) fn routes() -> Router<Console> {
         .merge(overview::routes())
         .merge(policy::routes())
         .merge(webhooks::routes())
+        .merge(keys::routes())
         .merge(events::routes())
 }
 
