@@ -44,7 +44,7 @@ pub(super) struct MigrateArgs {
 /// A database.
 enum Place {
     Sqlite(PathBuf),
-    Postgres(PostgresAddress),
+    Postgres(Box<PostgresAddress>),
 }
 
 impl Place {
@@ -57,8 +57,9 @@ impl Place {
             let text = format!("{flag}: sqlite:FILE or postgres://… is expected");
             return Err(Failure::usage(text));
         }
-        let address = text.parse();
-        address.map(Self::Postgres).map_err(|error| Failure::usage(format!("{flag}: {error}")))
+        let address: Result<PostgresAddress, _> = text.parse();
+        let address = address.map_err(|error| Failure::usage(format!("{flag}: {error}")))?;
+        Ok(Self::Postgres(Box::new(address)))
     }
 }
 
