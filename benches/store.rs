@@ -3,7 +3,8 @@
 //!
 //! `cargo bench --bench store [-- SECONDS [FOLDER [CALLERS…]]]`: seconds for each line (2), where
 //! the files are made (the folder for temporary files; name one on the disk that counts), and
-//! how many callers (1 16 64 256).
+//! how many callers (1 16 64 256). With `REPLYGUARD_BENCH_POSTGRES=postgres://…`, an empty database,
+//! the last lines are those of PostgreSQL, whose own CPU is not counted.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use replyguard::domain::State;
 use replyguard::moderation::ports::{RecordedCheck, Store};
-use replyguard::storage::{SqliteOptions, SqliteStore};
+use replyguard::storage::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 
@@ -55,20 +56,30 @@ fn main() {
         callers = vec![1, 16, 64, 256];
     }
     let last = callers[callers.len() - 1];
+    let postgres = callers.clone();
     let grouped = callers.into_iter().map(|callers| (callers, 512));
     for (callers, batch_count_max) in std::iter::once((16, 1)).chain(grouped) {
         let path = folder.path().join(format!("{callers}-{batch_count_max}.db"));
         let options = SqliteOptions { batch_count_max, ..SqliteOptions::default() };
-        let run = runtime.block_on(measure(&path, options, callers, duration));
-        println!(
-            "{callers:>8} {:>7} {:>10.0} {:>9.1} {:>10.1} {:>9.2} {:>9.2}",
-            if batch_count_max > 1 { "yes" } else { "no" },
-            run.rate,
-            run.rate / syncs,
-            run.cpu_us,
-            run.p50_ms,
-            run.p99_ms
-        );
+        let run = runtime.block_on(async {
+            let store = SqliteStore::open(&path, options).await.expect("a store");
+            store.create_site(records::site("blog"), "bench").await.expect("a site");
+            measure(Arc::new(store), callers, duration, 0).await
+        });
+        run.print(callers, if batch_count_max > 1 { "yes" } else { "no" }, syncs);
+    }
+    if let Ok(url) = std::env::var("REPLYGUARD_BENCH_POSTGRES") {
+        let address = url.parse().expect("an address");
+        for (number, callers) in postgres.into_iter().enumerate() {
+            let run = runtime.block_on(async {
+                let options = PostgresOptions::default();
+                let store = PostgresStore::open(&address, options).await.expect("a store");
+                // There from the second line on.
+                let _ = store.create_site(records::site("blog"), "bench").await;
+                measure(Arc::new(store), callers, duration, number as u64 * 100_000_000).await
+            });
+            run.print(callers, "pg", syncs);
+        }
     }
     runtime.block_on(measure_reads(&folder.path().join(format!("{last}-512.db"))));
 }
@@ -93,10 +104,22 @@ struct Run {
     p99_ms: f64,
 }
 
-async fn measure(path: &Path, options: SqliteOptions, callers: u64, duration: Duration) -> Run {
-    let store = Arc::new(SqliteStore::open(path, options).await.expect("a store"));
-    store.create_site(records::site("blog"), "bench").await.expect("a site");
-    let numbers = Arc::new(AtomicU64::new(0));
+impl Run {
+    fn print(&self, callers: u64, grouped: &str, syncs: f64) {
+        println!(
+            "{callers:>8} {grouped:>7} {:>10.0} {:>9.1} {:>10.1} {:>9.2} {:>9.2}",
+            self.rate,
+            self.rate / syncs,
+            self.cpu_us,
+            self.p50_ms,
+            self.p99_ms
+        );
+    }
+}
+
+/// Records comments of the site `blog` from number `first` on.
+async fn measure(store: Arc<dyn Store>, callers: u64, duration: Duration, first: u64) -> Run {
+    let numbers = Arc::new(AtomicU64::new(first));
     let (start, cpu) = (Instant::now(), cpu_time());
     let mut tasks = JoinSet::new();
     for _ in 0..callers {

@@ -5,6 +5,7 @@ mod certificates;
 mod demo;
 pub mod diagnosis;
 mod first_start;
+mod records;
 mod system;
 mod workers;
 
@@ -32,11 +33,11 @@ use crate::limits::{
 use crate::moderation::accounts::{AccountPorts, Accounts, Lives};
 use crate::moderation::ports::{Limiter, Store};
 use crate::moderation::{CallRate, Moderation, Ports, Scorer};
-use crate::storage::{SqliteOptions, SqliteStore};
 use crate::telemetry;
 use crate::tls::Certificates;
 use crate::webhooks::{HttpsSender, SenderOptions};
 use certificates::PortCertificates;
+use records::Records;
 use system::{SystemClock, SystemRandom};
 use workers::Workers;
 
@@ -95,12 +96,13 @@ impl App {
         let certificates = PortCertificates::read(&config.server).map_err(BindError::Config)?;
         let grpc = listen(config.server.grpc_address)?;
         let http = listen(config.server.http_address)?;
-        let store = open_store(&config).await?;
-        let moderation = Arc::new(moderation(&config, store.clone())?);
+        let records = Records::open(&config).await?;
+        let moderation = Arc::new(moderation(&config, &records)?);
         let loaded = moderation.load_models().await;
         loaded.map_err(|error| BindError::Storage(format!("the models: {error}")))?;
         let model_version = moderation.model_version().to_owned();
-        let accounts = Arc::new(accounts(&config, store.clone()));
+        first_start::await_turn(&moderation).await?;
+        let accounts = Arc::new(accounts(&config, &records));
         let invited = accounts.first_administrator().await;
         let invited = invited
             .map_err(|error| BindError::Storage(format!("the first administrator: {error}")))?;
@@ -122,7 +124,7 @@ impl App {
             config,
             grpc,
             http,
-            store,
+            store: records.store,
             metrics,
             model_version,
             first_start: FirstStart::No,
@@ -134,6 +136,7 @@ impl App {
             app.http_address(),
         )
         .await?;
+        first_start::end_turn(&moderation).await;
         Ok(app)
     }
 
@@ -225,17 +228,18 @@ impl App {
 }
 
 /// The use cases over these records.
-fn moderation(config: &Config, store: Arc<SqliteStore>) -> Result<Moderation, BindError> {
+fn moderation(config: &Config, records: &Records) -> Result<Moderation, BindError> {
     let model = Arc::new(load_model(config)?);
     let recent = MemoryRecent::new(RecentOptions::default());
     let ports = Ports {
-        store: store.clone(),
-        model_store: store.clone(),
-        review_store: store.clone(),
-        webhook_store: store.clone(),
+        store: records.store.clone(),
+        model_store: records.models.clone(),
+        review_store: records.reviews.clone(),
+        webhook_store: records.webhooks.clone(),
+        replicas: records.replicas.clone(),
         webhook_sender: webhook_sender(config)?,
         limiter: limiter(config)?,
-        recent: Arc::new(RefilledRecent::new(recent, store)),
+        recent: Arc::new(RefilledRecent::new(recent, records.store.clone())),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
@@ -271,10 +275,10 @@ fn console_url(config: &Config, http: &TcpListener) -> String {
 }
 
 /// The use cases of the console's people, over the same records.
-fn accounts(config: &Config, store: Arc<SqliteStore>) -> Accounts {
+fn accounts(config: &Config, records: &Records) -> Accounts {
     let ports = AccountPorts {
-        accounts: store.clone(),
-        store,
+        accounts: records.accounts.clone(),
+        store: records.store.clone(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
@@ -300,18 +304,6 @@ fn load_model(config: &Config) -> Result<Model, BindError> {
         .map_err(|error| BindError::Config(format!("{}: {error}", path.display())))?;
     Model::from_bytes(&bytes)
         .map_err(|error| BindError::Config(format!("{}: {error}", path.display())))
-}
-
-async fn open_store(config: &Config) -> Result<Arc<SqliteStore>, BindError> {
-    let data_dir = &config.storage.data_dir;
-    std::fs::create_dir_all(data_dir)
-        .map_err(|error| BindError::Storage(format!("{}: {error}", data_dir.display())))?;
-    let path = config.storage.database();
-    let store = SqliteStore::open(&path, SqliteOptions::default())
-        .await
-        // It names the file.
-        .map_err(|error| BindError::Storage(error.to_string()))?;
-    Ok(Arc::new(store))
 }
 
 fn limiter(config: &Config) -> Result<Arc<dyn Limiter>, BindError> {

@@ -97,16 +97,29 @@ impl Default for ServerConfig {
 }
 
 /// Where records are kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
     /// The folder of the database; made if it is not there.
     pub data_dir: PathBuf,
+    /// `postgres://…`: the database that several replicas share. Absent: SQLite in `data_dir`.
+    pub database_url: Option<String>,
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("data") }
+        Self { data_dir: PathBuf::from("data"), database_url: None }
+    }
+}
+
+/// Without what a URL may hold: a password.
+impl fmt::Debug for StorageConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { data_dir, database_url } = self;
+        f.debug_struct("StorageConfig")
+            .field("data_dir", data_dir)
+            .field("database_url", &database_url.as_ref().map(|_| "(set)"))
+            .finish()
     }
 }
 
@@ -270,9 +283,15 @@ impl Config {
         let path = self.file.as_ref()?;
         // A file that is gone by now exposes nothing.
         let mode = std::fs::metadata(path).ok()?.permissions().mode();
-        let secret = self.limits.redis_url.as_ref().is_some_and(|url| url.contains('@'));
-        let exposed = secret && mode & 0o004 != 0;
+        let exposed = self.holds_password() && mode & 0o004 != 0;
         exposed.then(|| format!("{} holds a password and can be read by others", path.display()))
+    }
+
+    /// Whether one of the addresses has a password.
+    pub fn holds_password(&self) -> bool {
+        let urls = [&self.limits.redis_url, &self.storage.database_url];
+        // A password stands before the host.
+        urls.into_iter().flatten().any(|url| url.contains('@'))
     }
 
     /// The configuration in a TOML text.
@@ -325,6 +344,12 @@ impl Config {
             let known = ["redis://", "redis+cluster://"];
             if !known.iter().any(|scheme| url.starts_with(scheme)) {
                 return Err(format!("limits.redis_url: one of {} is expected", known.join(" ")));
+            }
+        }
+        if let Some(url) = &self.storage.database_url {
+            let known = ["postgres://", "postgresql://"];
+            if !known.iter().any(|scheme| url.starts_with(scheme)) {
+                return Err("storage.database_url: postgres://… is expected".into());
             }
         }
         if self.limits.key_burst_count == 0 {

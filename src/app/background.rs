@@ -1,5 +1,7 @@
 //! What the service does between calls: it watches for drift, keeps the search index near the
-//! comments, sends webhooks' messages and trains models on a schedule.
+//! comments, sends webhooks' messages, trains models on a schedule, and follows what other replicas
+//! change. Of several replicas one watches for drift and one trains; a webhook's next message and a
+//! comment's words are given to one by the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +33,7 @@ pub(super) fn start(
         tokio::spawn(index_words(moderation.clone(), draining.clone())),
         tokio::spawn(deliver_webhooks(moderation.clone(), draining.clone())),
         tokio::spawn(note_key_uses(moderation.clone(), draining.clone())),
+        tokio::spawn(follow_replicas(moderation.clone(), draining.clone())),
     ];
     if training.interval_s > 0 {
         let schedule = Schedule {
@@ -46,7 +49,9 @@ pub(super) fn start(
 async fn watch_drift(moderation: Arc<Moderation>, draining: CancellationToken) {
     let mut watch = DriftWatch::default();
     loop {
-        if let Err(error) = moderation.watch_drift(&mut watch).await {
+        if holds(&moderation, "drift").await
+            && let Err(error) = moderation.watch_drift(&mut watch).await
+        {
             tracing::warn!(error = %error, "drift could not be measured");
         }
         if passes(DRIFT_PERIOD, &draining).await.is_err() {
@@ -112,6 +117,9 @@ async fn deliver_webhooks(moderation: Arc<Moderation>, draining: CancellationTok
 async fn train(moderation: Arc<Moderation>, schedule: Schedule, draining: CancellationToken) {
     let mut attempts = Attempts::new();
     while passes(schedule.interval.min(SCHEDULE_PERIOD_MAX), &draining).await.is_ok() {
+        if !holds(&moderation, "training").await {
+            continue;
+        }
         let trained = tokio::select! {
             trained = moderation.train_due(&schedule, &mut attempts) => trained,
             () = draining.cancelled() => return,
@@ -120,6 +128,22 @@ async fn train(moderation: Arc<Moderation>, schedule: Schedule, draining: Cancel
             tracing::warn!(error = %error, "no training could be begun");
         }
     }
+}
+
+/// Follows what other replicas change.
+async fn follow_replicas(moderation: Arc<Moderation>, draining: CancellationToken) {
+    tokio::select! {
+        () = moderation.follow_replicas() => {}
+        () = draining.cancelled() => {}
+    }
+}
+
+/// Whether this process does what only one should; not if it cannot be known.
+async fn holds(moderation: &Moderation, work: &str) -> bool {
+    moderation.holds(work).await.unwrap_or_else(|error| {
+        tracing::warn!(error = %error, work, "who does this work could not be known");
+        false
+    })
 }
 
 /// Waits; an error if the service stops meanwhile.

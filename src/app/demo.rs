@@ -9,15 +9,16 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use time::{Duration, OffsetDateTime};
 
+use super::records::Records;
 use super::system::{SystemClock, SystemRandom};
-use super::{BindError, load_model, open_store};
+use super::{BindError, load_model};
 use crate::config::Config;
 use crate::domain::{
     Action, Budget, Example, Label, RawSubmission, Site, SiteId, SitePolicy, State, WordLists,
 };
 use crate::limits::{MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions, RefilledRecent};
 use crate::moderation::ports::review::Target;
-use crate::moderation::ports::{Clock, Reporter, Store};
+use crate::moderation::ports::{Clock, Reporter};
 use crate::moderation::{
     Actor, CheckOptions, Feedback, Moderation, ModerationError, Ports, Reviewer, Scorer,
     seed_examples,
@@ -129,15 +130,17 @@ pub async fn fill_demo(
     config: &Config,
     progress: impl Fn(usize, usize),
 ) -> Result<usize, BindError> {
-    let store = open_store(config).await?;
+    let records = Records::open(config).await?;
+    let store = records.store.clone();
     let now = SystemClock.now();
     let clock = Arc::new(DemoClock(Mutex::new(now - Duration::days(DAYS))));
     let recent = MemoryRecent::new(RecentOptions::default());
     let ports = Ports {
-        store: store.clone(),
-        model_store: store.clone(),
-        review_store: store.clone(),
-        webhook_store: store.clone(),
+        store: records.store,
+        model_store: records.models,
+        review_store: records.reviews,
+        webhook_store: records.webhooks,
+        replicas: records.replicas,
         webhook_sender: super::webhook_sender(config)?,
         limiter: Arc::new(MemoryLimiter::new(MemoryLimits::default())),
         recent: Arc::new(RefilledRecent::new(recent, store.clone())),

@@ -8,13 +8,14 @@ mod reach;
 use std::path::Path;
 
 use super::certificates::PortCertificates;
+use super::records::postgres_address;
 use super::system::SystemClock;
 use super::{limiter, load_model};
 use crate::config::Config;
 use crate::domain::{Fingerprint, LimitRule};
 use crate::moderation::DRIFT_ALARM;
 use crate::moderation::ports::{Clock, LimitKey, LimitKind};
-use crate::storage::SqliteStore;
+use crate::storage::{PostgresStore, SqliteStore};
 
 /// What was found about one part.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub async fn examine(config: &Config, config_file: Option<&Path>) -> Findings {
     findings.push(("data", files::data_folder(config)));
     findings.extend(files::secrets(config).into_iter().map(|found| ("data", found)));
     findings.push(("disk", files::disk(config)));
-    findings.push(("store", store(config)));
+    findings.push(("store", store(config).await));
     findings.push(("clock", clock::examine(config, now)));
     findings.push(("model", model(config)));
     findings.extend(tls(config, now).into_iter().map(|found| ("tls", found)));
@@ -131,7 +132,22 @@ fn model(config: &Config) -> Finding {
     }
 }
 
-fn store(config: &Config) -> Finding {
+async fn store(config: &Config) -> Finding {
+    let bad = |what: String| Finding::Bad {
+        what,
+        advice: "start PostgreSQL, change storage.database_url, or run the version that wrote it"
+            .into(),
+    };
+    match postgres_address(config) {
+        Err(error) => return bad(error.to_string()),
+        Ok(Some(address)) => {
+            return match PostgresStore::examine(&address).await {
+                Ok(text) => Finding::Good(format!("{address}: {text}")),
+                Err(error) => bad(error.to_string()),
+            };
+        }
+        Ok(None) => {}
+    }
     let path = config.storage.database();
     if !path.exists() {
         return Finding::Good(format!("{} is not there yet", path.display()));

@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use super::config_args::ConfigArgs;
 use super::output::say;
 use super::{Failure, progress};
+use crate::config::StorageConfig;
 use crate::storage::{BackupContents, OpenError, SqliteStore};
 
 /// Arguments of `backup`.
@@ -40,7 +41,7 @@ pub(super) struct RestoreArgs {
 impl BackupArgs {
     /// Copies the database, also while the service runs, and says what is in the copy.
     pub(super) fn run(self) -> Result<(), Failure> {
-        let database = self.config.read()?.storage.database();
+        let database = embedded(&self.config.read()?.storage)?.database();
         let bar = bar("backup");
         let contents = SqliteStore::back_up(&database, &self.to, &|done, total| {
             bar.set_length(total);
@@ -55,6 +56,7 @@ impl RestoreArgs {
     /// Puts a backup into a data folder that has no database.
     pub(super) fn run(self) -> Result<(), Failure> {
         let storage = self.config.read()?.storage;
+        embedded(&storage)?;
         let mut folder = std::fs::DirBuilder::new();
         folder
             .recursive(true)
@@ -74,6 +76,16 @@ impl RestoreArgs {
             eprintln!("{file} can be read by others, and with it every site's secrets: chmod 600");
         }
         Ok(())
+    }
+}
+
+/// The storage, if it is the file that these commands copy.
+fn embedded(storage: &StorageConfig) -> Result<&StorageConfig, Failure> {
+    match storage.database_url {
+        None => Ok(storage),
+        Some(_) => Err(Failure::usage(
+            "the records are in PostgreSQL (storage.database_url): use pg_dump and pg_restore",
+        )),
     }
 }
 

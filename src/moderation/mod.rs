@@ -26,6 +26,7 @@ pub mod ports;
 mod progress;
 mod proof;
 mod replay;
+mod replicas;
 mod review;
 mod rules;
 mod schedule;
@@ -72,6 +73,7 @@ use in_flight::InFlight;
 use models::ModelTable;
 use operations::Operations;
 use ports::models::ModelStore;
+use ports::replicas::Replicas;
 use ports::review::ReviewStore;
 use ports::webhooks::{WebhookSender, WebhookStore};
 use ports::{Clock, Limiter, Random, RecentContent, Store, StoreError};
@@ -87,6 +89,7 @@ pub struct Moderation {
     review_store: Arc<dyn ReviewStore>,
     webhook_store: Arc<dyn WebhookStore>,
     webhook_sender: Arc<dyn WebhookSender>,
+    replicas: Arc<dyn Replicas>,
     changes: Changes,
     models: ModelTable,
     operations: Operations,
@@ -113,6 +116,8 @@ pub struct Ports {
     pub webhook_store: Arc<dyn WebhookStore>,
     /// Who sends them.
     pub webhook_sender: Arc<dyn WebhookSender>,
+    /// Other processes on the same records.
+    pub replicas: Arc<dyn Replicas>,
     /// Rate limits.
     pub limiter: Arc<dyn Limiter>,
     /// Recent content.
@@ -134,6 +139,7 @@ impl Moderation {
             review_store: ports.review_store,
             webhook_store: ports.webhook_store,
             webhook_sender: ports.webhook_sender,
+            replicas: ports.replicas,
             changes: Changes::default(),
             models: ModelTable::new(scorer),
             operations: Operations::default(),

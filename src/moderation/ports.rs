@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod models;
+pub mod replicas;
 pub mod review;
 pub mod webhooks;
 

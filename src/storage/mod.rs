@@ -4,8 +4,12 @@
 //! all backends have the same numbers and names.
 
 mod record;
+mod values;
 
 pub mod foreign;
+pub mod postgres;
 pub mod sqlite;
+pub mod transfer;
 
+pub use postgres::{PostgresAddress, PostgresError, PostgresOptions, PostgresStore};
 pub use sqlite::{BackupContents, OpenError, SqliteOptions, SqliteStore};

@@ -5,6 +5,7 @@ use replyguard::grpc::proto;
 use tonic::Code;
 use tonic_types::StatusExt;
 
+use crate::support::backend::{Backend, on_each_backend};
 use crate::support::service::Service;
 use crate::support::visitor::Visitor;
 
@@ -43,9 +44,10 @@ async fn update(
     Ok(answer.into_inner().moderator.unwrap())
 }
 
-#[tokio::test]
-async fn moderators_are_created_changed_and_reset() {
-    let service = Service::start().await;
+on_each_backend!(moderators_are_created_changed_and_reset, the_last_administrator_stays,);
+
+async fn moderators_are_created_changed_and_reset(backend: Backend) {
+    let service = Service::start_on(backend).await;
     let mut client = service.client().await;
     let request = draft("Grace", proto::ModeratorRole::Moderator, &["sites/default"]);
     let (grace, uri) = create(&mut client, request.clone()).await;
@@ -75,9 +77,8 @@ async fn moderators_are_created_changed_and_reset() {
     assert_eq!(over.status, 404, "disabling voids the link");
 }
 
-#[tokio::test]
-async fn the_last_administrator_stays() {
-    let service = Service::start().await;
+async fn the_last_administrator_stays(backend: Backend) {
+    let service = Service::start_on(backend).await;
     let mut client = service.client().await;
     let (ada, uri) =
         create(&mut client, draft("Ada", proto::ModeratorRole::Administrator, &[])).await;

@@ -5,7 +5,8 @@ use replyguard::grpc::proto::{self, DecisionAction, Verdict};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::desk::{SITE, send, service_that_holds, variant};
+use crate::support::backend::{Backend, on_each_backend};
+use crate::support::desk::{SITE, send, service_that_holds_on, variant};
 use crate::support::service::comment;
 
 async fn queue(client: &mut Client) -> Vec<(i64, String)> {
@@ -73,10 +74,17 @@ async fn next(
     }
 }
 
+on_each_backend!(
+    a_campaign_is_rejected_at_once_and_its_next_variant_too,
+    outdated_claimed_and_repeated_decisions_are_refused,
+    decisions_are_watched_from_where_one_left_off,
+    the_queue_is_watched_live,
+    lists_filters_and_the_log_keep_to_the_site,
+);
+
 /// The whole story of the issue: 30 variants, one decision, the 31st, undo, and a crash between.
-#[tokio::test]
-async fn a_campaign_is_rejected_at_once_and_its_next_variant_too() {
-    let (mut service, mut client) = service_that_holds().await;
+async fn a_campaign_is_rejected_at_once_and_its_next_variant_too(backend: Backend) {
+    let (mut service, mut client) = service_that_holds_on(backend, &[]).await;
     let mut names = Vec::new();
     for n in 0..30 {
         names.push(send(&mut client, variant(n)).await.name);
@@ -123,9 +131,8 @@ async fn a_campaign_is_rejected_at_once_and_its_next_variant_too() {
     assert_eq!(again.message().await.unwrap_err().code(), Code::Aborted);
 }
 
-#[tokio::test]
-async fn outdated_claimed_and_repeated_decisions_are_refused() {
-    let (_service, mut client) = service_that_holds().await;
+async fn outdated_claimed_and_repeated_decisions_are_refused(backend: Backend) {
+    let (_service, mut client) = service_that_holds_on(backend, &[]).await;
     let name = send(&mut client, comment("A comment that waits")).await.name;
     let etag = get(&mut client, &name).await.comment.unwrap().etag;
     let reason = |status: tonic::Status| {
@@ -169,9 +176,8 @@ async fn outdated_claimed_and_repeated_decisions_are_refused() {
     assert_eq!(status.unwrap_err().code(), Code::NotFound);
 }
 
-#[tokio::test]
-async fn decisions_are_watched_from_where_one_left_off() {
-    let (service, mut client) = service_that_holds().await;
+async fn decisions_are_watched_from_where_one_left_off(backend: Backend) {
+    let (service, mut client) = service_that_holds_on(backend, &[]).await;
     let first = send(&mut client, comment("The first one that waits")).await.name;
     let watch = |resume_token: &str| proto::WatchDecisionsRequest {
         parent: SITE.into(),
@@ -203,10 +209,9 @@ async fn decisions_are_watched_from_where_one_left_off() {
     assert_eq!(bad.code(), Code::InvalidArgument);
 }
 
-#[tokio::test]
-async fn the_queue_is_watched_live() {
+async fn the_queue_is_watched_live(backend: Backend) {
     use proto::watch_queue_response::Event;
-    let (mut service, mut client) = service_that_holds().await;
+    let (mut service, mut client) = service_that_holds_on(backend, &[]).await;
     let request = proto::WatchQueueRequest { parent: SITE.into(), resume_token: String::new() };
     let mut live = client.reviews.watch_queue(request).await.unwrap().into_inner();
     assert_eq!(live.message().await.unwrap().unwrap().event, None);
@@ -222,9 +227,8 @@ async fn the_queue_is_watched_live() {
     assert!(service.stop().await.success());
 }
 
-#[tokio::test]
-async fn lists_filters_and_the_log_keep_to_the_site() {
-    let (service, mut client) = service_that_holds().await;
+async fn lists_filters_and_the_log_keep_to_the_site(backend: Backend) {
+    let (service, mut client) = service_that_holds_on(backend, &[]).await;
     let name = send(&mut client, comment("Where can one buy such a lamp?")).await.name;
     send(&mut client, comment("Thanks, the second part helped me")).await;
     let list = |filter: &str| proto::ListCommentsRequest {

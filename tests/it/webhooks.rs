@@ -16,14 +16,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::desk::{SITE, send, service_that_holds_with, variant};
+use crate::support::backend::{Backend, on_each_backend};
+use crate::support::desk::{SITE, send, service_that_holds_on, service_that_holds_with, variant};
 use crate::support::receiver::{Answer, Arrived, Receiver};
 use crate::support::service::{Service, wait_for};
 
 async fn service_for(receiver: &Receiver) -> (Service, Client) {
+    service_on(Backend::Sqlite, receiver).await
+}
+
+async fn service_on(backend: Backend, receiver: &Receiver) -> (Service, Client) {
     let certificate = receiver.certificate();
     let flags = ["--webhook-private-targets", "true", "--webhook-ca-file", certificate];
-    service_that_holds_with(&flags).await
+    service_that_holds_on(backend, &flags).await
 }
 
 async fn create(client: &mut Client, uri: &str) -> Result<(String, String), tonic::Status> {
@@ -96,10 +101,14 @@ fn told(arrived: &[Arrived]) -> Vec<(String, String)> {
     decisions.map(|decision| (text(&decision["comment"]), text(&decision["state"]))).collect()
 }
 
-#[tokio::test]
-async fn decisions_arrive_signed_and_undone_ones_too() {
+on_each_backend!(
+    decisions_arrive_signed_and_undone_ones_too,
+    who_was_away_misses_nothing_and_gets_it_in_order,
+);
+
+async fn decisions_arrive_signed_and_undone_ones_too(backend: Backend) {
     let receiver = Receiver::start().await;
-    let (service, mut client) = service_for(&receiver).await;
+    let (service, mut client) = service_on(backend, &receiver).await;
     let (webhook, secret) = create(&mut client, &receiver.uri("/hook?site=1")).await.unwrap();
 
     let comment = send(&mut client, variant(1)).await.name;
@@ -146,10 +155,9 @@ async fn decisions_arrive_signed_and_undone_ones_too() {
     assert!(!service.printed().contains(&secret));
 }
 
-#[tokio::test]
-async fn who_was_away_misses_nothing_and_gets_it_in_order() {
+async fn who_was_away_misses_nothing_and_gets_it_in_order(backend: Backend) {
     let receiver = Receiver::start().await;
-    let (mut service, mut client) = service_for(&receiver).await;
+    let (mut service, mut client) = service_on(backend, &receiver).await;
     let (webhook, _) = create(&mut client, &receiver.uri("/")).await.unwrap();
 
     // It breaks at first, then the service is killed, and more is decided meanwhile.

@@ -22,8 +22,7 @@ pub(super) fn config_file(path: &Path, config: &Config) -> Finding {
             };
         }
     };
-    // A password stands before the host.
-    let secret = config.limits.redis_url.as_deref().is_some_and(|url| url.contains('@'));
+    let secret = config.holds_password();
     match (mode & 0o022 != 0, secret && mode & 0o044 != 0) {
         (true, _) => Finding::Bad {
             what: format!("{name} can be written by others"),

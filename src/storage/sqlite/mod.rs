@@ -36,6 +36,7 @@ mod models;
 mod open;
 mod queue;
 mod readers;
+mod replicas;
 mod review;
 mod review_queries;
 mod rows;
@@ -49,5 +50,6 @@ mod commands;
 mod queries;
 
 pub use backup::{BackupContents, BackupProgress};
+pub(super) use maintenance::open_alone;
 pub use open::{OpenError, SCHEMA_VERSION, SqliteOptions};
 pub use store::SqliteStore;

@@ -96,12 +96,16 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
         &["moderation::accounts::passwords"],
         "argon2 only in `moderation::accounts::passwords`",
     ),
-    (&["rusqlite", "sqlx", "tokio_postgres"], &["storage"], "SQL only in `storage`"),
+    (
+        &["rusqlite", "sqlx", "tokio_postgres", "deadpool_postgres"],
+        &["storage"],
+        "SQL only in `storage`",
+    ),
     (&["redis"], &["limits"], "redis only in `limits`"),
     (
         &["tokio_rustls", "webpki_roots"],
-        &["tls", "webhooks", "http::client"],
-        "TLS only in `tls`, `webhooks` and `http::client`",
+        &["tls", "webhooks", "http::client", "storage::postgres::connect"],
+        "TLS only in `tls`, `webhooks`, `http::client` and `storage::postgres::connect`",
     ),
     (&["x509_parser"], &["tls"], "x509-parser only in `tls`"),
     (

@@ -3,7 +3,8 @@
 use replyguard::grpc::proto;
 
 use super::{administrator, moderator, shown_link};
-use crate::support::desk::{SITE, send, service_that_holds, variant};
+use crate::support::backend::{Backend, on_each_backend};
+use crate::support::desk::{SITE, send, service_that_holds, service_that_holds_on, variant};
 use crate::support::service::comment;
 
 const DESK: &str = "/console/sites/default";
@@ -15,9 +16,14 @@ fn button(body: &str, action: &str) -> String {
     format!("{action} {}", rest.split('"').next().unwrap())
 }
 
-#[tokio::test]
-async fn a_comment_is_decided_and_taken_back_without_scripts() {
-    let (service, mut client) = service_that_holds().await;
+on_each_backend!(
+    a_comment_is_decided_and_taken_back_without_scripts,
+    thousands_are_decided_after_a_preview_and_undone_at_once,
+    every_page_keeps_to_its_site_and_shows_hostile_text,
+);
+
+async fn a_comment_is_decided_and_taken_back_without_scripts(backend: Backend) {
+    let (service, mut client) = service_that_holds_on(backend, &[]).await;
     send(&mut client, comment("Could you tell us <b>which</b> glue \"you\" used?")).await;
     let mut admin = administrator(&service).await;
     let page = admin.get(DESK).await;
@@ -45,9 +51,8 @@ async fn a_comment_is_decided_and_taken_back_without_scripts() {
     assert!(replayed.body.contains("data-entry=\""), "it waits still");
 }
 
-#[tokio::test]
-async fn thousands_are_decided_after_a_preview_and_undone_at_once() {
-    let (service, mut client) = service_that_holds().await;
+async fn thousands_are_decided_after_a_preview_and_undone_at_once(backend: Backend) {
+    let (service, mut client) = service_that_holds_on(backend, &[]).await;
     for n in 0..4 {
         send(&mut client, variant(n)).await;
     }
@@ -77,9 +82,8 @@ async fn thousands_are_decided_after_a_preview_and_undone_at_once() {
     assert_eq!(admin.submit(&search, &path, &empty).await.status, 400, "not everything at once");
 }
 
-#[tokio::test]
-async fn every_page_keeps_to_its_site_and_shows_hostile_text() {
-    let (service, mut client) = service_that_holds().await;
+async fn every_page_keeps_to_its_site_and_shows_hostile_text(backend: Backend) {
+    let (service, mut client) = service_that_holds_on(backend, &[]).await;
     let create = proto::CreateSiteRequest { site_id: "other".into(), site: None };
     client.sites.create_site(create).await.unwrap();
     let hostile = format!(

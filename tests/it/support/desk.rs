@@ -3,6 +3,7 @@
 use replyguard::grpc::client::Client;
 use replyguard::grpc::proto;
 
+use super::backend::Backend;
 use super::service::{Service, check, comment};
 
 /// The first site.
@@ -24,6 +25,14 @@ pub fn variant(n: usize) -> proto::Comment {
 /// A service whose default site holds everything.
 pub async fn service_that_holds() -> (Service, Client) {
     service_that_holds_with(&[]).await
+}
+
+/// The same on a backend, with more flags.
+pub async fn service_that_holds_on(backend: Backend, arguments: &[&str]) -> (Service, Client) {
+    let flags = backend.flags();
+    let flags: Vec<&str> =
+        flags.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
+    service_that_holds_with(&flags).await
 }
 
 /// The same, with more flags.

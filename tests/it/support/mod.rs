@@ -1,10 +1,12 @@
 //! What several tests need.
 
+pub mod backend;
 pub mod browser;
 pub mod collector;
 pub mod desk;
 pub mod models;
 pub mod pki;
+pub mod postgres;
 pub mod receiver;
 pub mod records;
 pub mod redis;

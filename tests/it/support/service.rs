@@ -11,6 +11,8 @@ use replyguard::grpc::proto;
 use replyguard::http;
 use tempfile::TempDir;
 
+use super::backend::Backend;
+
 /// How long anything may take before a test gives up: generous, since machines are slow at times.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -41,6 +43,12 @@ impl Service {
     /// Starts one with default settings.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
+    }
+
+    /// Starts one on a backend.
+    pub async fn start_on(backend: Backend) -> Self {
+        let flags = backend.flags();
+        Self::start_with(&flags.iter().map(String::as_str).collect::<Vec<_>>()).await
     }
 
     /// Starts one with more flags.
