@@ -18,6 +18,7 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 need redis-server redis-server
+need faketime faketime
 need chromium chromium
 need chromedriver chromium-driver
 need node nodejs

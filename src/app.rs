@@ -27,10 +27,10 @@ use crate::http::tls::TlsAcceptor;
 use crate::http::{self, Akismet, Console, ConsoleOptions, Readiness};
 use crate::limits::{
     FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions,
-    RedisLimiter, RedisTime, RefilledRecent,
+    RedisConnection, RedisLimiter, RedisLog, RedisOptions, RedisTime, RefilledRecent, SharedRecent,
 };
 use crate::moderation::accounts::{AccountPorts, Accounts, Lives};
-use crate::moderation::ports::{Limiter, Store};
+use crate::moderation::ports::{Limiter, RecentContent, Store};
 use crate::moderation::{Moderation, Ports, Scorer};
 use crate::storage::{SqliteOptions, SqliteStore};
 use crate::webhooks::{HttpsSender, SenderOptions};
@@ -206,15 +206,15 @@ impl App {
 /// The use cases over these records.
 fn moderation(config: &Config, store: Arc<SqliteStore>) -> Result<Moderation, BindError> {
     let model = Arc::new(load_model(config)?);
-    let recent = MemoryRecent::new(RecentOptions::default());
+    let redis = redis(config)?;
     let ports = Ports {
         store: store.clone(),
         model_store: store.clone(),
         review_store: store.clone(),
         webhook_store: store.clone(),
         webhook_sender: webhook_sender(config)?,
-        limiter: limiter(config)?,
-        recent: Arc::new(RefilledRecent::new(recent, store)),
+        limiter: limiter(redis.clone()),
+        recent: recent(redis, store),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
@@ -301,13 +301,34 @@ async fn open_store(config: &Config) -> Result<Arc<SqliteStore>, BindError> {
     Ok(Arc::new(store))
 }
 
-fn limiter(config: &Config) -> Result<Arc<dyn Limiter>, BindError> {
+/// The connection to Redis, if there is to be one.
+fn redis(config: &Config) -> Result<Option<RedisConnection>, BindError> {
+    let limits = &config.limits;
+    let Some(url) = &limits.redis_url else { return Ok(None) };
+    let options = RedisOptions {
+        ca_file: limits.redis_ca_file.clone(),
+        password_file: limits.redis_password_file.clone(),
+        ..RedisOptions::new(url)
+    };
+    RedisConnection::open(&options).map(Some).map_err(BindError::Config)
+}
+
+fn limiter(redis: Option<RedisConnection>) -> Arc<dyn Limiter> {
     let own = MemoryLimiter::new(MemoryLimits::default());
-    let Some(url) = &config.limits.redis_url else { return Ok(Arc::new(own)) };
-    // The error may repeat the URL, and with it a password; its kind says enough.
-    let shared = RedisLimiter::connect(url, RedisTime::Server)
-        .map_err(|_| BindError::Config("limits.redis_url: not an address of Redis".into()))?;
-    Ok(Arc::new(FallbackLimiter::new(shared, own, FallbackOptions::default())))
+    let Some(connection) = redis else { return Arc::new(own) };
+    let shared = RedisLimiter::new(connection, RedisTime::Server);
+    Arc::new(FallbackLimiter::new(shared, own, FallbackOptions::default()))
+}
+
+fn recent(redis: Option<RedisConnection>, store: Arc<dyn Store>) -> Arc<dyn RecentContent> {
+    let memory = MemoryRecent::new(RecentOptions::default());
+    match redis {
+        None => Arc::new(RefilledRecent::new(memory, store)),
+        Some(connection) => {
+            let log = RedisLog::new(connection);
+            Arc::new(SharedRecent::new(memory, store, log, FallbackOptions::default()))
+        }
+    }
 }
 
 fn grpc_limits(config: &Config) -> GrpcLimits {

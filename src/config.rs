@@ -14,7 +14,7 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where records are kept.
     pub storage: StorageConfig,
-    /// Where rate limits are counted.
+    /// Where rate limits are counted, and how replicas tell each other of recent content.
     pub limits: LimitsConfig,
     /// Which model scores.
     pub model: ModelConfig,
@@ -94,12 +94,44 @@ impl StorageConfig {
     }
 }
 
-/// Where rate limits are counted.
+/// Where rate limits are counted, and how replicas tell each other of recent content.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// `redis://…` for one server, `redis+cluster://…` for a cluster. Absent: in this process.
+    /// `redis://…` for one server, `redis+cluster://…` for a cluster; `rediss://…` and
+    /// `rediss+cluster://…` with TLS. Absent: in this process.
     pub redis_url: Option<String>,
+    /// Certificates (PEM) that Redis's is checked against, in place of those of the web.
+    pub redis_ca_file: Option<PathBuf>,
+    /// A file whose first line is Redis's password, so that it stands in no address.
+    pub redis_password_file: Option<PathBuf>,
+}
+
+/// The schemes of Redis's addresses.
+const REDIS_SCHEMES: [&str; 4] = ["redis://", "rediss://", "redis+cluster://", "rediss+cluster://"];
+
+impl LimitsConfig {
+    fn validate(&self) -> Result<(), String> {
+        let Some(url) = &self.redis_url else {
+            let file = self.redis_ca_file.as_ref().or(self.redis_password_file.as_ref());
+            return match file {
+                Some(_) => {
+                    Err("limits.redis_url: expected, since a file for Redis is given".into())
+                }
+                None => Ok(()),
+            };
+        };
+        if !REDIS_SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(format!(
+                "limits.redis_url: one of {} is expected",
+                REDIS_SCHEMES.join(" ")
+            ));
+        }
+        if self.redis_ca_file.is_some() && !url.starts_with("rediss") {
+            return Err("limits.redis_ca_file: only rediss:// and rediss+cluster:// use it".into());
+        }
+        Ok(())
+    }
 }
 
 /// Which model scores.
@@ -269,12 +301,7 @@ impl Config {
         if server.http_certificate_file.is_some() != server.http_key_file.is_some() {
             return Err("server.http_key_file: both a certificate and a key are expected".into());
         }
-        if let Some(url) = &self.limits.redis_url {
-            let known = ["redis://", "redis+cluster://"];
-            if !known.iter().any(|scheme| url.starts_with(scheme)) {
-                return Err(format!("limits.redis_url: one of {} is expected", known.join(" ")));
-            }
-        }
+        self.limits.validate()?;
         self.console.validate()
     }
 }
@@ -301,10 +328,20 @@ mod tests {
         let error = Config::parse("[server]\ngrpc_adress = \"x\"").unwrap_err();
         assert!(error.starts_with("line 2: ") && !error.contains('\n'), "{error}");
         let bad = Config {
-            limits: LimitsConfig { redis_url: Some("http://x".into()) },
+            limits: LimitsConfig { redis_url: Some("http://x".into()), ..Default::default() },
             ..Config::default()
         };
         assert!(bad.validate().unwrap_err().starts_with("limits.redis_url: "));
+        let with_ca = |url: &str| {
+            let limits = LimitsConfig {
+                redis_url: Some(url.into()),
+                redis_ca_file: Some("ca.pem".into()),
+                redis_password_file: None,
+            };
+            Config { limits, ..Config::default() }.validate()
+        };
+        assert!(with_ca("redis://x").unwrap_err().starts_with("limits.redis_ca_file: "));
+        assert_eq!(with_ca("rediss+cluster://x"), Ok(()));
         assert_eq!(Config::default().validate(), Ok(()));
     }
 

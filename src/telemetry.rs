@@ -16,6 +16,9 @@ pub fn start_logging(config: &TelemetryConfig) -> Result<(), String> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| format!("telemetry.log: `{}` is no filter: {error}", config.log))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written (the disk is full) is lost. Told of on standard error, which
+    // cannot be written either, it would end the call that logged it.
+    let subscriber = subscriber.log_internal_errors(false);
     let started = match config.log_format {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
         LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).try_init(),
@@ -45,6 +48,10 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
     metrics::describe_counter!(
         "replyguard_degraded_total",
         "Checked comments by the part of the service that did not do its work"
+    );
+    metrics::describe_gauge!(
+        "replyguard_redis_breaker_open",
+        "Whether Redis is given up for now, by what it is asked for"
     );
     metrics::describe_counter!(
         "replyguard_log_ins_total",

@@ -24,9 +24,16 @@ pub(super) struct ConfigArgs {
     /// The data folder [default: data]
     #[arg(long, env = "REPLYGUARD_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Count rate limits in Redis: redis://HOST:PORT or redis+cluster://HOST:PORT
+    /// Count rate limits and share recent content in Redis: redis://HOST:PORT or
+    /// redis+cluster://HOST:PORT; with TLS rediss://HOST:PORT or rediss+cluster://HOST:PORT
     #[arg(long, env = "REPLYGUARD_REDIS_URL", value_name = "URL", hide_env_values = true)]
     redis_url: Option<String>,
+    /// Certificates (PEM) that Redis's is checked against, in place of those of the web
+    #[arg(long, env = "REPLYGUARD_REDIS_CA_FILE", value_name = "FILE")]
+    redis_ca_file: Option<PathBuf>,
+    /// A file whose first line is Redis's password
+    #[arg(long, env = "REPLYGUARD_REDIS_PASSWORD_FILE", value_name = "FILE")]
+    redis_password_file: Option<PathBuf>,
     /// Score with this model file [default: the base model inside the binary]
     #[arg(long, env = "REPLYGUARD_MODEL_FILE", value_name = "FILE")]
     model_file: Option<PathBuf>,
@@ -113,7 +120,10 @@ impl ConfigArgs {
         set(&mut server.drain_timeout_ms, self.drain_timeout_ms);
         set(&mut server.compress_answers, self.compress_answers);
         set(&mut config.storage.data_dir, self.data_dir);
-        set(&mut config.limits.redis_url, self.redis_url.map(Some));
+        let limits = &mut config.limits;
+        set(&mut limits.redis_url, self.redis_url.map(Some));
+        set(&mut limits.redis_ca_file, self.redis_ca_file.map(Some));
+        set(&mut limits.redis_password_file, self.redis_password_file.map(Some));
         set(&mut config.model.file, self.model_file.map(Some));
         set(&mut config.training.interval_s, self.training_interval_s);
         set(&mut config.training.label_count_min, self.training_label_count_min);

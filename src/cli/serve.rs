@@ -1,5 +1,7 @@
 //! `replyguard serve`: the service itself.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::Failure;
@@ -8,6 +10,9 @@ use super::output::say;
 use crate::app::{App, BindError, FirstStart};
 use crate::config::{Config, StorageConfig};
 use crate::telemetry;
+
+/// How long the end of the process waits for what cannot be ended, such as looking up a name.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Arguments of `serve`.
 #[derive(Args)]
@@ -29,13 +34,16 @@ pub(super) fn serve(config: Config) -> Result<(), Failure> {
     let metrics = telemetry::start_metrics().map_err(Failure::software)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::software(error.to_string()))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let app = App::bind(config.clone(), metrics).await.map_err(failure)?;
         // A service whose greeting nobody reads serves all the same.
         let _ = greet(&app, &config);
         let stop = stop_signal().map_err(|error| Failure::software(error.to_string()))?;
         app.run(stop).await.map_err(|error| Failure::software(error.to_string()))
-    })
+    });
+    // A name that is being looked up cannot be given up, and may take for ever.
+    runtime.shutdown_timeout(LAST_WAIT);
+    outcome
 }
 
 /// What a failed start means on the command line.

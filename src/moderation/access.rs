@@ -205,7 +205,8 @@ impl Moderation {
         client: IpAddr,
     ) -> Result<(Caller, Arc<Site>), ModerationError> {
         let (hash, now) = (key_hash(secret), self.clock.now());
-        let wait = self.guesses.throttle.network_wait(client, now);
+        let steady = self.clock.steady();
+        let wait = self.guesses.throttle.network_wait(client, steady);
         if !wait.is_zero() && !self.guesses.is_right(&hash) {
             return Err(ModerationError::Limited { kind: LimitKind::Ip, retry_after: wait });
         }
@@ -217,7 +218,7 @@ impl Moderation {
             false => None,
         };
         let Some(key) = found.filter(|key| key.scopes == [KeyScope::Akismet]) else {
-            self.guesses.throttle.count_network(client, now);
+            self.guesses.throttle.count_network(client, steady);
             return Err(ModerationError::KeyInvalid);
         };
         self.guesses.was_right(hash);

@@ -93,7 +93,12 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     ),
     (&["rusqlite", "sqlx", "tokio_postgres"], &["storage"], "SQL only in `storage`"),
     (&["redis"], &["limits"], "redis only in `limits`"),
-    (&["tokio_rustls", "webpki_roots"], &["webhooks", "http"], "TLS only in `webhooks` and `http`"),
+    (
+        &["tokio_rustls", "webpki_roots"],
+        // `limits` says which cryptography Redis's TLS uses.
+        &["webhooks", "http", "limits::connection"],
+        "TLS only in `webhooks`, `http` and `limits::connection`",
+    ),
     (
         &["quick_xml", "csv", "flate2"],
         &["cli::import"],

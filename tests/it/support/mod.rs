@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod desk;
+pub mod load;
 pub mod models;
 pub mod receiver;
 pub mod records;
