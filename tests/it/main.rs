@@ -22,6 +22,7 @@ mod operating;
 mod privacy;
 mod recent;
 mod redis;
+mod soak;
 mod store;
 mod store_faults;
 mod store_models;
