@@ -6,7 +6,7 @@ CARGO ?= cargo
 REPLYGUARD_CORPORA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help run check fmt clippy rustdoc proto-lint test wordpress-test deps fuzz bench base-model evaluate
+.PHONY: help run check fmt clippy rustdoc proto-lint test soak wordpress-test deps fuzz bench base-model evaluate
 
 help: ## List these commands.
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; \
@@ -32,6 +32,10 @@ proto-lint: ## The contract's rules: our own always, `buf lint` and `buf breakin
 
 test: deps ## All tests, with what they need installed.
 	$(CARGO) test --locked
+
+soak: deps ## Two replicas and Redis for MINUTES=20 at 70 % load with a fault in each; REPORT=FILE keeps the figures.
+	REPLYGUARD_SOAK_MINUTES=$(or $(MINUTES),20) $(if $(REPORT),REPLYGUARD_SOAK_REPORT=$(REPORT)) \
+		$(CARGO) test --locked --release --test it -- --ignored --nocapture --exact soak::soak
 
 wordpress-test: ## A real WordPress with Akismet's own plugin against the service; needs Debian's packages.
 	@sh scripts/install-wordpress.sh

@@ -22,6 +22,7 @@ has_postgres() {
     command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 }
 has_postgres || missing="$missing postgresql"
+need faketime faketime
 need chromium chromium
 need chromedriver chromium-driver
 need node nodejs

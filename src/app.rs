@@ -28,10 +28,10 @@ use crate::grpc::{GrpcLimits, GrpcService};
 use crate::http::{self, Akismet, Console, ConsoleOptions, Readiness};
 use crate::limits::{
     FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions,
-    RedisLimiter, RedisTime, RefilledRecent,
+    RedisConnection, RedisLimiter, RedisLog, RedisOptions, RedisTime, RefilledRecent, SharedRecent,
 };
 use crate::moderation::accounts::{AccountPorts, Accounts, Lives};
-use crate::moderation::ports::{Limiter, Store};
+use crate::moderation::ports::{Limiter, RecentContent, Store};
 use crate::moderation::{CallRate, Moderation, Ports, Scorer};
 use crate::telemetry;
 use crate::tls::Certificates;
@@ -230,7 +230,7 @@ impl App {
 /// The use cases over these records.
 fn moderation(config: &Config, records: &Records) -> Result<Moderation, BindError> {
     let model = Arc::new(load_model(config)?);
-    let recent = MemoryRecent::new(RecentOptions::default());
+    let redis = redis(config)?;
     let ports = Ports {
         store: records.store.clone(),
         model_store: records.models.clone(),
@@ -238,8 +238,8 @@ fn moderation(config: &Config, records: &Records) -> Result<Moderation, BindErro
         webhook_store: records.webhooks.clone(),
         replicas: records.replicas.clone(),
         webhook_sender: webhook_sender(config)?,
-        limiter: limiter(config)?,
-        recent: Arc::new(RefilledRecent::new(recent, records.store.clone())),
+        limiter: limiter(redis.clone()),
+        recent: recent(redis, records.store.clone()),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
@@ -306,13 +306,34 @@ fn load_model(config: &Config) -> Result<Model, BindError> {
         .map_err(|error| BindError::Config(format!("{}: {error}", path.display())))
 }
 
-fn limiter(config: &Config) -> Result<Arc<dyn Limiter>, BindError> {
+/// The connection to Redis, if there is to be one.
+fn redis(config: &Config) -> Result<Option<RedisConnection>, BindError> {
+    let limits = &config.limits;
+    let Some(url) = &limits.redis_url else { return Ok(None) };
+    let options = RedisOptions {
+        ca_file: limits.redis_ca_file.clone(),
+        password_file: limits.redis_password_file.clone(),
+        ..RedisOptions::new(url)
+    };
+    RedisConnection::open(&options).map(Some).map_err(BindError::Config)
+}
+
+fn limiter(redis: Option<RedisConnection>) -> Arc<dyn Limiter> {
     let own = MemoryLimiter::new(MemoryLimits::default());
-    let Some(url) = &config.limits.redis_url else { return Ok(Arc::new(own)) };
-    // The error may repeat the URL, and with it a password; its kind says enough.
-    let shared = RedisLimiter::connect(url, RedisTime::Server)
-        .map_err(|_| BindError::Config("limits.redis_url: not an address of Redis".into()))?;
-    Ok(Arc::new(FallbackLimiter::new(shared, own, FallbackOptions::default())))
+    let Some(connection) = redis else { return Arc::new(own) };
+    let shared = RedisLimiter::new(connection, RedisTime::Server);
+    Arc::new(FallbackLimiter::new(shared, own, FallbackOptions::default()))
+}
+
+fn recent(redis: Option<RedisConnection>, store: Arc<dyn Store>) -> Arc<dyn RecentContent> {
+    let memory = MemoryRecent::new(RecentOptions::default());
+    match redis {
+        None => Arc::new(RefilledRecent::new(memory, store)),
+        Some(connection) => {
+            let log = RedisLog::new(connection);
+            Arc::new(SharedRecent::new(memory, store, log, FallbackOptions::default()))
+        }
+    }
 }
 
 fn grpc_limits(config: &Config) -> GrpcLimits {

@@ -20,7 +20,7 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where records are kept.
     pub storage: StorageConfig,
-    /// Where rate limits are counted.
+    /// Where rate limits are counted, and how replicas tell each other of recent content.
     pub limits: LimitsConfig,
     /// Which model scores.
     pub model: ModelConfig,
@@ -135,12 +135,17 @@ impl StorageConfig {
     }
 }
 
-/// Where rate limits are counted.
+/// Where rate limits are counted, and how replicas tell each other of recent content.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// `redis://…` for one server, `redis+cluster://…` for a cluster. Absent: in this process.
+    /// `redis://…` for one server, `redis+cluster://…` for a cluster; `rediss://…` and
+    /// `rediss+cluster://…` with TLS. Absent: in this process.
     pub redis_url: Option<String>,
+    /// Certificates (PEM) that Redis's is checked against, in place of those of the web.
+    pub redis_ca_file: Option<PathBuf>,
+    /// A file whose first line is Redis's password, so that it stands in no address.
+    pub redis_password_file: Option<PathBuf>,
     /// gRPC calls a second with one key, counted in each process; 0: no limit.
     pub key_calls_per_s: u32,
     /// gRPC calls at once with one key.
@@ -149,19 +154,60 @@ pub struct LimitsConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { redis_url: None, key_calls_per_s: 0, key_burst_count: 100 }
+        Self {
+            redis_url: None,
+            redis_ca_file: None,
+            redis_password_file: None,
+            key_calls_per_s: 0,
+            key_burst_count: 100,
+        }
     }
 }
 
 /// Without what a URL may hold: a password.
 impl fmt::Debug for LimitsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { redis_url, key_calls_per_s, key_burst_count } = self;
+        let Self {
+            redis_url,
+            redis_ca_file,
+            redis_password_file,
+            key_calls_per_s,
+            key_burst_count,
+        } = self;
         f.debug_struct("LimitsConfig")
             .field("redis_url", &redis_url.as_ref().map(|_| "(set)"))
+            .field("redis_ca_file", redis_ca_file)
+            .field("redis_password_file", redis_password_file)
             .field("key_calls_per_s", key_calls_per_s)
             .field("key_burst_count", key_burst_count)
             .finish()
+    }
+}
+
+/// The schemes of Redis's addresses.
+const REDIS_SCHEMES: [&str; 4] = ["redis://", "rediss://", "redis+cluster://", "rediss+cluster://"];
+
+impl LimitsConfig {
+    fn validate(&self) -> Result<(), String> {
+        let Some(url) = &self.redis_url else {
+            let file = self.redis_ca_file.as_ref().or(self.redis_password_file.as_ref());
+            return match file {
+                Some(_) => {
+                    Err("limits.redis_url: expected, since a file for Redis is given".into())
+                }
+                None => Ok(()),
+            };
+        };
+        if !REDIS_SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(format!(
+                "limits.redis_url: one of {} is expected",
+                REDIS_SCHEMES.join(" ")
+            ));
+        }
+        if self.redis_ca_file.is_some() && !url.starts_with("rediss") {
+            return Err("limits.redis_ca_file: only rediss:// and rediss+cluster:// use it".into());
+        }
+        Ok(())
     }
 }
 
@@ -340,21 +386,13 @@ impl Config {
         if server.grpc_client_ca_file.is_some() && server.grpc_key_file.is_none() {
             return Err("server.grpc_client_ca_file: grpc_certificate_file is expected too".into());
         }
-        if let Some(url) = &self.limits.redis_url {
-            let known = ["redis://", "redis+cluster://"];
-            if !known.iter().any(|scheme| url.starts_with(scheme)) {
-                return Err(format!("limits.redis_url: one of {} is expected", known.join(" ")));
-            }
-        }
         if let Some(url) = &self.storage.database_url {
             let known = ["postgres://", "postgresql://"];
             if !known.iter().any(|scheme| url.starts_with(scheme)) {
                 return Err("storage.database_url: postgres://… is expected".into());
             }
         }
-        if self.limits.key_burst_count == 0 {
-            return Err("limits.key_burst_count: at least 1 is expected".into());
-        }
+        self.limits.validate()?;
         self.telemetry.validate()?;
         self.console.validate()
     }
@@ -399,6 +437,16 @@ mod tests {
             ..Config::default()
         };
         assert!(bad.validate().unwrap_err().starts_with("limits.redis_url: "));
+        let with_ca = |url: &str| {
+            let limits = LimitsConfig {
+                redis_url: Some(url.into()),
+                redis_ca_file: Some("ca.pem".into()),
+                redis_password_file: None,
+            };
+            Config { limits, ..Config::default() }.validate()
+        };
+        assert!(with_ca("redis://x").unwrap_err().starts_with("limits.redis_ca_file: "));
+        assert_eq!(with_ca("rediss+cluster://x"), Ok(()));
         assert_eq!(Config::default().validate(), Ok(()));
     }
 

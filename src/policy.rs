@@ -73,10 +73,11 @@ pub struct Decision {
 /// 1. What rejects by itself: a closed page, the owner's words, a text whose like a person
 ///    called spam. These hold even if nothing else works.
 /// 2. What was not looked at is held, unless the rest already rejects it: no score, or a
-///    history, model or deadline that failed. The rate limits alone are another matter: when
-///    Redis is away each process still counts by itself, so the comment was looked at in full,
-///    and holding every comment of every site until Redis is back would do more harm than a few
-///    floods. That is reported and the verdict stands.
+///    history, model or deadline that failed. The rate limits and the other processes' news are
+///    another matter: when Redis is away each process still counts by itself and reads recent
+///    content from the records, so the comment was looked at in full, and holding every comment of
+///    every site until Redis is back would do more harm than a few floods. That is reported and
+///    the verdict stands.
 /// 3. The score against the thresholds. A text whose like a person approved, or an author whose
 ///    comments were welcome, is not held for its score; it is still rejected for it.
 /// 4. Abuse, if the owner asks for it: that holds, whoever wrote it, and never rejects.
@@ -106,12 +107,8 @@ pub fn decide(policy: &SitePolicy, thresholds: &Thresholds, evidence: &Evidence<
     }
     hold.extend(wanted_by_owner(policy, evidence));
 
-    let limits = evidence.degraded.contains(&Degraded::RateLimit).then(|| {
-        reason(
-            "degraded-rate-limit",
-            "Limits were counted in one process only; this changed nothing.",
-        )
-    });
+    let reported = REPORTED.iter().filter(|(part, _, _)| evidence.degraded.contains(part));
+    let reported = reported.map(|(_, name, sentence)| reason(*name, sentence));
     let (verdict, mut reasons) = if !reject.is_empty() {
         (Verdict::Reject, reject)
     } else if !hold.is_empty() {
@@ -119,11 +116,25 @@ pub fn decide(policy: &SitePolicy, thresholds: &Thresholds, evidence: &Evidence<
     } else {
         (Verdict::Approve, vec![approval(above(thresholds.hold), evidence)])
     };
-    reasons.extend(limits);
+    reasons.extend(reported);
     let discard = verdict == Verdict::Reject
         && (above(policy.discard_threshold) || evidence.has(&signals::HONEYPOT_FILLED));
     Decision { verdict, reasons, discard }
 }
+
+/// What is told and changes nothing.
+const REPORTED: [(Degraded, &str, &str); 2] = [
+    (
+        Degraded::RateLimit,
+        "degraded-rate-limit",
+        "Limits were counted in one process only; this changed nothing.",
+    ),
+    (
+        Degraded::RecentContent,
+        "degraded-recent-content",
+        "Other processes' last seconds are not known; this changed nothing.",
+    ),
+];
 
 /// Signals that reject by themselves.
 const REJECTING: [(SignalName, &str); 3] = [
@@ -231,11 +242,11 @@ mod tests {
 
     #[test]
     fn verdicts_follow_the_order_of_the_rules() {
-        use Degraded::{Deadline, History, Model, RateLimit};
+        use Degraded::{Deadline, History, Model, RateLimit, RecentContent};
         use Verdict::{Approve, Hold, Reject};
         let policy = SitePolicy::default();
         type Row<'a> = (Option<f64>, &'a [&'a str], &'a [Degraded], Verdict, &'a [&'a str]);
-        let table: [Row; 24] = [
+        let table: [Row; 25] = [
             (Some(0.1), &[], &[], Approve, &["score-below-hold-threshold"]),
             (Some(0.5), &[], &[], Hold, &["score-above-hold-threshold"]),
             (Some(0.9), &[], &[], Reject, &["score-above-reject-threshold"]),
@@ -262,6 +273,13 @@ mod tests {
                 &[RateLimit],
                 Approve,
                 &["score-below-hold-threshold", "degraded-rate-limit"],
+            ),
+            (
+                Some(0.1),
+                &[],
+                &[RateLimit, RecentContent],
+                Approve,
+                &["score-below-hold-threshold", "degraded-rate-limit", "degraded-recent-content"],
             ),
             (Some(0.6), &["near-approved"], &[], Approve, &["near-approved"]),
             (Some(0.6), &["known-good-author"], &[], Approve, &["known-good-author"]),

@@ -46,7 +46,10 @@ fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A line that cannot be written (the disk is full) is lost. Told of on standard error, which
+    // cannot be written either, it would end the call that logged it.
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     match format {
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
@@ -75,6 +78,10 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
     metrics::describe_counter!(
         "replyguard_degraded_total",
         "Checked comments by the part of the service that did not do its work"
+    );
+    metrics::describe_gauge!(
+        "replyguard_redis_breaker_open",
+        "Whether Redis is given up for now, by what it is asked for"
     );
     metrics::describe_counter!(
         "replyguard_log_ins_total",

@@ -13,9 +13,15 @@ use super::system::SystemClock;
 use super::{limiter, load_model};
 use crate::config::Config;
 use crate::domain::{Fingerprint, LimitRule};
+use crate::limits::{RecentLog, RedisLog};
 use crate::moderation::DRIFT_ALARM;
 use crate::moderation::ports::{Clock, LimitKey, LimitKind};
 use crate::storage::{PostgresStore, SqliteStore};
+
+/// How often Redis is asked: a connection with TLS may take longer than the first call waits.
+const REDIS_TRIES: u32 = 4;
+/// How long to wait between two of these.
+const REDIS_WAIT: Duration = Duration::from_millis(250);
 
 /// What was found about one part.
 #[derive(Debug, PartialEq, Eq)]
@@ -164,22 +170,36 @@ async fn store(config: &Config) -> Finding {
 async fn redis(config: &Config) -> Finding {
     let bad = |what: String| Finding::Bad {
         what,
-        advice: "start Redis or change limits.redis_url; until then limits are counted in \
-                 each process alone"
-            .into(),
+        advice:
+            "start Redis, or look at limits.redis_url, its password and its certificate; until \
+                 then limits are counted in each process alone"
+                .into(),
     };
-    match limiter(config) {
-        Err(error) => bad(error.to_string()),
-        Ok(limiter) => {
-            let rule = LimitRule { burst: 1_000, period_ms: 1 };
-            let value = Fingerprint::from_bytes([0; 16]);
-            let key = LimitKey { kind: LimitKind::Site, value, rule };
-            let site = "replyguard-doctor".parse().expect("a DNS label");
-            match limiter.take(&site, &[key], SystemClock.now()).await.degraded {
-                false => Finding::Good("Redis counts limits".into()),
-                true => bad("Redis does not answer".into()),
-            }
+    let connection = match super::redis(config) {
+        Err(error) => return bad(error.to_string()),
+        Ok(connection) => connection,
+    };
+    let limiter = limiter(connection.clone());
+    let rule = LimitRule { burst: 1_000, period_ms: 1 };
+    let value = Fingerprint::from_bytes([0; 16]);
+    let key = LimitKey { kind: LimitKind::Site, value, rule };
+    let site = "replyguard-doctor".parse().expect("a DNS label");
+    let mut degraded = true;
+    // The first call may find that the connection is still being made.
+    for _ in 0..REDIS_TRIES {
+        degraded = limiter.take(&site, &[key], SystemClock.now()).await.degraded;
+        if !degraded {
+            break;
         }
+        tokio::time::sleep(REDIS_WAIT).await;
+    }
+    if degraded {
+        return bad("Redis does not answer".into());
+    }
+    let Some(connection) = connection else { return Finding::Good("there is no Redis".into()) };
+    match RedisLog::new(connection).exchange(&site, None, None).await {
+        Ok(_) => Finding::Good("Redis counts limits and carries news of recent content".into()),
+        Err(error) => bad(format!("Redis counts limits, but carries no news: {error}")),
     }
 }
 

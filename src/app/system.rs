@@ -1,7 +1,8 @@
 //! The real clock and the real randomness.
 
 use std::cell::RefCell;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use uuid::{Builder, Uuid};
@@ -17,6 +18,13 @@ impl Clock for SystemClock {
     fn now(&self) -> OffsetDateTime {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         OffsetDateTime::UNIX_EPOCH + since_epoch
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "this is the Clock")]
+    fn steady(&self) -> OffsetDateTime {
+        static FIRST: OnceLock<(OffsetDateTime, Instant)> = OnceLock::new();
+        let (time, instant) = FIRST.get_or_init(|| (self.now(), Instant::now()));
+        *time + instant.elapsed()
     }
 }
 

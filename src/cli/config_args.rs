@@ -27,9 +27,16 @@ pub(super) struct ConfigArgs {
     /// Keep records in PostgreSQL, for several replicas: postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, env = "REPLYGUARD_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// Count rate limits in Redis: redis://HOST:PORT or redis+cluster://HOST:PORT
+    /// Count rate limits and share recent content in Redis: redis://HOST:PORT or
+    /// redis+cluster://HOST:PORT; with TLS rediss://HOST:PORT or rediss+cluster://HOST:PORT
     #[arg(long, env = "REPLYGUARD_REDIS_URL", value_name = "URL", hide_env_values = true)]
     redis_url: Option<String>,
+    /// Certificates (PEM) that Redis's is checked against, in place of those of the web
+    #[arg(long, env = "REPLYGUARD_REDIS_CA_FILE", value_name = "FILE")]
+    redis_ca_file: Option<PathBuf>,
+    /// A file whose first line is Redis's password
+    #[arg(long, env = "REPLYGUARD_REDIS_PASSWORD_FILE", value_name = "FILE")]
+    redis_password_file: Option<PathBuf>,
     /// gRPC calls a second with one key; 0: no limit
     #[arg(long, env = "REPLYGUARD_KEY_CALLS_PER_S", value_name = "N")]
     key_calls_per_s: Option<u32>,
@@ -154,9 +161,12 @@ impl ConfigArgs {
         set(&mut server.compress_answers, self.compress_answers);
         set(&mut config.storage.data_dir, self.data_dir);
         set(&mut config.storage.database_url, self.database_url.map(Some));
-        set(&mut config.limits.redis_url, self.redis_url.map(Some));
-        set(&mut config.limits.key_calls_per_s, self.key_calls_per_s);
-        set(&mut config.limits.key_burst_count, self.key_burst_count);
+        let limits = &mut config.limits;
+        set(&mut limits.redis_url, self.redis_url.map(Some));
+        set(&mut limits.redis_ca_file, self.redis_ca_file.map(Some));
+        set(&mut limits.redis_password_file, self.redis_password_file.map(Some));
+        set(&mut limits.key_calls_per_s, self.key_calls_per_s);
+        set(&mut limits.key_burst_count, self.key_burst_count);
         set(&mut config.model.file, self.model_file.map(Some));
         set(&mut config.training.interval_s, self.training_interval_s);
         set(&mut config.training.label_count_min, self.training_label_count_min);

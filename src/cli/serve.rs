@@ -1,5 +1,7 @@
 //! `replyguard serve`: the service itself.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::Failure;
@@ -8,6 +10,9 @@ use super::output::say;
 use crate::app::{App, BindError, FirstStart};
 use crate::config::{Config, StorageConfig};
 use crate::telemetry;
+
+/// How long the end of the process waits for what cannot be ended, such as looking up a name.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Arguments of `serve`.
 #[derive(Args)]
@@ -36,6 +41,8 @@ pub(super) fn serve(config: Config) -> Result<(), Failure> {
         let stop = stop_signal().map_err(|error| Failure::software(error.to_string()))?;
         app.run(stop).await.map_err(|error| Failure::software(error.to_string()))
     });
+    // A name that is being looked up cannot be given up, and may take for ever.
+    runtime.shutdown_timeout(LAST_WAIT);
     if let Some(traces) = traces {
         traces.end();
     }

@@ -110,6 +110,9 @@ impl Missing {
 pub enum Degraded {
     /// Redis did not answer in time; limits were counted in this process alone.
     RateLimit,
+    /// Redis did not answer in time; what other processes saw and learned in the last seconds is
+    /// not known.
+    RecentContent,
     /// The author's record or recent content could not be read.
     History,
     /// No usable model: nothing was scored.
@@ -126,6 +129,7 @@ impl Degraded {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RateLimit => "rate-limit",
+            Self::RecentContent => "recent-content",
             Self::History => "history",
             Self::Model => "model",
             Self::Deadline => "deadline",

@@ -4,19 +4,18 @@
 //! The contract: every call answers within the deadline, whatever the shared limiter does. While
 //! it fails, this process counts alone and says so (`degraded`). It is used again by itself.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
-use tokio::time::Instant;
 
 use crate::domain::SiteId;
 use crate::moderation::ports::{LimitAnswer, LimitKey, LimitOutcome, Limiter};
 
+use super::breaker::Breaker;
 use super::memory::MemoryLimiter;
 
-/// Why a shared limiter did not answer, for the log.
+/// Why Redis did not answer, for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SharedError(pub String);
@@ -66,13 +65,17 @@ impl<S: SharedLimiter> FallbackLimiter<S> {
     /// A limiter that asks `shared`, and counts in `own` as well, so that an author who was just
     /// limited there is limited here too when it fails.
     pub fn new(shared: S, own: MemoryLimiter, options: FallbackOptions) -> Self {
-        metrics::gauge!("replyguard_limits_breaker_open").set(0.0);
-        Self { shared, own, breaker: Breaker::new(options), deadline: options.deadline }
+        Self {
+            shared,
+            own,
+            breaker: Breaker::new("rate-limit", options),
+            deadline: options.deadline,
+        }
     }
 
     /// Whether the shared limiter is given up for now.
     pub fn is_open(&self) -> bool {
-        self.breaker.state().is_open
+        self.breaker.is_open()
     }
 
     async fn take_shared(
@@ -81,20 +84,7 @@ impl<S: SharedLimiter> FallbackLimiter<S> {
         keys: &[LimitKey],
         now: OffsetDateTime,
     ) -> Option<LimitOutcome> {
-        if !self.breaker.admits() {
-            return None;
-        }
-        let call = self.shared.take(site, keys, now);
-        let failure = match tokio::time::timeout(self.deadline, call).await {
-            Ok(Ok(outcome)) => {
-                self.breaker.succeeded();
-                return Some(outcome);
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {:?}", self.deadline),
-        };
-        self.breaker.failed(&failure);
-        None
+        self.breaker.ask(self.deadline, self.shared.take(site, keys, now)).await
     }
 }
 
@@ -109,71 +99,7 @@ impl<S: SharedLimiter> Limiter for FallbackLimiter<S> {
                 }
                 LimitAnswer { outcome, degraded: false }
             }
-            None => {
-                metrics::counter!("replyguard_limits_degraded_total").increment(1);
-                LimitAnswer { outcome: self.own.take_now(site, keys, now), degraded: true }
-            }
-        }
-    }
-}
-
-/// Stops asking what does not answer. There is no jitter: a probe is one call a second.
-struct Breaker {
-    options: FallbackOptions,
-    state: Mutex<BreakerState>,
-}
-
-struct BreakerState {
-    /// Since the last success.
-    failure_count: u32,
-    is_open: bool,
-    /// While open: when the next call may try. Moved on when a call is let through, so a probe
-    /// that never comes back (its caller went away) does not block the next.
-    probe_time: Instant,
-}
-
-impl Breaker {
-    fn new(options: FallbackOptions) -> Self {
-        let state = BreakerState { failure_count: 0, is_open: false, probe_time: Instant::now() };
-        Self { options, state: Mutex::new(state) }
-    }
-
-    fn state(&self) -> MutexGuard<'_, BreakerState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether this call may ask the shared limiter.
-    fn admits(&self) -> bool {
-        let mut state = self.state();
-        if !state.is_open {
-            return true;
-        }
-        let now = Instant::now();
-        let probe = now >= state.probe_time;
-        if probe {
-            state.probe_time = now + self.options.retry_interval;
-        }
-        probe
-    }
-
-    fn succeeded(&self) {
-        let mut state = self.state();
-        state.failure_count = 0;
-        if state.is_open {
-            state.is_open = false;
-            metrics::gauge!("replyguard_limits_breaker_open").set(0.0);
-            tracing::info!("the shared limits answer again");
-        }
-    }
-
-    fn failed(&self, failure: &str) {
-        let mut state = self.state();
-        state.failure_count = state.failure_count.saturating_add(1);
-        if !state.is_open && state.failure_count >= self.options.failure_count_max {
-            state.is_open = true;
-            state.probe_time = Instant::now() + self.options.retry_interval;
-            metrics::gauge!("replyguard_limits_breaker_open").set(1.0);
-            tracing::warn!(failure, "the shared limits do not answer; this process counts alone");
+            None => LimitAnswer { outcome: self.own.take_now(site, keys, now), degraded: true },
         }
     }
 }
@@ -185,6 +111,7 @@ mod tests {
     use crate::limits::MemoryLimits;
     use crate::moderation::ports::LimitKind;
     use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+    use tokio::time::Instant;
 
     const ANSWER: u8 = 0;
     const FAIL: u8 = 1;

@@ -2,18 +2,26 @@
 //! and [`RecentContent`](crate::moderation::ports::RecentContent).
 //!
 //! One algorithm, GCRA, with two places for its counters: this process, or Redis so that several
-//! replicas count together. Redis is spoken to here and nowhere else. Each backend passes
-//! `tests/it/limits.rs`; the index of recent content passes `tests/it/recent.rs`.
+//! replicas count together. The index of recent content is always in this process; with Redis,
+//! replicas keep theirs in step by a log. Redis is spoken to here and nowhere else. Each backend
+//! passes `tests/it/limits.rs` and `tests/it/recent.rs`.
 
+mod breaker;
+pub mod connection;
 pub mod fallback;
 mod gcra;
 pub mod memory;
 pub mod recent;
+pub mod recent_log;
 pub mod redis;
 pub mod refill;
+pub mod shared_recent;
 
+pub use connection::{RedisConnection, RedisOptions};
 pub use fallback::{FallbackLimiter, FallbackOptions, SharedLimiter};
 pub use memory::{MemoryLimiter, MemoryLimits};
 pub use recent::{MemoryRecent, RecentOptions};
+pub use recent_log::{RecentLog, RedisLog};
 pub use redis::{RedisLimiter, RedisTime};
 pub use refill::RefilledRecent;
+pub use shared_recent::SharedRecent;

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use lru::LruCache;
 
 use crate::domain::{CommentId, ContentPrint, Label, NEAR_DISTANCE_MAX, Neighbours, SiteId};
-use crate::moderation::ports::{RecentContent, RecentText, StoreError};
+use crate::moderation::ports::{RecentAnswer, RecentContent, RecentText, StoreError};
 
 /// Bytes of a SimHash, each a band.
 const BAND_COUNT: usize = 16;
@@ -94,7 +94,7 @@ impl Window {
 
     /// Adds a text, or counts it again.
     fn add(&mut self, text: RecentText) {
-        let RecentText { print, campaign, label } = text;
+        let RecentText { print, campaign, label, .. } = text;
         let labelled_at = self.next_label(label);
         if let Some(number) = self.by_content.get(&print.content_hash).copied()
             && let Some(text) = self.texts.get_mut((number - self.first_number) as usize)
@@ -200,7 +200,7 @@ impl SiteTexts {
     fn set_label(&mut self, print: ContentPrint, campaign: Option<CommentId>, label: Label) {
         for window in [&mut self.all, &mut self.labelled] {
             if !window.set_label(print.content_hash, label) {
-                window.add(RecentText { print, campaign, label: Some(label) });
+                window.add(RecentText { print, comment: None, campaign, label: Some(label) });
             }
         }
     }
@@ -269,12 +269,37 @@ impl MemoryRecent {
     ) {
         let mut texts = SiteTexts::new(&self.options);
         recent.for_each(|text| texts.insert(text));
-        for RecentText { print, campaign, label } in labelled {
+        for RecentText { print, campaign, label, .. } in labelled {
             if let Some(label) = label {
                 texts.set_label(print, campaign, label);
             }
         }
         self.sites().put(site.clone(), texts);
+    }
+
+    /// The sites that are remembered at most.
+    pub(super) fn site_count_max(&self) -> usize {
+        self.options.site_count_max
+    }
+
+    /// The neighbours of a text, if anything of the site is in memory.
+    pub(super) fn look(&self, site: &SiteId, print: &ContentPrint) -> Option<Neighbours> {
+        self.sites().get(site).map(|texts| texts.neighbours(print))
+    }
+
+    /// As [`RecentContent::insert`].
+    pub(super) fn insert_now(&self, site: &SiteId, text: RecentText) {
+        self.with_site(site, |texts| texts.insert(text));
+    }
+
+    /// As [`RecentContent::set_label`].
+    pub(super) fn set_label_now(&self, site: &SiteId, print: ContentPrint, label: Label) {
+        self.with_site(site, |texts| texts.set_label(print, None, label));
+    }
+
+    /// As [`RecentContent::forget_site`].
+    pub(super) fn forget(&self, site: &SiteId) {
+        self.sites().pop(site);
     }
 
     fn sites(&self) -> MutexGuard<'_, LruCache<SiteId, SiteTexts>> {
@@ -295,13 +320,13 @@ impl MemoryRecent {
 
 #[async_trait]
 impl RecentContent for MemoryRecent {
-    async fn find(&self, site: &SiteId, print: &ContentPrint) -> Result<Neighbours, StoreError> {
-        let found = self.sites().get(site).map(|texts| texts.neighbours(print));
-        Ok(found.unwrap_or_default())
+    async fn find(&self, site: &SiteId, print: &ContentPrint) -> Result<RecentAnswer, StoreError> {
+        let neighbours = self.look(site, print).unwrap_or_default();
+        Ok(RecentAnswer { neighbours, degraded: false })
     }
 
     async fn insert(&self, site: &SiteId, text: RecentText) -> Result<(), StoreError> {
-        self.with_site(site, |texts| texts.insert(text));
+        self.insert_now(site, text);
         Ok(())
     }
 
@@ -311,12 +336,12 @@ impl RecentContent for MemoryRecent {
         print: ContentPrint,
         label: Label,
     ) -> Result<(), StoreError> {
-        self.with_site(site, |texts| texts.set_label(print, None, label));
+        self.set_label_now(site, print, label);
         Ok(())
     }
 
     async fn forget_site(&self, site: &SiteId) -> Result<(), StoreError> {
-        self.sites().pop(site);
+        self.forget(site);
         Ok(())
     }
 }

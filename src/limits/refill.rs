@@ -7,12 +7,18 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::MemoryRecent;
-use crate::domain::{ContentPrint, Label, Neighbours, SiteId};
-use crate::moderation::ports::{RecentComment, RecentContent, RecentText, Store, StoreError};
+use crate::domain::{CommentId, ContentPrint, Label, SiteId};
+use crate::moderation::ports::{
+    RecentAnswer, RecentComment, RecentContent, RecentText, Store, StoreError,
+};
 
 /// Comments of a site that are read back, and labelled ones. More than the index holds, since
 /// equal texts take one place.
 const COMMENT_COUNT_MAX: usize = 10_000;
+/// How often a site is looked for that is forgotten again before it was looked at.
+const LOOK_COUNT_MAX: u32 = 3;
+/// Comments whose news may arrive after they were read back: those of a second of a busy site.
+const LAST_COUNT: usize = 1_024;
 
 /// The index in this process, filled from the store: after a start, and again for a site that was
 /// quiet for so long that the index forgot it. What people decided is never lost that way.
@@ -46,26 +52,55 @@ impl RefilledRecent {
     }
 
     async fn read(&self, site: &SiteId) -> Result<(), StoreError> {
-        let mut recent = self.store.recent_comments(site, COMMENT_COUNT_MAX).await?;
-        let mut labelled = self.store.labelled_comments(site, COMMENT_COUNT_MAX).await?;
+        SiteContent::read(&*self.store, site).await?.fill(&self.memory, site);
+        Ok(())
+    }
+}
+
+/// What the records say of a site's recent content, oldest first.
+pub(super) struct SiteContent {
+    recent: Vec<RecentComment>,
+    labelled: Vec<RecentComment>,
+}
+
+impl SiteContent {
+    /// Reads it.
+    pub(super) async fn read(store: &dyn Store, site: &SiteId) -> Result<Self, StoreError> {
+        let mut recent = store.recent_comments(site, COMMENT_COUNT_MAX).await?;
+        let mut labelled = store.labelled_comments(site, COMMENT_COUNT_MAX).await?;
         // Both come newest first, and the newest is to be put in last.
         recent.reverse();
         labelled.reverse();
+        Ok(Self { recent, labelled })
+    }
+
+    /// The comments of the last moments, as far as somebody may still tell of them.
+    pub(super) fn last_ids(&self) -> impl Iterator<Item = CommentId> {
+        self.recent.iter().rev().take(LAST_COUNT).map(|comment| comment.id)
+    }
+
+    /// Puts it into memory, in place of what was there.
+    pub(super) fn fill(self, memory: &MemoryRecent, site: &SiteId) {
         let text = |comment: RecentComment| RecentText {
             print: comment.print,
+            comment: Some(comment.id),
             campaign: Some(comment.campaign),
             label: comment.label,
         };
-        self.memory.refill(site, recent.into_iter().map(text), labelled.into_iter().map(text));
-        Ok(())
+        memory.refill(site, self.recent.into_iter().map(text), self.labelled.into_iter().map(text));
     }
 }
 
 #[async_trait]
 impl RecentContent for RefilledRecent {
-    async fn find(&self, site: &SiteId, print: &ContentPrint) -> Result<Neighbours, StoreError> {
-        self.ready(site).await?;
-        self.memory.find(site, print).await
+    async fn find(&self, site: &SiteId, print: &ContentPrint) -> Result<RecentAnswer, StoreError> {
+        for _ in 0..LOOK_COUNT_MAX {
+            self.ready(site).await?;
+            if let Some(neighbours) = self.memory.look(site, print) {
+                return Ok(RecentAnswer { neighbours, degraded: false });
+            }
+        }
+        Err(StoreError::Unavailable("the site falls out of memory at once".into()))
     }
 
     async fn insert(&self, site: &SiteId, text: RecentText) -> Result<(), StoreError> {

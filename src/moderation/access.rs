@@ -262,7 +262,8 @@ impl Moderation {
         client: IpAddr,
     ) -> Result<(Caller, Arc<Site>), ModerationError> {
         let (hash, now) = (key_hash(secret), self.clock.now());
-        let wait = self.guesses.throttle.network_wait(client, now);
+        let steady = self.clock.steady();
+        let wait = self.guesses.throttle.network_wait(client, steady);
         if !wait.is_zero() && !self.guesses.is_right(&hash) {
             return Err(ModerationError::Limited { kind: LimitKind::Ip, retry_after: wait });
         }
@@ -276,7 +277,7 @@ impl Moderation {
         let fits = |key: &Arc<KeyRecord>| key.scopes == [KeyScope::Akismet] && self.is_valid(key);
         let Some(key) = found.filter(fits) else {
             self.guesses.was_wrong(&hash);
-            self.guesses.throttle.count_network(client, now);
+            self.guesses.throttle.count_network(client, steady);
             metrics::counter!("replyguard_failed_keys_total", "surface" => "akismet").increment(1);
             return Err(ModerationError::KeyInvalid);
         };

@@ -87,7 +87,7 @@ impl Moderation {
             let analysis = Analysis::new(&submission);
             let print = analysis.print;
             if !options.unlimited {
-                self.limit(site, &submission, &print, now, &mut degraded).await?;
+                self.limit(site, &submission, &print, &mut degraded).await?;
             }
             let facts = self.facts(site, &submission, &print, now, &mut degraded).await;
             let rules = self.rules.of(site);
@@ -116,7 +116,12 @@ impl Moderation {
             let score = comment.score.as_ref().map_or(f64::NAN, |score| score.probability);
             shadow.note(comment.id, &comment.verdict, score, &judged);
         }
-        let text = RecentText { print, campaign: Some(comment.campaign), label: None };
+        let text = RecentText {
+            print,
+            comment: Some(comment.id),
+            campaign: Some(comment.campaign),
+            label: None,
+        };
         if let Err(error) = self.recent.insert(&site.id, text).await {
             tracing::warn!(site.id = %site.id, error = %error, "a comment did not reach the index of recent content");
         }
@@ -182,7 +187,6 @@ impl Moderation {
         site: &Site,
         submission: &BlindSubmission,
         print: &ContentPrint,
-        now: OffsetDateTime,
         degraded: &mut Vec<Degraded>,
     ) -> Result<(), ModerationError> {
         let keys = limit_keys(site, submission, print);
@@ -190,7 +194,7 @@ impl Moderation {
             return Ok(());
         }
         let span = tracing::info_span!(target: TRACE, "limits");
-        let answer = self.limiter.take(&site.id, &keys, now).instrument(span).await;
+        let answer = self.limiter.take(&site.id, &keys, self.clock.steady()).instrument(span).await;
         if answer.degraded {
             degraded.push(Degraded::RateLimit);
         }
@@ -213,17 +217,21 @@ impl Moderation {
     ) -> Facts {
         let author = submission.email.as_ref().map(|email| email.folded_fingerprint);
         let all = async {
-            let neighbours = self.recent.find(&site.id, print).await?;
+            let recent = self.recent.find(&site.id, print).await?;
             let author = match author {
                 Some(author) => Some(self.store.author_record(&site.id, author).await?),
                 None => None,
             };
             let parent_held = self.parent_held(site, submission).await?;
-            Ok::<_, StoreError>(Facts { neighbours, author, parent_held, now })
+            let facts = Facts { neighbours: recent.neighbours, author, parent_held, now };
+            Ok::<_, StoreError>((facts, recent.degraded))
         };
         let span = tracing::info_span!(target: TRACE, "history");
         match tokio::time::timeout(FACTS_TIMEOUT, all).instrument(span).await {
-            Ok(Ok(facts)) => facts,
+            Ok(Ok((facts, alone))) => {
+                degraded.extend(alone.then_some(Degraded::RecentContent));
+                facts
+            }
             Ok(Err(error)) => {
                 tracing::error!(site.id = %site.id, error = %error, "the history could not be read");
                 degraded.push(Degraded::History);

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod models;
+pub mod recent;
 pub mod replicas;
 pub mod review;
 pub mod webhooks;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use self::recent::{RecentAnswer, RecentComment, RecentContent, RecentText};
 pub use crate::domain::{AuthorRecord, ContentPrint, Neighbours};
 use crate::domain::{
     BlindSubmission, CheckedComment, CommentId, Fingerprint, KeyScope, Label, LimitRule, RequestId,
@@ -163,32 +165,6 @@ pub struct AuditEntry {
     pub after: Option<String>,
     /// Why, in a person's words.
     pub note: Option<String>,
-}
-
-/// A recent comment, to fill the index of recent content after a start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecentComment {
-    /// The comment.
-    pub id: CommentId,
-    /// When it was checked.
-    pub check_time: OffsetDateTime,
-    /// Its prints.
-    pub print: ContentPrint,
-    /// The campaign that it is of.
-    pub campaign: CommentId,
-    /// What a person called it, if one did.
-    pub label: Option<Label>,
-}
-
-/// A text for the index of recent content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecentText {
-    /// Its prints.
-    pub print: ContentPrint,
-    /// The campaign that it is of, if that is known.
-    pub campaign: Option<CommentId>,
-    /// What a person called it, if one did.
-    pub label: Option<Label>,
 }
 
 /// Which comments of a site are meant, by the time of their check.
@@ -411,32 +387,15 @@ pub trait Limiter: Send + Sync + 'static {
     async fn take(&self, site: &SiteId, keys: &[LimitKey], now: OffsetDateTime) -> LimitAnswer;
 }
 
-/// A bounded window of recent texts, per site.
-///
-/// Workload: one look-up and one insertion a comment; some thousand texts a site.
-#[async_trait]
-pub trait RecentContent: Send + Sync + 'static {
-    /// The neighbours of a text.
-    async fn find(&self, site: &SiteId, print: &ContentPrint) -> Result<Neighbours, StoreError>;
-    /// Adds a text; the oldest one falls out.
-    async fn insert(&self, site: &SiteId, text: RecentText) -> Result<(), StoreError>;
-    /// Notes what a person called a text, adding it to the window if it fell out of it. Texts too
-    /// short to be compared lend their label to no other.
-    async fn set_label(
-        &self,
-        site: &SiteId,
-        print: ContentPrint,
-        label: Label,
-    ) -> Result<(), StoreError>;
-    /// Forgets what is known of a site, because its labels changed otherwise; it is read back from
-    /// the records when it is next asked for.
-    async fn forget_site(&self, site: &SiteId) -> Result<(), StoreError>;
-}
-
 /// The only clock.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// The time now. It jumps when the machine's clock is set.
     fn now(&self) -> OffsetDateTime;
+    /// A time that only passes, for waits within this process: nobody waits an hour longer, and
+    /// nothing opens, because a clock was set.
+    fn steady(&self) -> OffsetDateTime {
+        self.now()
+    }
 }
 
 /// The only source of chance.

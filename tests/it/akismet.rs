@@ -15,10 +15,10 @@ use crate::support::service::{Service, command, wait_for};
 const THANKS: &str = "Thanks for making the web a better place.";
 
 /// An answer, as bytes on the wire.
-struct Reply {
-    status: u16,
+pub struct Reply {
+    pub status: u16,
     head: String,
-    body: String,
+    pub body: String,
 }
 
 impl Reply {
@@ -52,7 +52,7 @@ async fn send_raw(service: &Service, request: &[u8]) -> Reply {
     Reply { status, head: head.to_owned(), body: body.to_owned() }
 }
 
-async fn send_body(service: &Service, host: &str, path: &str, body: &str) -> Reply {
+pub async fn send_body(service: &Service, host: &str, path: &str, body: &str) -> Reply {
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nUser-Agent: WordPress/7.1 | \
          Akismet/5.7.2\r\nContent-Type: application/x-www-form-urlencoded; charset=UTF-8\r\n\

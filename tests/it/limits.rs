@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use replyguard::domain::{Fingerprint, LimitRule, SiteId};
 use replyguard::limits::{
-    FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, RedisLimiter, RedisTime,
+    FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, RedisConnection, RedisLimiter,
+    RedisOptions, RedisTime,
 };
 use replyguard::moderation::ports::{LimitAnswer, LimitKey, LimitKind, LimitOutcome, Limiter};
 use time::OffsetDateTime;
@@ -21,10 +22,18 @@ fn memory() -> MemoryLimiter {
 /// A limiter over Redis whose clock is the caller's, so that a test can move it. It waits longer
 /// than in production: the suite is about counting, and machines are slow at times.
 fn shared(redis: &RedisServer) -> FallbackLimiter<RedisLimiter> {
-    let limiter = RedisLimiter::connect(&redis.url(), RedisTime::Caller).unwrap();
+    let connection = RedisConnection::open(&redis.patient_options()).unwrap();
+    let limiter = RedisLimiter::new(connection, RedisTime::Caller);
     let patient =
         FallbackOptions { deadline: Duration::from_secs(5), ..FallbackOptions::default() };
     FallbackLimiter::new(limiter, memory(), patient)
+}
+
+/// A limiter as in production.
+fn impatient(redis: &RedisServer) -> FallbackLimiter<RedisLimiter> {
+    let connection = RedisConnection::open(&RedisOptions::new(redis.url())).unwrap();
+    let limiter = RedisLimiter::new(connection, RedisTime::Server);
+    FallbackLimiter::new(limiter, memory(), FallbackOptions::default())
 }
 
 /// Every implementation with nothing counted.
@@ -219,8 +228,7 @@ async fn load_until(limiter: &Arc<FallbackLimiter<RedisLimiter>>, degraded: bool
 #[tokio::test]
 async fn redis_killed_frozen_and_restarted_under_load() {
     let mut redis = RedisServer::start().await;
-    let limiter = RedisLimiter::connect(&redis.url(), RedisTime::Server).unwrap();
-    let limiter = Arc::new(FallbackLimiter::new(limiter, memory(), FallbackOptions::default()));
+    let limiter = Arc::new(impatient(&redis));
     load_until(&limiter, false).await;
     for _ in 0..2 {
         redis.kill();
@@ -245,8 +253,7 @@ async fn redis_killed_frozen_and_restarted_under_load() {
 async fn redis_that_was_never_there_is_found_when_it_comes() {
     let mut redis = RedisServer::start().await;
     redis.kill();
-    let limiter = RedisLimiter::connect(&redis.url(), RedisTime::Server).unwrap();
-    let limiter = Arc::new(FallbackLimiter::new(limiter, memory(), FallbackOptions::default()));
+    let limiter = Arc::new(impatient(&redis));
     load_until(&limiter, true).await;
     redis.restart().await;
     load_until(&limiter, false).await;
@@ -267,8 +274,7 @@ async fn limits_still_hold_while_redis_is_away() {
 #[tokio::test]
 async fn keys_in_redis_share_a_slot_and_expire() {
     let redis = RedisServer::start().await;
-    let limiter = RedisLimiter::connect(&redis.url(), RedisTime::Server).unwrap();
-    let limiter = FallbackLimiter::new(limiter, memory(), FallbackOptions::default());
+    let limiter = impatient(&redis);
     let keys = [key(LimitKind::Ip, 1, 1, 15_000), key(LimitKind::Author, 2, 1, 15_000)];
     wait_for("an answer of Redis", || async {
         let answer = limiter.take(&site("blog"), &keys, OffsetDateTime::UNIX_EPOCH).await;

@@ -120,8 +120,13 @@ async fn marked_addresses_are_found_nowhere() {
     assert_clean("the metrics", metrics.as_bytes());
     assert_clean("the log", service.printed().as_bytes());
     let dump = redis.dump();
-    assert!(!dump.is_empty(), "limits are counted in Redis");
+    let holds = |part: &str| dump.windows(part.len()).any(|bytes| bytes == part.as_bytes());
+    assert!(holds("{default}:author:"), "limits are counted in Redis");
+    assert!(holds("{default}:recent"), "recent content is shared in Redis");
     assert_clean("Redis", &dump);
+    for words in ["Write to", "by the way", "My router", "mailbox"] {
+        assert!(!holds(words), "Redis has prints and no text: `{words}`");
+    }
     let stored = service.stored_bytes();
     assert!(stored.len() >= 2, "database and first-site.json");
     for (path, bytes) in stored {

@@ -96,7 +96,7 @@ impl Accounts {
         ip: IpAddr,
     ) -> Result<NewSession, LogInError> {
         let now = self.clock.now();
-        let (count, closes) = match self.throttle.admit(name_key, ip, now) {
+        let (count, closes) = match self.throttle.admit(name_key, ip, self.clock.steady()) {
             Admission::Open { count, closes } => (count, closes),
             Admission::Closed(wait) => return Err(LogInError::Limited(wait)),
         };
@@ -190,7 +190,7 @@ impl Accounts {
             return Err(LogInError::Failed(ModerationError::Invalid(vec![violation])));
         }
         let key = name_key(&account.name);
-        if let Admission::Closed(wait) = self.throttle.admit(&key, ip, self.clock.now()) {
+        if let Admission::Closed(wait) = self.throttle.admit(&key, ip, self.clock.steady()) {
             return Err(LogInError::Limited(wait));
         }
         let Some(known) = account.password_hash.clone() else { return Err(LogInError::Refused) };

@@ -104,8 +104,8 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     (&["redis"], &["limits"], "redis only in `limits`"),
     (
         &["tokio_rustls", "webpki_roots"],
-        &["tls", "webhooks", "http::client", "storage::postgres::connect"],
-        "TLS only in `tls`, `webhooks`, `http::client` and `storage::postgres::connect`",
+        &["tls", "webhooks", "http::client", "storage::postgres::connect", "limits::connection"],
+        "TLS only in `tls`, `webhooks`, `http::client`, `storage::postgres::connect` and `limits::connection`",
     ),
     (&["x509_parser"], &["tls"], "x509-parser only in `tls`"),
     (

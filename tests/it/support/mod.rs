@@ -4,6 +4,7 @@ pub mod backend;
 pub mod browser;
 pub mod collector;
 pub mod desk;
+pub mod load;
 pub mod models;
 pub mod pki;
 pub mod postgres;

@@ -36,6 +36,7 @@ pub struct Service {
     child: Child,
     folder: TempDir,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     pub first: FirstSite,
 }
 
@@ -56,10 +57,26 @@ impl Service {
         Self::start_in(TempDir::new().expect("a temporary folder"), arguments).await
     }
 
+    /// Starts one with more flags and variables.
+    pub async fn start_among(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        Self::start_in_among(folder, environment, arguments).await
+    }
+
     /// Starts one whose data are in `folder`/data.
     pub async fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
+        Self::start_in_among(folder, &[], arguments).await
+    }
+
+    async fn start_in_among(
+        folder: TempDir,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        let child = spawn(&folder, &arguments);
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment: Vec<_> = environment.iter().map(owned).collect();
+        let child = spawn(&folder, &arguments, &environment);
         let placeholder = FirstSite {
             site: String::new(),
             key: String::new(),
@@ -67,7 +84,7 @@ impl Service {
             grpc: String::new(),
             http: String::new(),
         };
-        let mut service = Self { child, folder, arguments, first: placeholder };
+        let mut service = Self { child, folder, arguments, environment, first: placeholder };
         service.await_ready().await;
         service
     }
@@ -146,6 +163,17 @@ impl Service {
         assert!(status.success());
     }
 
+    /// The number of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A figure of the metrics, whose name is given with its labels; nothing if it is not there.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let (_, text) = self.page("/metrics").await;
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    }
+
     /// Kills the process at once, as a power cut would, and starts it again on the same data.
     pub async fn kill_and_restart(&mut self) {
         self.child.kill().expect("a running service");
@@ -156,7 +184,7 @@ impl Service {
         let mut stale: FirstSite = serde_json::from_str(&text).expect("it is whole");
         stale.http = "127.0.0.1:1".into();
         fs::write(file, serde_json::to_string(&stale).unwrap()).unwrap();
-        self.child = spawn(&self.folder, &self.arguments);
+        self.child = spawn(&self.folder, &self.arguments, &self.environment);
         self.await_ready().await;
     }
 
@@ -205,13 +233,20 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
-fn spawn(folder: &TempDir, arguments: &[String]) -> Child {
+/// Starts the binary by a shell that lets files stop growing without killing it (`SIGXFSZ`).
+fn spawn(folder: &TempDir, arguments: &[String], environment: &[(String, String)]) -> Child {
     let open = |name| {
         let path = folder.path().join(name);
         File::options().create(true).append(true).open(path).expect("a file for output")
     };
     let ports = ["--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"];
-    command(&["serve"])
+    let mut shell = Command::new("sh");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("REPLYGUARD_")) {
+        shell.env_remove(name);
+    }
+    shell
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_replyguard"), "serve"])
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .args(ports)
         .arg("--data-dir")
         .arg(folder.path().join("data"))
