@@ -1,6 +1,7 @@
 //! Puts the parts together: from a configuration to listening ports, from there to the end.
 
 mod background;
+mod crash;
 mod demo;
 pub mod diagnosis;
 mod first_start;
@@ -17,6 +18,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use crash::keep_crashes_silent;
 pub use demo::fill_demo;
 pub use first_start::{FirstAdministrator, FirstSite, FirstStart, recover_key};
 
@@ -211,6 +213,7 @@ fn moderation(config: &Config, store: Arc<SqliteStore>) -> Result<Moderation, Bi
         store: store.clone(),
         model_store: store.clone(),
         review_store: store.clone(),
+        privacy_store: store.clone(),
         webhook_store: store.clone(),
         webhook_sender: webhook_sender(config)?,
         limiter: limiter(config)?,

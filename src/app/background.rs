@@ -1,5 +1,5 @@
 //! What the service does between calls: it watches for drift, keeps the search index near the
-//! comments, sends webhooks' messages and trains models on a schedule.
+//! comments, sends webhooks' messages, removes what is too old and trains models on a schedule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,7 @@ pub(super) fn start(
         tokio::spawn(index_words(moderation.clone(), draining.clone())),
         tokio::spawn(deliver_webhooks(moderation.clone(), draining.clone())),
         tokio::spawn(note_key_uses(moderation.clone(), draining.clone())),
+        tokio::spawn(retain(moderation.clone(), draining.clone())),
     ];
     if training.interval_s > 0 {
         let schedule = Schedule {
@@ -64,6 +65,26 @@ async fn index_words(moderation: Arc<Moderation>, draining: CancellationToken) {
             Err(error) => tracing::warn!(error = %error, "words could not be indexed"),
         }
         if passes(INDEX_PERIOD, &draining).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// How often is looked for what is too old.
+const RETENTION_PERIOD: Duration = Duration::from_secs(60);
+
+/// Removes what is too old, and overwrites what was erased.
+async fn retain(moderation: Arc<Moderation>, draining: CancellationToken) {
+    loop {
+        tokio::select! {
+            applied = moderation.apply_retention() => {
+                if let Err(error) = applied {
+                    tracing::warn!(error = %error, "retention was not applied");
+                }
+            }
+            () = draining.cancelled() => return,
+        }
+        if passes(RETENTION_PERIOD, &draining).await.is_err() {
             return;
         }
     }

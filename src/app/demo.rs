@@ -137,6 +137,7 @@ pub async fn fill_demo(
         store: store.clone(),
         model_store: store.clone(),
         review_store: store.clone(),
+        privacy_store: store.clone(),
         webhook_store: store.clone(),
         webhook_sender: super::webhook_sender(config)?,
         limiter: Arc::new(MemoryLimiter::new(MemoryLimits::default())),

@@ -72,6 +72,18 @@ enum Action {
         #[arg(long)]
         keep: bool,
     },
+    /// Draw a new key for a site's fingerprints and drop the one before: nobody can tell any more
+    /// who wrote what was recorded, and every author starts anew
+    RotateFingerprintKey {
+        /// The site's id
+        site: String,
+        /// Why, for the audit log
+        #[arg(long, default_value = "")]
+        note: String,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+    },
     /// Revoke a key
     RevokeKey {
         /// The key's name: sites/{site}/keys/{key}
@@ -180,6 +192,14 @@ impl Action {
                 create_key(&mut client, &site, display_name, scopes).await
             }
             Self::RotateKey { name, keep } => rotate_key(&mut client, &name, keep).await,
+            Self::RotateFingerprintKey { site, note, yes } => {
+                if !yes {
+                    super::authors::confirm("Drop the key of this site's fingerprints?")?;
+                }
+                let request = proto::RotateFingerprintKeyRequest { name: name(&site), note };
+                let answer = unwrapped(client.sites.rotate_fingerprint_key(request).await)?;
+                Ok(vec![shown("Site", &answer.site.unwrap_or_default())])
+            }
             Self::RevokeKey { name } => {
                 let request = proto::RevokeKeyRequest { name };
                 let answer = unwrapped(client.sites.revoke_key(request).await)?;

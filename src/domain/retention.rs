@@ -25,9 +25,7 @@ pub struct RetentionPolicy {
 
 impl RetentionPolicy {
     /// All that is wrong with it.
-    pub(super) fn problems(
-        self,
-    ) -> impl Iterator<Item = FieldViolation> {
+    pub(super) fn problems(self) -> impl Iterator<Item = FieldViolation> {
         let fields = [
             ("policy.comment_retention_days", self.comment_days),
             ("policy.audit_retention_days", self.audit_days),

@@ -15,6 +15,7 @@ mod moderators;
 mod models_convert;
 mod operations;
 mod policy;
+mod privacy;
 mod reviews;
 mod reviews_convert;
 mod server;

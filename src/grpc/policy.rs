@@ -3,8 +3,8 @@
 use super::convert::{timestamp, unknown_value};
 use super::proto;
 use crate::domain::{
-    Budget, FieldViolation, KeyScope, LimitPolicy, LimitRule, RequiredFields, RetentionPolicy, Site,
-    SitePolicy, WordLists,
+    Budget, FieldViolation, KeyScope, LimitPolicy, LimitRule, RequiredFields, RetentionPolicy,
+    Site, SitePolicy, WordLists,
 };
 use crate::moderation::ModerationError;
 use crate::moderation::ports::KeyRecord;

@@ -22,9 +22,11 @@ mod models;
 mod operations;
 pub mod paging;
 pub mod ports;
+mod privacy;
 mod progress;
 mod proof;
 mod replay;
+mod retention;
 mod review;
 mod rules;
 mod schedule;
@@ -50,6 +52,7 @@ pub use feedback::Feedback;
 pub use flip::Flip;
 pub use ledger::{ForeignExample, RetractionRequest, note};
 pub use operations::{Operation, Outcome, Work, Worked};
+pub use privacy::{AuthorSelector, ExportRecord, ExportStream};
 pub use progress::{WorkProgress, WorkStage};
 pub use proof::{LabelInfluence, ModelProof, ReporterInfluence};
 pub use replay::{examples as replay_examples, seed_examples};
@@ -69,6 +72,7 @@ use in_flight::InFlight;
 use models::ModelTable;
 use operations::Operations;
 use ports::models::ModelStore;
+use ports::privacy::PrivacyStore;
 use ports::review::ReviewStore;
 use ports::webhooks::{WebhookSender, WebhookStore};
 use ports::{Clock, Limiter, Random, RecentContent, Store, StoreError};
@@ -82,6 +86,7 @@ pub struct Moderation {
     recent: Arc<dyn RecentContent>,
     model_store: Arc<dyn ModelStore>,
     review_store: Arc<dyn ReviewStore>,
+    privacy_store: Arc<dyn PrivacyStore>,
     webhook_store: Arc<dyn WebhookStore>,
     webhook_sender: Arc<dyn WebhookSender>,
     changes: Changes,
@@ -103,6 +108,8 @@ pub struct Ports {
     pub model_store: Arc<dyn ModelStore>,
     /// The review queue and decisions.
     pub review_store: Arc<dyn ReviewStore>,
+    /// Erasure, export and retention.
+    pub privacy_store: Arc<dyn PrivacyStore>,
     /// Webhooks and their deliveries.
     pub webhook_store: Arc<dyn WebhookStore>,
     /// Who sends them.
@@ -126,6 +133,7 @@ impl Moderation {
             recent: ports.recent,
             model_store: ports.model_store,
             review_store: ports.review_store,
+            privacy_store: ports.privacy_store,
             webhook_store: ports.webhook_store,
             webhook_sender: ports.webhook_sender,
             changes: Changes::default(),

@@ -23,6 +23,7 @@ mod recent;
 mod store;
 mod store_faults;
 mod store_models;
+mod store_privacy;
 mod store_review;
 mod store_webhooks;
 mod support;

@@ -108,11 +108,12 @@ pub trait PrivacyStore: Send + Sync + 'static {
         after: Option<CommentId>,
         count_max: usize,
     ) -> Result<Vec<ReviewedComment>, StoreError>;
-    /// Examples of the ledger by somebody after the id `after`, in order of id.
+    /// Examples of the ledger that have a text of their own after the id `after`, in order of id;
+    /// those of one author if `whose`.
     async fn stored_examples(
         &self,
         site: &SiteId,
-        whose: Whose,
+        whose: Option<Whose>,
         after: Option<CommentId>,
         count_max: usize,
     ) -> Result<Vec<StoredExample>, StoreError>;

@@ -273,11 +273,7 @@ pub(super) fn record_check(
     Ok(RecordedCheck::New)
 }
 
-fn insert_comment(
-    batch: &Batch<'_>,
-    site_number: i64,
-    row: &CommentRow,
-) -> Result<(), StoreError> {
+fn insert_comment(batch: &Batch<'_>, site_number: i64, row: &CommentRow) -> Result<(), StoreError> {
     let floor = batch.caches.comment_floor();
     // SQLite chooses the number but where it would give that of a removed comment again.
     let number = match floor {

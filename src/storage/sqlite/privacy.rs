@@ -58,7 +58,7 @@ impl PrivacyStore for SqliteStore {
     async fn stored_examples(
         &self,
         site: &SiteId,
-        whose: Whose,
+        whose: Option<Whose>,
         after: Option<CommentId>,
         count_max: usize,
     ) -> Result<Vec<StoredExample>, StoreError> {
@@ -296,17 +296,21 @@ fn holdings(db: &Connection, site_number: i64, whose: Whose) -> Result<Holdings,
 fn examples(
     db: &Connection,
     site_number: i64,
-    whose: Whose,
+    whose: Option<Whose>,
     after: Option<CommentId>,
     count_max: usize,
 ) -> Result<Vec<StoredExample>, StoreError> {
-    let (column, value) = erase::condition(whose);
+    // The signs keep SQLite from reading the whole site in the order of its ids.
+    let (condition, value) = match whose.map(erase::condition) {
+        Some((column, value)) => (format!("{column} = ?2 AND +id > ?3 ORDER BY +id"), value),
+        None => ("?2 IS NOT NULL AND id > ?3 ORDER BY id".to_owned(), [0; 16]),
+    };
     let sql = format!(
         "SELECT id, source, author, page_uri, lang, body, (SELECT label FROM labels AS label \
              WHERE label.site = ?1 AND label.comment = examples.id AND retracts IS NULL \
                  AND NOT EXISTS (SELECT 1 FROM labels AS back \
                      WHERE back.retracts = label.position) ORDER BY position DESC LIMIT 1) \
-         FROM examples WHERE site = ?1 AND {column} = ?2 AND +id > ?3 ORDER BY +id LIMIT ?4"
+         FROM examples WHERE site = ?1 AND {condition} LIMIT ?4"
     );
     let after = after.map_or([0; 16], |id| *id.as_uuid().as_bytes());
     all(db, &sql, params![site_number, value, after, count_max as i64], |row| {

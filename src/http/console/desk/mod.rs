@@ -1,5 +1,5 @@
 //! The pages of one site: queue, comment, campaign, author, search, decisions, audit log, overview,
-//! policy and webhooks. All of them are over the use cases that gRPC calls too.
+//! policy, privacy and webhooks. All of them are over the use cases that gRPC calls too.
 
 mod audit;
 mod author;
@@ -12,6 +12,8 @@ mod highlight;
 mod overview;
 mod policy;
 mod policy_form;
+mod privacy;
+mod privacy_records;
 mod queue;
 mod search;
 mod view;
@@ -35,6 +37,7 @@ pub(super) fn routes() -> Router<Console> {
         .merge(audit::routes())
         .merge(overview::routes())
         .merge(policy::routes())
+        .merge(privacy::routes())
         .merge(webhooks::routes())
         .merge(events::routes())
 }
