@@ -11,6 +11,7 @@ mod contract_of_reviews;
 mod contract_of_moderators;
 mod contract_of_sites;
 mod documentation;
+mod erasure;
 mod explain;
 mod import;
 mod learning;

@@ -51,7 +51,7 @@ fn shown_link(body: &str) -> String {
 }
 
 /// A moderator of some sites, signed in.
-async fn moderator(
+pub async fn moderator(
     service: &Service,
     administrator: &mut Visitor,
     name: &str,

@@ -152,9 +152,19 @@ impl Service {
         self.await_ready().await;
     }
 
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the process to stop and waits for its end.
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits for the process's end.
+    pub async fn ended(&mut self) -> ExitStatus {
         let child = std::cell::RefCell::new(&mut self.child);
         wait_for("the service to stop", || {
             let ended = child.borrow_mut().try_wait().expect("a child's state");
