@@ -84,8 +84,13 @@ async fn retain(moderation: Arc<Moderation>, draining: CancellationToken) {
             }
             () = draining.cancelled() => return,
         }
-        if passes(RETENTION_PERIOD, &draining).await.is_err() {
-            return;
+        tokio::select! {
+            () = moderation.erased() => {}
+            passed = passes(RETENTION_PERIOD, &draining) => {
+                if passed.is_err() {
+                    return;
+                }
+            }
         }
     }
 }

@@ -39,6 +39,8 @@ mod webhooks;
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 pub use access::{Actor, Caller};
 pub use back_test::{BackTest, Moved};
 pub use budget::{BudgetPreview, BudgetRequest, LabelPreview, Share, TrafficPreview};
@@ -87,6 +89,7 @@ pub struct Moderation {
     model_store: Arc<dyn ModelStore>,
     review_store: Arc<dyn ReviewStore>,
     privacy_store: Arc<dyn PrivacyStore>,
+    erased: Notify,
     webhook_store: Arc<dyn WebhookStore>,
     webhook_sender: Arc<dyn WebhookSender>,
     changes: Changes,
@@ -134,6 +137,7 @@ impl Moderation {
             model_store: ports.model_store,
             review_store: ports.review_store,
             privacy_store: ports.privacy_store,
+            erased: Notify::new(),
             webhook_store: ports.webhook_store,
             webhook_sender: ports.webhook_sender,
             changes: Changes::default(),

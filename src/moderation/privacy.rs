@@ -99,6 +99,7 @@ impl Moderation {
             let outcome = moderation.erase_all(&site, whose, &actor, note, &mut erased).await;
             if !erased.is_empty() {
                 moderation.forget_traces(&site).await;
+                moderation.erased.notify_one();
             }
             outcome.map(|()| erased)
         });
@@ -132,6 +133,11 @@ impl Moderation {
         }
         self.operations.forget_texts(&site.id);
         self.changes.tell();
+    }
+
+    /// Waits until something was erased here that is still to be overwritten.
+    pub async fn erased(&self) {
+        self.erased.notified().await;
     }
 
     /// Everything that is stored of somebody on a site, record by record.
@@ -249,6 +255,7 @@ impl Moderation {
         let rotated = self.privacy_store.rotate_fingerprint_key(&site.id, secret, act).await;
         let rotated = rotated.map_err(ModerationError::store("site"))?;
         self.forget_traces(&rotated).await;
+        self.erased.notify_one();
         Ok(rotated)
     }
 }

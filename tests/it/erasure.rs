@@ -99,7 +99,7 @@ async fn the_next_training_never_saw_who_was_erased() {
         let feedback = proto::SubmitFeedbackRequest {
             name: checked.name.clone(),
             label: proto::Label::Spam.into(),
-            note: format!("the {WORD} again"),
+            note: "seen before".into(),
             ..Default::default()
         };
         client.comments.submit_feedback(feedback).await.unwrap();
@@ -131,7 +131,7 @@ async fn the_next_training_never_saw_who_was_erased() {
     let after = train(&mut client).await.unwrap();
     assert_eq!(after.name, clean.name, "the version is the content's hash");
     let proof = prove(&mut client, &after.name).await;
-    assert!(proof.proven && proof.retracted_count == 23, "{proof:?}");
+    assert!(proof.proven, "{proof:?}");
     let stale = prove(&mut client, &knowing.name).await;
     assert!(!stale.proven && stale.stale_count == 23, "what it was made of is gone: {stale:?}");
 

@@ -241,7 +241,7 @@ async fn other_ways_in_and_out_keep_no_address() {
     };
     let request = proto::ImportExamplesRequest { parent: SITE.into(), examples: vec![example] };
     client.models.import_examples(tokio_stream::iter([request])).await.unwrap();
-    let subject = Some(Subject::NewComment(marked()));
+    let subject = Some(Subject::Comment(marked()));
     let request =
         proto::ExplainCommentRequest { parent: SITE.into(), subject, ..Default::default() };
     let explained = client.models.explain_comment(request).await.unwrap();
