@@ -18,6 +18,10 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 need redis-server redis-server
+has_postgres() {
+    command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
+}
+has_postgres || missing="$missing postgresql"
 need chromium chromium
 need chromedriver chromium-driver
 need node nodejs
@@ -44,12 +48,20 @@ if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null 2>&1 ||
         { [ -n "$root" ] && ! command -v sudo >/dev/null 2>&1; }; then
         echo "The tests need$missing. Please install it with your package manager, then try again" \
-            "(Debian: apt-get install$missing; macOS: brew install redis node python3, and Chromium with" \
+            "(Debian: apt-get install$missing; macOS: brew install redis postgresql node python3, and Chromium with" \
             "its chromedriver)." >&2
         exit 1
     fi
     echo "Installing for the tests:$missing"
     export DEBIAN_FRONTEND=noninteractive
+    case "$missing" in
+    *" postgresql"*)
+        # The tests start servers of their own: Debian's shall make and start none.
+        $root apt-get install -y -q --no-install-recommends postgresql-common ||
+            { $root apt-get update -q && $root apt-get install -y -q --no-install-recommends postgresql-common; }
+        $root sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+        ;;
+    esac
     # A machine that never ran `update` has no package lists; one with old lists may still do.
     # shellcheck disable=SC2086 # the list is meant to be split into words
     $root apt-get install -y -q --no-install-recommends $missing ||

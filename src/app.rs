@@ -5,6 +5,7 @@ mod crash;
 mod demo;
 pub mod diagnosis;
 mod first_start;
+mod records;
 mod system;
 mod workers;
 
@@ -34,8 +35,8 @@ use crate::limits::{
 use crate::moderation::accounts::{AccountPorts, Accounts, Lives};
 use crate::moderation::ports::{Limiter, Store};
 use crate::moderation::{Moderation, Ports, Scorer};
-use crate::storage::{SqliteOptions, SqliteStore};
 use crate::webhooks::{HttpsSender, SenderOptions};
+use records::Records;
 use system::{SystemClock, SystemRandom};
 use workers::Workers;
 
@@ -91,12 +92,13 @@ impl App {
         let tls = http_tls(&config)?;
         let grpc = listen(config.server.grpc_address)?;
         let http = listen(config.server.http_address)?;
-        let store = open_store(&config).await?;
-        let moderation = Arc::new(moderation(&config, store.clone())?);
+        let records = Records::open(&config).await?;
+        let moderation = Arc::new(moderation(&config, &records)?);
         let loaded = moderation.load_models().await;
         loaded.map_err(|error| BindError::Storage(format!("the models: {error}")))?;
         let model_version = moderation.model_version().to_owned();
-        let accounts = Arc::new(accounts(&config, store.clone()));
+        first_start::await_turn(&moderation).await?;
+        let accounts = Arc::new(accounts(&config, &records));
         let invited = accounts.first_administrator().await;
         let invited = invited
             .map_err(|error| BindError::Storage(format!("the first administrator: {error}")))?;
@@ -118,7 +120,7 @@ impl App {
             config,
             grpc,
             http,
-            store,
+            store: records.store,
             metrics,
             model_version,
             first_start: FirstStart::No,
@@ -130,6 +132,7 @@ impl App {
             app.http_address(),
         )
         .await?;
+        first_start::end_turn(&moderation).await;
         Ok(app)
     }
 
@@ -206,18 +209,19 @@ impl App {
 }
 
 /// The use cases over these records.
-fn moderation(config: &Config, store: Arc<SqliteStore>) -> Result<Moderation, BindError> {
+fn moderation(config: &Config, records: &Records) -> Result<Moderation, BindError> {
     let model = Arc::new(load_model(config)?);
     let recent = MemoryRecent::new(RecentOptions::default());
     let ports = Ports {
-        store: store.clone(),
-        model_store: store.clone(),
-        review_store: store.clone(),
-        privacy_store: store.clone(),
-        webhook_store: store.clone(),
+        store: records.store.clone(),
+        model_store: records.models.clone(),
+        review_store: records.reviews.clone(),
+        privacy_store: records.privacy.clone(),
+        webhook_store: records.webhooks.clone(),
+        replicas: records.replicas.clone(),
         webhook_sender: webhook_sender(config)?,
         limiter: limiter(config)?,
-        recent: Arc::new(RefilledRecent::new(recent, store)),
+        recent: Arc::new(RefilledRecent::new(recent, records.store.clone())),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
@@ -261,10 +265,10 @@ fn console_url(config: &Config, http: &TcpListener) -> String {
 }
 
 /// The use cases of the console's people, over the same records.
-fn accounts(config: &Config, store: Arc<SqliteStore>) -> Accounts {
+fn accounts(config: &Config, records: &Records) -> Accounts {
     let ports = AccountPorts {
-        accounts: store.clone(),
-        store,
+        accounts: records.accounts.clone(),
+        store: records.store.clone(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     };
@@ -290,18 +294,6 @@ fn load_model(config: &Config) -> Result<Model, BindError> {
         .map_err(|error| BindError::Config(format!("{}: {error}", path.display())))?;
     Model::from_bytes(&bytes)
         .map_err(|error| BindError::Config(format!("{}: {error}", path.display())))
-}
-
-async fn open_store(config: &Config) -> Result<Arc<SqliteStore>, BindError> {
-    let data_dir = &config.storage.data_dir;
-    std::fs::create_dir_all(data_dir)
-        .map_err(|error| BindError::Storage(format!("{}: {error}", data_dir.display())))?;
-    let path = config.storage.database();
-    let store = SqliteStore::open(&path, SqliteOptions::default())
-        .await
-        // It names the file.
-        .map_err(|error| BindError::Storage(error.to_string()))?;
-    Ok(Arc::new(store))
 }
 
 fn limiter(config: &Config) -> Result<Arc<dyn Limiter>, BindError> {

@@ -74,11 +74,13 @@ impl Default for ServerConfig {
 pub struct StorageConfig {
     /// The folder of the database; made if it is not there.
     pub data_dir: PathBuf,
+    /// `postgres://…`: the database that several replicas share. Absent: SQLite in `data_dir`.
+    pub database_url: Option<String>,
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("data") }
+        Self { data_dir: PathBuf::from("data"), database_url: None }
     }
 }
 
@@ -273,6 +275,12 @@ impl Config {
             let known = ["redis://", "redis+cluster://"];
             if !known.iter().any(|scheme| url.starts_with(scheme)) {
                 return Err(format!("limits.redis_url: one of {} is expected", known.join(" ")));
+            }
+        }
+        if let Some(url) = &self.storage.database_url {
+            let known = ["postgres://", "postgresql://"];
+            if !known.iter().any(|scheme| url.starts_with(scheme)) {
+                return Err("storage.database_url: postgres://… is expected".into());
             }
         }
         self.console.validate()

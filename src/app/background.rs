@@ -1,5 +1,7 @@
 //! What the service does between calls: it watches for drift, keeps the search index near the
-//! comments, sends webhooks' messages, removes what is too old and trains models on a schedule.
+//! comments, sends webhooks' messages, removes what is too old, trains models on a schedule, and follows what other replicas
+//! change. Of several replicas one watches for drift, one trains and one removes; a webhook's next message and a
+//! comment's words are given to one by the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +34,7 @@ pub(super) fn start(
         tokio::spawn(deliver_webhooks(moderation.clone(), draining.clone())),
         tokio::spawn(note_key_uses(moderation.clone(), draining.clone())),
         tokio::spawn(retain(moderation.clone(), draining.clone())),
+        tokio::spawn(follow_replicas(moderation.clone(), draining.clone())),
     ];
     if training.interval_s > 0 {
         let schedule = Schedule {
@@ -47,7 +50,9 @@ pub(super) fn start(
 async fn watch_drift(moderation: Arc<Moderation>, draining: CancellationToken) {
     let mut watch = DriftWatch::default();
     loop {
-        if let Err(error) = moderation.watch_drift(&mut watch).await {
+        if holds(&moderation, "drift").await
+            && let Err(error) = moderation.watch_drift(&mut watch).await
+        {
             tracing::warn!(error = %error, "drift could not be measured");
         }
         if passes(DRIFT_PERIOD, &draining).await.is_err() {
@@ -76,12 +81,15 @@ const RETENTION_PERIOD: Duration = Duration::from_secs(60);
 /// Removes what is too old, and overwrites what was erased.
 async fn retain(moderation: Arc<Moderation>, draining: CancellationToken) {
     loop {
-        tokio::select! {
-            applied = moderation.apply_retention() => {
-                if let Err(error) = applied {
-                    tracing::warn!(error = %error, "retention was not applied");
-                }
+        let apply = async {
+            if holds(&moderation, "retention").await
+                && let Err(error) = moderation.apply_retention().await
+            {
+                tracing::warn!(error = %error, "retention was not applied");
             }
+        };
+        tokio::select! {
+            () = apply => {}
             () = draining.cancelled() => return,
         }
         tokio::select! {
@@ -138,6 +146,9 @@ async fn deliver_webhooks(moderation: Arc<Moderation>, draining: CancellationTok
 async fn train(moderation: Arc<Moderation>, schedule: Schedule, draining: CancellationToken) {
     let mut attempts = Attempts::new();
     while passes(schedule.interval.min(SCHEDULE_PERIOD_MAX), &draining).await.is_ok() {
+        if !holds(&moderation, "training").await {
+            continue;
+        }
         let trained = tokio::select! {
             trained = moderation.train_due(&schedule, &mut attempts) => trained,
             () = draining.cancelled() => return,
@@ -146,6 +157,22 @@ async fn train(moderation: Arc<Moderation>, schedule: Schedule, draining: Cancel
             tracing::warn!(error = %error, "no training could be begun");
         }
     }
+}
+
+/// Follows what other replicas change.
+async fn follow_replicas(moderation: Arc<Moderation>, draining: CancellationToken) {
+    tokio::select! {
+        () = moderation.follow_replicas() => {}
+        () = draining.cancelled() => {}
+    }
+}
+
+/// Whether this process does what only one should; not if it cannot be known.
+async fn holds(moderation: &Moderation, work: &str) -> bool {
+    moderation.holds(work).await.unwrap_or_else(|error| {
+        tracing::warn!(error = %error, work, "who does this work could not be known");
+        false
+    })
 }
 
 /// Waits; an error if the service stops meanwhile.

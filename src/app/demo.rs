@@ -9,8 +9,9 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use time::{Duration, OffsetDateTime};
 
+use super::records::Records;
 use super::system::{SystemClock, SystemRandom};
-use super::{BindError, load_model, open_store};
+use super::{BindError, load_model};
 use crate::config::Config;
 use crate::domain::{
     Action, Budget, Example, Label, RawSubmission, Site, SiteId, SitePolicy, State, WordLists,
@@ -129,16 +130,18 @@ pub async fn fill_demo(
     config: &Config,
     progress: impl Fn(usize, usize),
 ) -> Result<usize, BindError> {
-    let store = open_store(config).await?;
+    let records = Records::open(config).await?;
+    let store = records.store.clone();
     let now = SystemClock.now();
     let clock = Arc::new(DemoClock(Mutex::new(now - Duration::days(DAYS))));
     let recent = MemoryRecent::new(RecentOptions::default());
     let ports = Ports {
-        store: store.clone(),
-        model_store: store.clone(),
-        review_store: store.clone(),
-        privacy_store: store.clone(),
-        webhook_store: store.clone(),
+        store: records.store,
+        model_store: records.models,
+        review_store: records.reviews,
+        privacy_store: records.privacy,
+        webhook_store: records.webhooks,
+        replicas: records.replicas,
         webhook_sender: super::webhook_sender(config)?,
         limiter: Arc::new(MemoryLimiter::new(MemoryLimits::default())),
         recent: Arc::new(RefilledRecent::new(recent, store.clone())),

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use super::records::postgres_address;
 use super::system::SystemClock;
 use super::{limiter, load_model};
 use crate::config::Config;
@@ -10,7 +11,7 @@ use crate::domain::{Fingerprint, LimitRule};
 use crate::http::client;
 use crate::moderation::DRIFT_ALARM;
 use crate::moderation::ports::{Clock, LimitKey, LimitKind};
-use crate::storage::SqliteStore;
+use crate::storage::{PostgresStore, SqliteStore};
 
 /// How long the running service may take for its metrics.
 const METRICS_TIMEOUT: Duration = Duration::from_secs(3);
@@ -31,7 +32,7 @@ pub enum Finding {
 
 /// Looks at every part that the configuration names. It changes nothing.
 pub async fn examine(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![model(config), store(config)];
+    let mut findings = vec![model(config), store(config).await];
     findings.push(port("gRPC", config.server.grpc_address));
     findings.push(port("HTTP", config.server.http_address));
     if config.limits.redis_url.is_some() {
@@ -101,7 +102,22 @@ fn model(config: &Config) -> Finding {
     }
 }
 
-fn store(config: &Config) -> Finding {
+async fn store(config: &Config) -> Finding {
+    let bad = |what: String| Finding::Bad {
+        what,
+        advice: "start PostgreSQL, change storage.database_url, or run the version that wrote it"
+            .into(),
+    };
+    match postgres_address(config) {
+        Err(error) => return bad(error.to_string()),
+        Ok(Some(address)) => {
+            return match PostgresStore::examine(&address).await {
+                Ok(text) => Finding::Good(format!("{address}: {text}")),
+                Err(error) => bad(error.to_string()),
+            };
+        }
+        Ok(None) => {}
+    }
     let path = config.storage.database();
     if !path.exists() {
         return Finding::Good(format!("{} is not there yet", path.display()));

@@ -5,18 +5,25 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::BindError;
+use super::records::Records;
 use crate::config::Config;
 use crate::domain::{KeyScope, SiteId, SitePolicy};
 use crate::moderation::accounts::Invited;
-use crate::moderation::ports::Store;
 use crate::moderation::{Actor, Moderation, ModerationError};
 
 /// The id of the first site.
 const FIRST_SITE: &str = "default";
+/// What only one replica does at a time: of several that start at once, one makes the first site.
+const TURN: &str = "first-start";
+/// How long a replica waits for its turn: longer than a lease lasts that nobody renews.
+const TURN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often it looks.
+const TURN_PERIOD: Duration = Duration::from_millis(100);
 
 /// What a client on the same machine needs: the content of `first-site.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +62,27 @@ impl FirstAdministrator {
     /// The link to the console at this address.
     pub(super) fn new(console_url: &str, invited: &Invited) -> Self {
         Self { name: invited.account.name.clone(), link: invited.link(console_url) }
+    }
+}
+
+/// Waits until no other replica is at its first steps.
+pub(super) async fn await_turn(moderation: &Moderation) -> Result<(), BindError> {
+    let failed = |error: ModerationError| BindError::Storage(error.to_string());
+    let waited = tokio::time::timeout(TURN_TIMEOUT, async {
+        while !moderation.holds(TURN).await.map_err(failed)? {
+            tokio::time::sleep(TURN_PERIOD).await;
+        }
+        Ok(())
+    });
+    waited.await.unwrap_or_else(|_| {
+        Err(BindError::Storage("another replica did not end its first steps".into()))
+    })
+}
+
+/// Lets the next replica go on.
+pub(super) async fn end_turn(moderation: &Moderation) {
+    if let Err(error) = moderation.release(TURN).await {
+        tracing::warn!(error = %error, "the next replica has to wait a little");
     }
 }
 
@@ -128,12 +156,12 @@ async fn mint(
 /// # Errors
 /// [`BindError`]: one line that says what to change.
 pub async fn recover_key(config: &Config, site: &SiteId) -> Result<FirstSite, BindError> {
-    let store = super::open_store(config).await?;
-    let moderation = super::moderation(config, store.clone())?;
+    let records = Records::open(config).await?;
+    let moderation = super::moderation(config, &records)?;
     let file = config.storage.first_site();
     let addresses = (config.server.grpc_address, config.server.http_address);
     let minted = mint(&moderation, &Actor::owner(), &file, site, addresses).await;
-    store.close().await;
+    records.store.close().await;
     minted
 }
 

@@ -24,6 +24,9 @@ pub(super) struct ConfigArgs {
     /// The data folder [default: data]
     #[arg(long, env = "REPLYGUARD_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Keep records in PostgreSQL, for several replicas: postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, env = "REPLYGUARD_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
     /// Count rate limits in Redis: redis://HOST:PORT or redis+cluster://HOST:PORT
     #[arg(long, env = "REPLYGUARD_REDIS_URL", value_name = "URL", hide_env_values = true)]
     redis_url: Option<String>,
@@ -113,6 +116,7 @@ impl ConfigArgs {
         set(&mut server.drain_timeout_ms, self.drain_timeout_ms);
         set(&mut server.compress_answers, self.compress_answers);
         set(&mut config.storage.data_dir, self.data_dir);
+        set(&mut config.storage.database_url, self.database_url.map(Some));
         set(&mut config.limits.redis_url, self.redis_url.map(Some));
         set(&mut config.model.file, self.model_file.map(Some));
         set(&mut config.training.interval_s, self.training_interval_s);

@@ -25,7 +25,7 @@ impl RecoverKeyArgs {
         let site = self.site.strip_prefix("sites/").unwrap_or(&self.site).parse::<SiteId>();
         let site = site.map_err(|error| Failure::usage(format!("`{}`: {error}", self.site)))?;
         let database = config.storage.database();
-        if !database.exists() {
+        if config.storage.database_url.is_none() && !database.exists() {
             let text = format!("{}: there is no database", database.display());
             return Err(Failure::usage(text));
         }

@@ -27,6 +27,7 @@ mod progress;
 mod proof;
 mod replay;
 mod retention;
+mod replicas;
 mod review;
 mod rules;
 mod schedule;
@@ -75,6 +76,7 @@ use models::ModelTable;
 use operations::Operations;
 use ports::models::ModelStore;
 use ports::privacy::PrivacyStore;
+use ports::replicas::Replicas;
 use ports::review::ReviewStore;
 use ports::webhooks::{WebhookSender, WebhookStore};
 use ports::{Clock, Limiter, Random, RecentContent, Store, StoreError};
@@ -92,6 +94,7 @@ pub struct Moderation {
     erased: Notify,
     webhook_store: Arc<dyn WebhookStore>,
     webhook_sender: Arc<dyn WebhookSender>,
+    replicas: Arc<dyn Replicas>,
     changes: Changes,
     models: ModelTable,
     operations: Operations,
@@ -117,6 +120,8 @@ pub struct Ports {
     pub webhook_store: Arc<dyn WebhookStore>,
     /// Who sends them.
     pub webhook_sender: Arc<dyn WebhookSender>,
+    /// Other processes on the same records.
+    pub replicas: Arc<dyn Replicas>,
     /// Rate limits.
     pub limiter: Arc<dyn Limiter>,
     /// Recent content.
@@ -140,6 +145,7 @@ impl Moderation {
             erased: Notify::new(),
             webhook_store: ports.webhook_store,
             webhook_sender: ports.webhook_sender,
+            replicas: ports.replicas,
             changes: Changes::default(),
             models: ModelTable::new(scorer),
             operations: Operations::default(),

@@ -56,6 +56,21 @@ impl ModelTable {
         sites.get(site).cloned().unwrap_or_else(base)
     }
 
+    /// The sites with models of their own in memory.
+    pub(super) fn sites(&self) -> Vec<SiteId> {
+        self.sites.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Held while store and memory are changed.
+    pub(super) async fn lock(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    /// What is to score the comments of a site.
+    pub(super) fn set(&self, site: &SiteId, scorer: Scorer, shadow: Option<Arc<Shadow>>) {
+        self.change(site, |deciding| *deciding = Deciding { scorer, shadow });
+    }
+
     fn change(&self, site: &SiteId, change: impl FnOnce(&mut Deciding)) {
         let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
         let base = || Deciding { scorer: self.base.clone(), shadow: None };
@@ -140,7 +155,7 @@ impl Moderation {
         })
     }
 
-    async fn scorer_of(&self, record: &ModelRecord) -> Result<Scorer, ModerationError> {
+    pub(super) async fn scorer_of(&self, record: &ModelRecord) -> Result<Scorer, ModerationError> {
         self.stored_scorer(&record.site, &record.version).await
     }
 

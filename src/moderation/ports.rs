@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod models;
 pub mod privacy;
+pub mod replicas;
 pub mod review;
 pub mod webhooks;
 

@@ -4,8 +4,11 @@
 //! all backends have the same numbers and names.
 
 mod record;
+mod values;
 
 pub mod foreign;
+pub mod postgres;
 pub mod sqlite;
 
+pub use postgres::{PostgresAddress, PostgresError, PostgresOptions, PostgresStore};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

@@ -22,6 +22,7 @@ mod operating;
 mod privacy;
 mod recent;
 mod store;
+mod store_accounts;
 mod store_faults;
 mod store_models;
 mod store_privacy;

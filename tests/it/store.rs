@@ -15,6 +15,7 @@ use time::Duration;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::support::postgres::{Database, shared};
 use crate::support::records::{
     comment, comment_id, fingerprint, key, label, request, request_id, site, site_id, start,
 };
@@ -69,6 +70,7 @@ macro_rules! store_suite {
 }
 
 store_suite!(sqlite, super::Sqlite);
+store_suite!(postgres, super::Postgres);
 
 /// A folder for an SQLite file.
 pub struct Sqlite(TempDir);
@@ -81,6 +83,19 @@ impl Backend for Sqlite {
     async fn open(&self) -> Arc<dyn Store> {
         let path = self.0.path().join("replyguard.db");
         Arc::new(SqliteStore::open(&path, SqliteOptions::default()).await.unwrap())
+    }
+}
+
+/// A database of the shared server.
+pub struct Postgres(Database<'static>);
+
+impl Backend for Postgres {
+    fn new() -> Self {
+        Self(shared().database())
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.open().await)
     }
 }
 

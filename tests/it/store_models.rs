@@ -9,20 +9,21 @@ use replyguard::moderation::ports::models::{
     ImportedExample, ModelChange, ModelState, ModelStore, Retraction,
 };
 use replyguard::moderation::ports::{Store, StoreError};
-use replyguard::storage::{SqliteOptions, SqliteStore};
+use replyguard::storage::{PostgresStore, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
+use crate::support::postgres::{Database, shared};
 use crate::support::records::{
     comment, comment_id, fingerprint, label, model, site, site_id, start,
 };
 
 /// A store with a site `blog`, and what keeps its place.
-struct Opened<S> {
+struct Opened<S, P> {
     store: Arc<S>,
-    _place: TempDir,
+    _place: P,
 }
 
-async fn sqlite() -> Opened<SqliteStore> {
+async fn sqlite() -> Opened<SqliteStore, TempDir> {
     let place = TempDir::new().unwrap();
     let path = place.path().join("records.sqlite3");
     let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
@@ -30,14 +31,25 @@ async fn sqlite() -> Opened<SqliteStore> {
     Opened { store: Arc::new(store), _place: place }
 }
 
+async fn postgres() -> Opened<PostgresStore, Database<'static>> {
+    let place = shared().database();
+    let store = place.open().await;
+    store.create_site(site("blog"), "test").await.unwrap();
+    Opened { store: Arc::new(store), _place: place }
+}
+
 /// Each test by the backends there are.
 macro_rules! backends {
     ($($test:ident,)*) => {
-        mod sqlite {
+        backends!(sqlite: $($test,)*);
+        backends!(postgres: $($test,)*);
+    };
+    ($backend:ident: $($test:ident,)*) => {
+        mod $backend {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    let opened = super::sqlite().await;
+                    let opened = super::$backend().await;
                     super::$test(&*opened.store).await;
                 }
             )*

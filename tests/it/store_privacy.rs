@@ -18,11 +18,12 @@ use replyguard::moderation::ports::webhooks::{
     AttemptRecord, DeliveryState, WebhookRecord, WebhookStore,
 };
 use replyguard::moderation::ports::{Store, StoreError};
-use replyguard::storage::{SqliteOptions, SqliteStore};
+use replyguard::storage::{PostgresStore, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 use time::Duration;
 use uuid::Uuid;
 
+use crate::support::postgres::{self, Database};
 use crate::support::records::{
     comment, comment_id, fingerprint, label, request, request_id, site, site_id, start,
 };
@@ -31,10 +32,20 @@ use crate::support::records::{
 async fn sqlite() -> (Arc<SqliteStore>, TempDir) {
     let place = TempDir::new().unwrap();
     let store = SqliteStore::open(&database(&place), SqliteOptions::default()).await.unwrap();
+    (with_sites(store).await, place)
+}
+
+async fn postgres() -> (Arc<PostgresStore>, Database<'static>) {
+    let place = postgres::shared().database();
+    let store = place.open().await;
+    (with_sites(store).await, place)
+}
+
+async fn with_sites<S: Store>(store: S) -> Arc<S> {
     for id in ["blog", "news"] {
         store.create_site(site(id), "test").await.unwrap();
     }
-    (Arc::new(store), place)
+    Arc::new(store)
 }
 
 fn database(place: &TempDir) -> PathBuf {
@@ -44,11 +55,15 @@ fn database(place: &TempDir) -> PathBuf {
 /// Each test by the backends there are.
 macro_rules! backends {
     ($($test:ident,)*) => {
-        mod sqlite {
+        backends!(sqlite: $($test,)*);
+        backends!(postgres: $($test,)*);
+    };
+    ($backend:ident: $($test:ident,)*) => {
+        mod $backend {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    let (store, _place) = super::sqlite().await;
+                    let (store, _place) = super::$backend().await;
                     super::$test(&*store).await;
                 }
             )*
@@ -440,8 +455,10 @@ async fn nothing_of_what_was_erased_is_left_in_the_files() {
             store.append_label(label("blog", n, Label::Spam)).await.unwrap();
         }
     }
-    let example =
-        ImportedExample { submission: marked(300, ERASED, "zanzibar").submission, ..imported(300, ERASED) };
+    let example = ImportedExample {
+        submission: marked(300, ERASED, "zanzibar").submission,
+        ..imported(300, ERASED)
+    };
     store.import_examples(&blog, vec![example], "key:1", start()).await.unwrap();
     assert!(on_disk(place.path(), b"zanzibar"));
     assert!(on_disk(place.path(), fingerprint(ERASED).as_bytes()));

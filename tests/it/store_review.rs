@@ -12,38 +12,48 @@ use replyguard::moderation::ports::review::{
     Claim, Decided, ListOrder, NewDecision, Passed, QueueOrder, ReviewStore, Target,
 };
 use replyguard::moderation::ports::{Store, StoreError};
-use replyguard::storage::{SqliteOptions, SqliteStore};
+use replyguard::storage::{PostgresStore, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 use time::Duration;
 use uuid::Uuid;
 
+use crate::support::postgres::{self, Database};
 use crate::support::records::{comment, comment_id, fingerprint, label, site, site_id, start};
 
 /// A store with the sites `blog` and `news`, and what keeps its place.
-struct Opened<S> {
-    store: Arc<S>,
-    _place: TempDir,
-}
-
-async fn sqlite() -> Opened<SqliteStore> {
+async fn sqlite() -> (Arc<SqliteStore>, TempDir) {
     let place = TempDir::new().unwrap();
     let path = place.path().join("records.sqlite3");
     let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+    (with_sites(store).await, place)
+}
+
+async fn postgres() -> (Arc<PostgresStore>, Database<'static>) {
+    let place = postgres::shared().database();
+    let store = place.open().await;
+    (with_sites(store).await, place)
+}
+
+async fn with_sites<S: Store>(store: S) -> Arc<S> {
     for id in ["blog", "news"] {
         store.create_site(site(id), "test").await.unwrap();
     }
-    Opened { store: Arc::new(store), _place: place }
+    Arc::new(store)
 }
 
 /// Each test by the backends there are.
 macro_rules! backends {
     ($($test:ident,)*) => {
-        mod sqlite {
+        backends!(sqlite: $($test,)*);
+        backends!(postgres: $($test,)*);
+    };
+    ($backend:ident: $($test:ident,)*) => {
+        mod $backend {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    let opened = super::sqlite().await;
-                    super::$test(&*opened.store).await;
+                    let (store, _place) = super::$backend().await;
+                    super::$test(&*store).await;
                 }
             )*
         }

@@ -8,11 +8,12 @@ use replyguard::moderation::ports::webhooks::{
     AttemptRecord, DeliveryRecord, DeliveryState, WebhookChange, WebhookRecord, WebhookStore,
 };
 use replyguard::moderation::ports::{Store, StoreError};
-use replyguard::storage::{SqliteOptions, SqliteStore};
+use replyguard::storage::{PostgresStore, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use crate::support::postgres::{self, Database};
 use crate::support::records::{comment, comment_id, site, site_id, start};
 
 /// A store with the sites `blog` and `news`, and what keeps its place.
@@ -20,20 +21,34 @@ async fn sqlite() -> (Arc<SqliteStore>, TempDir) {
     let place = TempDir::new().unwrap();
     let path = place.path().join("records.sqlite3");
     let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+    (with_sites(store).await, place)
+}
+
+async fn postgres() -> (Arc<PostgresStore>, Database<'static>) {
+    let place = postgres::shared().database();
+    let store = place.open().await;
+    (with_sites(store).await, place)
+}
+
+async fn with_sites<S: Store>(store: S) -> Arc<S> {
     for id in ["blog", "news"] {
         store.create_site(site(id), "test").await.unwrap();
     }
-    (Arc::new(store), place)
+    Arc::new(store)
 }
 
 /// Each test by the backends there are.
 macro_rules! backends {
     ($($test:ident,)*) => {
-        mod sqlite {
+        backends!(sqlite: $($test,)*);
+        backends!(postgres: $($test,)*);
+    };
+    ($backend:ident: $($test:ident,)*) => {
+        mod $backend {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    let (store, _place) = super::sqlite().await;
+                    let (store, _place) = super::$backend().await;
                     super::$test(&*store).await;
                 }
             )*

@@ -37,6 +37,7 @@ mod open;
 mod privacy;
 mod queue;
 mod readers;
+mod replicas;
 mod review;
 mod review_queries;
 mod rows;

@@ -91,9 +91,17 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
         &["moderation::accounts::passwords"],
         "argon2 only in `moderation::accounts::passwords`",
     ),
-    (&["rusqlite", "sqlx", "tokio_postgres"], &["storage"], "SQL only in `storage`"),
+    (
+        &["rusqlite", "sqlx", "tokio_postgres", "deadpool_postgres"],
+        &["storage"],
+        "SQL only in `storage`",
+    ),
     (&["redis"], &["limits"], "redis only in `limits`"),
-    (&["tokio_rustls", "webpki_roots"], &["webhooks", "http"], "TLS only in `webhooks` and `http`"),
+    (
+        &["tokio_rustls", "webpki_roots"],
+        &["webhooks", "http", "storage::postgres::connect"],
+        "TLS only in `webhooks`, `http` and `storage::postgres::connect`",
+    ),
     (
         &["quick_xml", "csv", "flate2"],
         &["cli::import"],

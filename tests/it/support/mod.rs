@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod desk;
 pub mod models;
+pub mod postgres;
 pub mod receiver;
 pub mod records;
 pub mod redis;

@@ -1,0 +1,2 @@
+-- When each key was last used, to the minute or so.
+ALTER TABLE keys ADD COLUMN use_time BIGINT;

@@ -1,0 +1,247 @@
+//! Hears what other replicas change, and keeps this one's leases.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tokio_postgres::{Client, Config, Notification};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::domain::{ContentPrint, Label, SiteId};
+use crate::moderation::ports::replicas::News;
+use crate::storage::values::worded;
+
+use super::cache::Caches;
+use super::connect::Connector;
+use super::error::plain;
+use super::replicas::NewsQueue;
+
+/// The channel of all news.
+pub(super) const CHANNEL: &str = "replyguard_news";
+/// The longest text of a notification is 8,000 bytes; a print with its label takes 55.
+pub(super) const PRINT_COUNT_MAX: usize = 128;
+/// How long to wait before trying to connect again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// What one replica tells all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Told {
+    /// A site is new or changed.
+    Site(SiteId),
+    /// A key is new or revoked, by hash.
+    Key([u8; 32]),
+    /// A model of the site changed its state.
+    Models(SiteId),
+    /// Texts of the site were labelled.
+    Labels(SiteId, Vec<(ContentPrint, Label)>),
+    /// Labels of the site changed otherwise, or too many to be told.
+    Relabelled(SiteId),
+}
+
+impl Told {
+    /// That texts were labelled; without them if they are too many for one notification.
+    pub fn labels(site: SiteId, labels: Vec<(ContentPrint, Label)>) -> Self {
+        match labels.len() <= PRINT_COUNT_MAX {
+            true => Self::Labels(site, labels),
+            false => Self::Relabelled(site),
+        }
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Site(site) => write!(f, "site {site}"),
+            Self::Key(hash) => {
+                f.write_str("key ")?;
+                hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::Models(site) => write!(f, "models {site}"),
+            Self::Labels(site, labels) => {
+                write!(f, "labels {site}")?;
+                labels.iter().try_for_each(|(print, label)| {
+                    let (content, simhash) = (print.content_hash, print.simhash);
+                    write!(f, " {content:016x}{simhash:032x}{}", label.as_str())
+                })
+            }
+            Self::Relabelled(site) => write!(f, "relabelled {site}"),
+        }
+    }
+}
+
+impl FromStr for Told {
+    type Err = ();
+
+    /// What another replica said; one of a later version may say more.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split(' ');
+        let (kind, about) = (parts.next().ok_or(())?, parts.next().ok_or(())?);
+        let site = || about.parse::<SiteId>().map_err(|_| ());
+        match kind {
+            "site" => Ok(Self::Site(site()?)),
+            "key" => Ok(Self::Key(hash(about).ok_or(())?)),
+            "models" => Ok(Self::Models(site()?)),
+            "labels" => {
+                let labels: Option<Vec<_>> = parts.map(labelled).collect();
+                Ok(Self::Labels(site()?, labels.ok_or(())?))
+            }
+            "relabelled" => Ok(Self::Relabelled(site()?)),
+            _ => Err(()),
+        }
+    }
+}
+
+fn hash(hex: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    for (index, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).ok()?;
+    }
+    Some(hash)
+}
+
+fn labelled(text: &str) -> Option<(ContentPrint, Label)> {
+    let (content, rest) = text.split_at_checked(16)?;
+    let (simhash, label) = rest.split_at_checked(32)?;
+    let simhash = u128::from_str_radix(simhash, 16).ok()?;
+    let content_hash = u64::from_str_radix(content, 16).ok()?;
+    Some((ContentPrint { content_hash, simhash, comparable: simhash != 0 }, worded(label)?))
+}
+
+/// What the listener works with.
+pub(super) struct Listener {
+    pub connector: Connector,
+    pub config: Config,
+    pub caches: Arc<Caches>,
+    pub news: Arc<NewsQueue>,
+    pub replica: Uuid,
+    /// How often the connection is asked whether it lives.
+    pub period: Duration,
+    /// How long a lease is held without being renewed.
+    pub lease_life: Duration,
+}
+
+impl Listener {
+    /// Listens until `stop`, on ever new connections.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            let heard = tokio::select! {
+                heard = self.listen() => heard,
+                () = stop.cancelled() => return,
+            };
+            self.caches.go_deaf();
+            tracing::debug!(error = %heard, "no news come in");
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Listens on one connection until it ends; says why it did.
+    async fn listen(&self) -> String {
+        let connected = self.connector.connect_to_listen(&self.config).await;
+        let (client, task, mut notes) = match connected {
+            Ok(connected) => connected,
+            Err(error) => return plain(&error),
+        };
+        if let Err(why) = self.ask(&client, &format!("LISTEN {CHANNEL}")).await {
+            task.abort();
+            return why;
+        }
+        self.caches.hear();
+        self.news.put(News::Missed);
+        let mut renewal = Instant::now();
+        let mut next = Instant::now() + self.period;
+        let why = loop {
+            tokio::select! {
+                note = notes.recv() => match note {
+                    Some(note) => self.hear(&note),
+                    None => break "the connection ended".to_owned(),
+                },
+                () = tokio::time::sleep_until(next) => {
+                    let due = renewal.elapsed() > self.lease_life / 3;
+                    let sql = if due { self.renewal() } else { String::new() };
+                    if let Err(why) = self.ask(&client, &sql).await {
+                        break why;
+                    }
+                    if due {
+                        renewal = Instant::now();
+                    }
+                    next = Instant::now() + self.period;
+                }
+            }
+        };
+        task.abort();
+        why
+    }
+
+    /// Keeps what this process has to do alone.
+    fn renewal(&self) -> String {
+        let (life, replica) = (self.lease_life.as_millis(), self.replica);
+        format!(
+            "UPDATE leases SET expire_time = now() + interval '{life} milliseconds' \
+             WHERE holder = '{replica}'"
+        )
+    }
+
+    /// A statement that must be answered within the period.
+    async fn ask(&self, client: &Client, sql: &str) -> Result<(), String> {
+        match timeout(self.period, client.batch_execute(sql)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(plain(&error)),
+            Err(_) => Err("it does not answer".into()),
+        }
+    }
+
+    fn hear(&self, note: &Notification) {
+        let Some((origin, told)) = note.payload().split_once(' ') else { return };
+        if origin.parse() == Ok(self.replica) {
+            return;
+        }
+        let Ok(told) = told.parse::<Told>() else { return };
+        match told {
+            Told::Site(site) => self.caches.sites.forget(&site),
+            Told::Key(hash) => self.caches.keys.forget(&hash),
+            Told::Models(site) => self.news.put(News::Models(site)),
+            Told::Labels(site, labels) => self.news.put(News::Labels(site, labels)),
+            Told::Relabelled(site) => self.news.put(News::Relabelled(site)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_understood() {
+        let site: SiteId = "blog".parse().unwrap();
+        let print = ContentPrint { content_hash: u64::MAX, simhash: 7, comparable: true };
+        let short = ContentPrint { content_hash: 1, simhash: 0, comparable: false };
+        let labels = vec![(print, Label::Spam), (short, Label::Ham)];
+        for told in [
+            Told::Site(site.clone()),
+            Told::Key([0xAB; 32]),
+            Told::Models(site.clone()),
+            Told::Labels(site.clone(), labels),
+            Told::Labels(site.clone(), Vec::new()),
+            Told::Relabelled(site.clone()),
+        ] {
+            assert_eq!(told.to_string().parse(), Ok(told));
+        }
+        for other in ["", "site", "key abc", "weather fine", "labels blog 12"] {
+            assert_eq!(other.parse::<Told>(), Err(()), "{other}");
+        }
+        let many = vec![(print, Label::Spam); PRINT_COUNT_MAX];
+        let full = Told::labels(site.clone(), many).to_string();
+        assert!(full.len() < 7_900, "{}", full.len());
+        let more = vec![(print, Label::Spam); PRINT_COUNT_MAX + 1];
+        assert_eq!(Told::labels(site.clone(), more), Told::Relabelled(site));
+    }
+}
