@@ -440,8 +440,10 @@ async fn nothing_of_what_was_erased_is_left_in_the_files() {
             store.append_label(label("blog", n, Label::Spam)).await.unwrap();
         }
     }
-    let example =
-        ImportedExample { submission: marked(300, ERASED, "zanzibar").submission, ..imported(300, ERASED) };
+    let example = ImportedExample {
+        submission: marked(300, ERASED, "zanzibar").submission,
+        ..imported(300, ERASED)
+    };
     store.import_examples(&blog, vec![example], "key:1", start()).await.unwrap();
     assert!(on_disk(place.path(), b"zanzibar"));
     assert!(on_disk(place.path(), fingerprint(ERASED).as_bytes()));
