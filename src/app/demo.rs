@@ -18,7 +18,7 @@ use crate::domain::{
 };
 use crate::limits::{MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions, RefilledRecent};
 use crate::moderation::ports::review::Target;
-use crate::moderation::ports::{Clock, Reporter, Store};
+use crate::moderation::ports::{Clock, Reporter};
 use crate::moderation::{
     Actor, CheckOptions, Feedback, Moderation, ModerationError, Ports, Reviewer, Scorer,
     seed_examples,

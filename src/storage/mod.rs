@@ -9,6 +9,7 @@ mod values;
 pub mod foreign;
 pub mod postgres;
 pub mod sqlite;
+pub mod transfer;
 
 pub use postgres::{PostgresAddress, PostgresError, PostgresOptions, PostgresStore};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::support::postgres::{self, Database};
+use crate::support::postgres::{Database, shared};
 use crate::support::records::{comment, comment_id, site, site_id, start};
 
 /// A store with the sites `blog` and `news`, and what keeps its place.
@@ -25,7 +25,7 @@ async fn sqlite() -> (Arc<SqliteStore>, TempDir) {
 }
 
 async fn postgres() -> (Arc<PostgresStore>, Database<'static>) {
-    let place = postgres::shared().database();
+    let place = shared().database();
     let store = place.open().await;
     (with_sites(store).await, place)
 }

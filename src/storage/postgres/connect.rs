@@ -64,6 +64,19 @@ impl Connector {
     }
 }
 
+/// One connection, whose work is done until the client is dropped.
+pub(in crate::storage) async fn connect_alone(
+    address: &PostgresAddress,
+) -> Result<Client, PostgresError> {
+    let config = config(address, &PostgresOptions::default());
+    let connected = Connector::new(address)?.connect_to_listen(&config).await;
+    let (client, _, _) = connected.map_err(|error| PostgresError::Unreachable {
+        place: address.to_string(),
+        cause: super::error::plain(&error),
+    })?;
+    Ok(client)
+}
+
 /// Does a connection's work until it ends, which `notes` shows by being closed.
 async fn listen<S, T>(mut connection: Connection<S, T>, notes: mpsc::UnboundedSender<Notification>)
 where

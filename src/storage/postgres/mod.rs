@@ -53,6 +53,7 @@ mod webhook_rows;
 mod webhooks;
 mod words;
 
+pub(super) use connect::connect_alone;
 pub use error::PostgresError;
 pub use migrate::SCHEMA_VERSION;
 pub use options::{PostgresAddress, PostgresOptions};

@@ -22,7 +22,6 @@ const SESSION: &str = "-c statement_timeout=60000 -c lock_timeout=5000 \
 #[derive(Clone)]
 pub struct PostgresAddress {
     pub(super) config: Config,
-    pub(super) encrypts: bool,
     pub(super) ca_file: Option<PathBuf>,
 }
 
@@ -80,7 +79,7 @@ impl FromStr for PostgresAddress {
         if config.get_application_name().is_none() {
             config.application_name("replyguard");
         }
-        Ok(Self { config, encrypts, ca_file })
+        Ok(Self { config, ca_file })
     }
 }
 
@@ -172,20 +171,21 @@ mod tests {
     fn addresses_are_read_and_never_shown_whole() {
         let address: PostgresAddress =
             "postgres://ann:s%40cret@db.example.org:5433/guard".parse().unwrap();
-        assert!(address.encrypts);
+        assert_eq!(address.config.get_ssl_mode(), SslMode::Require);
         let shown = format!("{address} {address:?}");
         assert!(shown.contains("db.example.org") && shown.contains("guard"), "{shown}");
         assert!(!shown.contains("cret") && !shown.contains("ann"), "{shown}");
         for local in ["postgres://localhost/x", "postgres://127.0.0.1/x", "postgres:///x?host=/tmp"]
         {
-            assert!(!local.parse::<PostgresAddress>().unwrap().encrypts, "{local}");
+            let address: PostgresAddress = local.parse().unwrap();
+            assert_eq!(address.config.get_ssl_mode(), SslMode::Disable, "{local}");
         }
         let strict = "postgres://h/x?sslmode=verify-full&sslrootcert=%2Fca%20x.pem&user=u";
         let strict: PostgresAddress = strict.parse().unwrap();
         assert_eq!(strict.ca_file, Some(PathBuf::from("/ca x.pem")));
         assert_eq!(strict.config.get_user(), Some("u"));
         let open: PostgresAddress = "postgres://h/x?sslmode=disable".parse().unwrap();
-        assert!(!open.encrypts);
+        assert_eq!(open.config.get_ssl_mode(), SslMode::Disable);
     }
 
     #[test]

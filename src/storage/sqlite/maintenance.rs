@@ -1,5 +1,6 @@
 //! What an operator does to the file while no service, or another one, has it open.
 
+use std::fs::File;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -47,6 +48,12 @@ impl SqliteStore {
             .map_err(sqlite)?;
         Ok(format!("schema {version}, pages whole, {count} comments"))
     }
+}
+
+/// Opens the file, with its schema up to date, for as long as the lock is held: no service has it.
+pub(in crate::storage) fn open_alone(path: &Path) -> Result<(Connection, File), OpenError> {
+    let lock = open::lock(path)?;
+    Ok((open::open_writer(path, &SqliteOptions::default())?, lock))
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i32> {

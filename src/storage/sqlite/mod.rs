@@ -50,5 +50,6 @@ mod writer;
 mod commands;
 mod queries;
 
+pub(super) use maintenance::open_alone;
 pub use open::{OpenError, SCHEMA_VERSION, SqliteOptions};
 pub use store::SqliteStore;
