@@ -5,12 +5,12 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use crate::domain::{
-    Action, CheckedComment, CommentId, Fingerprint, Label, Site, SiteId, State, Verdict,
+    Action, CheckedComment, CommentId, DecisionId, Fingerprint, Label, Site, SiteId, State, Verdict,
 };
 use crate::moderation::ports::accounts::Role;
 use crate::moderation::ports::models::ModelState;
 use crate::moderation::ports::webhooks::DeliveryState;
-use crate::moderation::ports::{Reporter, StoreError};
+use crate::moderation::ports::{LabelEntry, Reporter, StoreError};
 
 use super::record;
 
@@ -78,6 +78,40 @@ pub(super) fn millis(time: OffsetDateTime) -> i64 {
 /// A stored id that no version of this program could have written.
 pub(super) fn corrupt(error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(error.to_string())
+}
+
+/// The id of the decision that a label of the ledger is: its time, then its position, which no
+/// other has (a UUIDv8, RFC 9562).
+pub(super) fn feedback_id(time: OffsetDateTime, position: i64) -> DecisionId {
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&millis(time).max(0).to_be_bytes()[2..]);
+    bytes[8..].copy_from_slice(&position.to_be_bytes());
+    DecisionId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// Who gave a label, as the audit log has it.
+pub(super) fn label_actor(entry: &LabelEntry) -> String {
+    let reporter = entry.reporter.as_str();
+    match &entry.reporter_name {
+        Some(name) => format!("{reporter}:{name}"),
+        None => reporter.to_owned(),
+    }
+}
+
+/// Whether a letter is of a script that is written without blanks, so that each is found as a word:
+/// Han, kana, Thai, Lao, Khmer, Burmese.
+pub(super) fn is_unspaced(c: char) -> bool {
+    matches!(
+        c,
+        '\u{E00}'..='\u{EFF}'
+            | '\u{1000}'..='\u{109F}'
+            | '\u{1780}'..='\u{17FF}'
+            | '\u{3040}'..='\u{30FF}'
+            | '\u{3400}'..='\u{4DBF}'
+            | '\u{4E00}'..='\u{9FFF}'
+            | '\u{F900}'..='\u{FAFF}'
+            | '\u{20000}'..='\u{3FFFF}'
+    )
 }
 
 /// Values that have words.

@@ -24,6 +24,7 @@ mod recent;
 mod replicas;
 mod store;
 mod store_accounts;
+mod store_desk_replicas;
 mod store_faults;
 mod store_models;
 mod store_privacy;

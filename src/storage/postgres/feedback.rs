@@ -1,11 +1,9 @@
 //! Labels that a site sends back: entries of the ledger that move a comment like a decision.
 
-use time::OffsetDateTime;
-
-use crate::domain::{Action, DecisionId, Label, State};
+use crate::domain::{Action, Label, State};
 use crate::moderation::ports::review::NewDecision;
 use crate::moderation::ports::{AppliedLabel, LabelEntry, StoreError};
-use crate::storage::values::millis;
+use crate::storage::values::{feedback_id, label_actor, millis};
 
 use super::audit::Audit;
 use super::db::{Db, Values};
@@ -29,7 +27,7 @@ pub(super) async fn append_label(
         id: feedback_id(entry.time, position),
         site: entry.site.clone(),
         action: Action::Feedback,
-        actor: actor(entry),
+        actor: label_actor(entry),
         administrator: false,
         note: entry.note.clone(),
         time: entry.time,
@@ -52,15 +50,6 @@ pub(super) async fn append_label(
     Ok(AppliedLabel { position, state_before: before, comment })
 }
 
-/// The id of the decision that a label of the ledger is: its time, then its position, which no
-/// other has (a UUIDv8, RFC 9562).
-fn feedback_id(time: OffsetDateTime, position: i64) -> DecisionId {
-    let mut bytes = [0; 16];
-    bytes[..6].copy_from_slice(&millis(time).max(0).to_be_bytes()[2..]);
-    bytes[8..].copy_from_slice(&position.to_be_bytes());
-    DecisionId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-}
-
 async fn insert_label(db: &Db, site_number: i64, entry: &LabelEntry) -> Result<i64, StoreError> {
     let sql = "INSERT INTO labels (site, comment, label, reporter, reporter_name, note, time) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING position";
@@ -69,15 +58,6 @@ async fn insert_label(db: &Db, site_number: i64, entry: &LabelEntry) -> Result<i
     let values: Values<'_> =
         &[&site_number, entry.comment.as_uuid(), &label, &reporter, name, note, &time];
     db.first(sql, values, |row| get(row, 0)).await?.ok_or(StoreError::NotFound)
-}
-
-/// Who gave a label, as the audit log has it.
-fn actor(entry: &LabelEntry) -> String {
-    let reporter = entry.reporter.as_str();
-    match &entry.reporter_name {
-        Some(name) => format!("{reporter}:{name}"),
-        None => reporter.to_owned(),
-    }
 }
 
 async fn audit_label(
@@ -89,7 +69,7 @@ async fn audit_label(
     Audit {
         site_number: Some(site_number),
         time: entry.time,
-        actor: &actor(entry),
+        actor: &label_actor(entry),
         action: "label-comment",
         subject: entry.comment.name(&entry.site),
         before: Some(before.as_str().to_owned()),

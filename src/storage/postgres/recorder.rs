@@ -286,12 +286,12 @@ WITH input AS (
 ), queued AS (
     INSERT INTO queue_entries AS known (site, campaign, comment, held_count, uncertainty,
         probability, first_time, last_time, usefulness)
-    SELECT site, campaign, (array_agg(id ORDER BY number DESC))[1], count(*), max(uncertainty),
+    SELECT site, campaign, (array_agg(id ORDER BY id DESC))[1], count(*), max(uncertainty),
         max(coalesce(probability, 2)), min(check_time), max(check_time),
         usefulness(max(uncertainty), count(*), min(check_time))
     FROM recorded WHERE state = 'held' GROUP BY site, campaign ORDER BY site, campaign
     ON CONFLICT (site, campaign) DO UPDATE SET
-        comment = excluded.comment,
+        comment = greatest(known.comment, excluded.comment),
         held_count = known.held_count + excluded.held_count,
         uncertainty = greatest(known.uncertainty, excluded.uncertainty),
         probability = greatest(known.probability, excluded.probability),

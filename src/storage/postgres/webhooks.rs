@@ -161,7 +161,7 @@ impl WebhookStore for PostgresStore {
     ) -> Result<DeliveryRecord, StoreError> {
         let number = self.site_number(site).await?;
         let by = Change { actor, time, action: "replay-delivery" };
-        transaction!(self, |db| { deliveries::replay(&db, number, (site, webhook), id, by).await })
+        transaction!(self, |db| deliveries::replay(&db, number, (site, webhook), id, by).await)
     }
 
     async fn dead_delivery_count(&self) -> Result<u64, StoreError> {

@@ -8,6 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::domain::{CheckedComment, CommentFilter, SiteId};
 use crate::moderation::ports::StoreError;
+use crate::storage::values::is_unspaced;
 
 use super::db::Db;
 use super::rows::{self, COMMENT_COLUMNS, get};
@@ -197,21 +198,6 @@ fn end(word: &mut String, tokens: &mut Vec<String>) {
 /// letters belongs to the word.
 fn is_accent(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36F}')
-}
-
-/// Han, kana, Thai, Lao, Khmer, Burmese.
-fn is_unspaced(c: char) -> bool {
-    matches!(
-        c,
-        '\u{E00}'..='\u{EFF}'
-            | '\u{1000}'..='\u{109F}'
-            | '\u{1780}'..='\u{17FF}'
-            | '\u{3040}'..='\u{30FF}'
-            | '\u{3400}'..='\u{4DBF}'
-            | '\u{4E00}'..='\u{9FFF}'
-            | '\u{F900}'..='\u{FAFF}'
-            | '\u{20000}'..='\u{3FFFF}'
-    )
 }
 
 #[cfg(test)]

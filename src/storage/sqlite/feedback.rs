@@ -1,11 +1,11 @@
 //! Labels that a site sends back: entries of the ledger that move a comment like a decision.
 
 use rusqlite::{Connection, params};
-use time::OffsetDateTime;
 
-use crate::domain::{Action, DecisionId, Label, State};
+use crate::domain::{Action, Label, State};
 use crate::moderation::ports::review::NewDecision;
 use crate::moderation::ports::{AppliedLabel, LabelEntry, StoreError};
+use crate::storage::values::{feedback_id, label_actor};
 
 use super::commands::{Audit, execute, stored_site};
 use super::days::DayChange;
@@ -25,7 +25,7 @@ pub(super) fn append_label(
         id: feedback_id(entry.time, position),
         site: entry.site.clone(),
         action: Action::Feedback,
-        actor: actor(entry),
+        actor: label_actor(entry),
         administrator: false,
         note: entry.note.clone(),
         time: entry.time,
@@ -49,15 +49,6 @@ pub(super) fn append_label(
     Ok(AppliedLabel { position, state_before: comment.state, comment: Box::new(after) })
 }
 
-/// The id of the decision that a label of the ledger is: its time, then its position, which no
-/// other has (a UUIDv8, RFC 9562).
-fn feedback_id(time: OffsetDateTime, position: i64) -> DecisionId {
-    let mut bytes = [0; 16];
-    bytes[..6].copy_from_slice(&millis(time).max(0).to_be_bytes()[2..]);
-    bytes[8..].copy_from_slice(&position.to_be_bytes());
-    DecisionId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-}
-
 pub(super) fn insert_label(
     db: &Connection,
     site_number: i64,
@@ -78,15 +69,6 @@ pub(super) fn insert_label(
     Ok(db.last_insert_rowid())
 }
 
-/// Who gave a label, as the audit log has it.
-fn actor(entry: &LabelEntry) -> String {
-    let reporter = entry.reporter.as_str();
-    match &entry.reporter_name {
-        Some(name) => format!("{reporter}:{name}"),
-        None => reporter.to_owned(),
-    }
-}
-
 fn audit_label(
     db: &Connection,
     site_number: i64,
@@ -97,7 +79,7 @@ fn audit_label(
     Audit {
         site_number,
         time: entry.time,
-        actor: &actor(entry),
+        actor: &label_actor(entry),
         action: "label-comment",
         subject: entry.comment.name(&entry.site),
         before: Some(before.as_str().to_owned()),

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::domain::{CheckedComment, CommentFilter, SiteId};
 use crate::moderation::ports::StoreError;
+use crate::storage::values::is_unspaced;
 
 use super::commands::execute;
 use super::error::from_sqlite;
@@ -132,21 +133,6 @@ fn spaced(text: &str) -> String {
         }
     }
     spaced
-}
-
-/// Han, kana, Thai, Lao, Khmer, Burmese.
-fn is_unspaced(c: char) -> bool {
-    matches!(
-        c,
-        '\u{E00}'..='\u{EFF}'
-            | '\u{1000}'..='\u{109F}'
-            | '\u{1780}'..='\u{17FF}'
-            | '\u{3040}'..='\u{30FF}'
-            | '\u{3400}'..='\u{4DBF}'
-            | '\u{4E00}'..='\u{9FFF}'
-            | '\u{F900}'..='\u{FAFF}'
-            | '\u{20000}'..='\u{3FFFF}'
-    )
 }
 
 #[cfg(test)]
