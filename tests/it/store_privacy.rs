@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use time::Duration;
 use uuid::Uuid;
 
-use crate::support::postgres::{self, Database};
+use crate::support::postgres::{Database, shared};
 use crate::support::records::{
     comment, comment_id, fingerprint, label, request, request_id, site, site_id, start,
 };
@@ -36,7 +36,7 @@ async fn sqlite() -> (Arc<SqliteStore>, TempDir) {
 }
 
 async fn postgres() -> (Arc<PostgresStore>, Database<'static>) {
-    let place = postgres::shared().database();
+    let place = shared().database();
     let store = place.open().await;
     (with_sites(store).await, place)
 }
