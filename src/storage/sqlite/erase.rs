@@ -304,14 +304,17 @@ pub(super) fn comment_floor(db: &Connection) -> Result<i64, StoreError> {
     Ok(first(db, sql, [], |row| row.get(0).map_err(from_sqlite))?.unwrap_or_default())
 }
 
-/// Forgets how an author fared, once none of their comments is left. What other jobs of this
-/// batch add comes after it.
+/// Forgets how an author fared, once none of their comments is left.
 pub(super) fn forget_author(
     batch: &mut Batch<'_>,
     site_number: i64,
     author: Fingerprint,
 ) -> Result<(), StoreError> {
     let key: SiteKey = author_key(site_number, author);
+    // What is still to be taken out of the record, or added to it, leaves nothing behind either.
+    if batch.author_changes.iter().any(|(known, _)| *known == key) {
+        return Ok(());
+    }
     let sql = "DELETE FROM author_records WHERE site = ?1 AND author = ?2 AND NOT EXISTS (\
              SELECT 1 FROM comments WHERE comments.site = ?1 AND comments.author = ?2)";
     execute(batch.db, sql, params![key.0, key.1])?;
