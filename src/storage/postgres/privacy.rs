@@ -170,14 +170,16 @@ impl PrivacyStore for PostgresStore {
         act: Act,
     ) -> Result<Site, StoreError> {
         let number = self.site_number(site).await?;
-        transaction!(self, |db| {
+        let rotated = transaction!(self, |db| {
             let sql = "UPDATE sites SET secret = $2, revision = revision + 1 WHERE number = $1";
             db.execute(sql, &[&number, &secret.as_bytes().as_slice()]).await?;
             audit(site, number, "rotate-fingerprint-key", None, &act).write(&db).await?;
             db.tell(&Told::Site(site.clone())).await?;
             let after = queries::site(&db, site).await?.ok_or(StoreError::NotFound)?;
             Ok(Site::clone(&after.site))
-        })
+        });
+        self.forget_site(site);
+        rotated
     }
 
     /// The server does it: VACUUM frees what was deleted, and what comes later is written over it.
