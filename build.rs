@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
         "proto/replyguard/v1/evaluation.proto",
         "proto/replyguard/v1/explanation.proto",
         "proto/replyguard/v1/model_service.proto",
+        "proto/replyguard/v1/privacy.proto",
         "proto/replyguard/v1/review_service.proto",
         "proto/replyguard/v1/moderator_service.proto",
         "proto/replyguard/v1/site_service.proto",

@@ -2,6 +2,7 @@
 
 mod background;
 mod certificates;
+mod crash;
 mod demo;
 pub mod diagnosis;
 mod first_start;
@@ -19,6 +20,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use crash::keep_crashes_silent;
 pub use demo::fill_demo;
 pub use first_start::{FirstAdministrator, FirstSite, FirstStart, recover_key};
 
@@ -235,6 +237,7 @@ fn moderation(config: &Config, records: &Records) -> Result<Moderation, BindErro
         store: records.store.clone(),
         model_store: records.models.clone(),
         review_store: records.reviews.clone(),
+        privacy_store: records.privacy.clone(),
         webhook_store: records.webhooks.clone(),
         replicas: records.replicas.clone(),
         webhook_sender: webhook_sender(config)?,

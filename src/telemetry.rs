@@ -95,6 +95,10 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
         "replyguard_webhook_dead_deliveries",
         "Deliveries to webhooks that were given up and not replayed"
     );
+    metrics::describe_counter!(
+        "replyguard_retention_removed_total",
+        "Rows that retention removed by kind: comments, audit-entries, deliveries"
+    );
     metrics::describe_counter!("replyguard_labels_total", "Labels by reporter and label");
     metrics::describe_gauge!(
         "replyguard_drift_index",

@@ -56,6 +56,23 @@ impl CommentService for Echo {
     ) -> Result<Response<proto::SubmitFeedbackResponse>, Status> {
         Err(Status::unimplemented("only CheckComment is measured"))
     }
+
+    async fn erase_author(
+        &self,
+        _: Request<proto::EraseAuthorRequest>,
+    ) -> Result<Response<proto::EraseAuthorResponse>, Status> {
+        Err(Status::unimplemented("only CheckComment is measured"))
+    }
+
+    type ExportAuthorStream =
+        Pin<Box<dyn Stream<Item = Result<proto::ExportAuthorResponse, Status>> + Send>>;
+
+    async fn export_author(
+        &self,
+        _: Request<proto::ExportAuthorRequest>,
+    ) -> Result<Response<Self::ExportAuthorStream>, Status> {
+        Err(Status::unimplemented("only CheckComment is measured"))
+    }
 }
 
 /// Reads the response from standard input, prints the address, serves until killed.

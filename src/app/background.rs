@@ -1,6 +1,6 @@
 //! What the service does between calls: it watches for drift, keeps the search index near the
-//! comments, sends webhooks' messages, trains models on a schedule, and follows what other replicas
-//! change. Of several replicas one watches for drift and one trains; a webhook's next message and a
+//! comments, sends webhooks' messages, removes what is too old, trains models on a schedule, and follows what other replicas
+//! change. Of several replicas one watches for drift, one trains and one removes; a webhook's next message and a
 //! comment's words are given to one by the store.
 
 use std::sync::Arc;
@@ -33,6 +33,7 @@ pub(super) fn start(
         tokio::spawn(index_words(moderation.clone(), draining.clone())),
         tokio::spawn(deliver_webhooks(moderation.clone(), draining.clone())),
         tokio::spawn(note_key_uses(moderation.clone(), draining.clone())),
+        tokio::spawn(retain(moderation.clone(), draining.clone())),
         tokio::spawn(follow_replicas(moderation.clone(), draining.clone())),
     ];
     if training.interval_s > 0 {
@@ -70,6 +71,34 @@ async fn index_words(moderation: Arc<Moderation>, draining: CancellationToken) {
         }
         if passes(INDEX_PERIOD, &draining).await.is_err() {
             return;
+        }
+    }
+}
+
+/// How often is looked for what is too old.
+const RETENTION_PERIOD: Duration = Duration::from_secs(60);
+
+/// Removes what is too old, and overwrites what was erased.
+async fn retain(moderation: Arc<Moderation>, draining: CancellationToken) {
+    loop {
+        let apply = async {
+            if holds(&moderation, "retention").await
+                && let Err(error) = moderation.apply_retention().await
+            {
+                tracing::warn!(error = %error, "retention was not applied");
+            }
+        };
+        tokio::select! {
+            () = apply => {}
+            () = draining.cancelled() => return,
+        }
+        tokio::select! {
+            () = moderation.erased() => {}
+            passed = passes(RETENTION_PERIOD, &draining) => {
+                if passed.is_err() {
+                    return;
+                }
+            }
         }
     }
 }

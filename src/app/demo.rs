@@ -139,6 +139,7 @@ pub async fn fill_demo(
         store: records.store,
         model_store: records.models,
         review_store: records.reviews,
+        privacy_store: records.privacy,
         webhook_store: records.webhooks,
         replicas: records.replicas,
         webhook_sender: super::webhook_sender(config)?,

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::moderation::ports::Store;
 use crate::moderation::ports::accounts::AccountStore;
 use crate::moderation::ports::models::ModelStore;
+use crate::moderation::ports::privacy::PrivacyStore;
 use crate::moderation::ports::replicas::Replicas;
 use crate::moderation::ports::review::ReviewStore;
 use crate::moderation::ports::webhooks::WebhookStore;
@@ -18,6 +19,7 @@ pub(super) struct Records {
     pub store: Arc<dyn Store>,
     pub models: Arc<dyn ModelStore>,
     pub reviews: Arc<dyn ReviewStore>,
+    pub privacy: Arc<dyn PrivacyStore>,
     pub webhooks: Arc<dyn WebhookStore>,
     pub accounts: Arc<dyn AccountStore>,
     pub replicas: Arc<dyn Replicas>,
@@ -26,12 +28,13 @@ pub(super) struct Records {
 impl Records {
     fn of<S>(store: S) -> Self
     where
-        S: Store + ModelStore + ReviewStore + WebhookStore + AccountStore + Replicas,
+        S: Store + ModelStore + ReviewStore + PrivacyStore + WebhookStore + AccountStore + Replicas,
     {
         let store = Arc::new(store);
         Self {
             models: store.clone(),
             reviews: store.clone(),
+            privacy: store.clone(),
             webhooks: store.clone(),
             accounts: store.clone(),
             replicas: store.clone(),

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod audit;
+mod authors;
 mod backup;
 mod budget;
 mod cancel;
@@ -14,6 +15,7 @@ mod evaluate;
 mod evaluation_table;
 mod examples;
 mod explain;
+mod export;
 mod failure;
 mod files;
 mod learning_curve;
@@ -83,6 +85,10 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Create sites and keys, show and set policies, in the running service.
     Sites(sites::SitesArgs),
+    /// Erase or export what a person wrote on a site of the running service.
+    Authors(authors::AuthorsArgs),
+    /// Print a site of the running service with its comments, labels and policy, as JSON lines.
+    Export(export::ExportArgs),
     /// Say who may sign in to the console of the running service.
     Moderators(moderators::ModeratorsArgs),
     /// Say where the running service sends what is decided on a site.
@@ -119,6 +125,8 @@ impl Cli {
             Some(Command::Queue(args)) => args.run(),
             Some(Command::Audit(args)) => args.run(),
             Some(Command::Sites(args)) => args.run(),
+            Some(Command::Authors(args)) => args.run(),
+            Some(Command::Export(args)) => args.run(),
             Some(Command::Moderators(args)) => args.run(),
             Some(Command::Webhooks(args)) => args.run(),
             Some(Command::RecoverKey(args)) => args.run(),

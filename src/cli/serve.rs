@@ -7,7 +7,7 @@ use clap::Args;
 use super::Failure;
 use super::config_args::ConfigArgs;
 use super::output::say;
-use crate::app::{App, BindError, FirstStart};
+use crate::app::{App, BindError, FirstStart, keep_crashes_silent};
 use crate::config::{Config, StorageConfig};
 use crate::telemetry;
 
@@ -31,6 +31,9 @@ impl ServeArgs {
 /// Serves a configuration until SIGTERM or SIGINT, then drains.
 pub(super) fn serve(config: Config) -> Result<(), Failure> {
     let traces = telemetry::start_logging(&config.telemetry).map_err(Failure::usage)?;
+    if let Err(error) = keep_crashes_silent() {
+        tracing::warn!(error = %error, "core dumps are not forbidden");
+    }
     let metrics = telemetry::start_metrics().map_err(Failure::software)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::software(error.to_string()))?;

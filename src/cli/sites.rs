@@ -77,6 +77,18 @@ enum Action {
         #[arg(long, value_name = "N", default_value_t = 0)]
         overlap_hours: u32,
     },
+    /// Draw a new key for a site's fingerprints and drop the one before: nobody can tell any more
+    /// who wrote what was recorded, and every author starts anew
+    RotateFingerprintKey {
+        /// The site's id
+        site: String,
+        /// Why, for the audit log
+        #[arg(long, default_value = "")]
+        note: String,
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+    },
     /// Revoke a key
     RevokeKey {
         /// The key's name: sites/{site}/keys/{key}
@@ -190,6 +202,14 @@ impl Action {
                 let request = proto::RotateKeyRequest { name, overlap: Some(overlap) };
                 let answer = unwrapped(client.sites.rotate_key(request).await)?;
                 Ok(vec![shown("RotateKeyResponse", &answer)])
+            }
+            Self::RotateFingerprintKey { site, note, yes } => {
+                if !yes {
+                    super::authors::confirm("Drop the key of this site's fingerprints?")?;
+                }
+                let request = proto::RotateFingerprintKeyRequest { name: name(&site), note };
+                let answer = unwrapped(client.sites.rotate_fingerprint_key(request).await)?;
+                Ok(vec![shown("Site", &answer.site.unwrap_or_default())])
             }
             Self::RevokeKey { name } => {
                 let request = proto::RevokeKeyRequest { name };

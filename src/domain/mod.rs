@@ -12,6 +12,7 @@ mod fingerprint;
 mod history;
 mod ids;
 mod ip;
+mod retention;
 mod score;
 mod signal;
 pub mod signals;
@@ -30,6 +31,7 @@ pub use fingerprint::{Fingerprint, SiteSecret};
 pub use history::{AuthorRecord, ContentPrint, NEAR_DISTANCE_MAX, Neighbours};
 pub use ids::{CommentId, IdError, RequestId, SiteId};
 pub use ip::IpFingerprints;
+pub use retention::RetentionPolicy;
 pub use score::{Contribution, LogOdds, Score, probability};
 pub use signal::{Signal, SignalName};
 pub use site::{

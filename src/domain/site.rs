@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 
-use super::{FieldViolation, SiteId, SiteSecret};
+use super::{FieldViolation, RetentionPolicy, SiteId, SiteSecret};
 
 /// A place that publishes comments, and the unit of isolation.
 #[derive(Clone)]
@@ -204,6 +204,8 @@ pub struct SitePolicy {
     pub akismet_discards: bool,
     /// How fast comments may come.
     pub limits: LimitPolicy,
+    /// How long what was recorded is kept.
+    pub retention: RetentionPolicy,
 }
 
 impl Default for SitePolicy {
@@ -227,6 +229,7 @@ impl Default for SitePolicy {
             akismet_rechecks: false,
             akismet_discards: true,
             limits: LimitPolicy::default(),
+            retention: RetentionPolicy::default(),
         }
     }
 }
@@ -268,6 +271,7 @@ impl SitePolicy {
         for (field, reason, description) in self.list_problems().chain(self.limits.problems()) {
             add(field, reason, description);
         }
+        violations.extend(self.retention.problems());
         violations
     }
 }

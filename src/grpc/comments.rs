@@ -34,6 +34,10 @@ impl Comments {
         Self { moderation }
     }
 
+    pub(super) fn moderation(&self) -> &Arc<Moderation> {
+        &self.moderation
+    }
+
     async fn check(
         &self,
         caller: &Caller,
@@ -222,6 +226,22 @@ impl CommentService for Comments {
         request: Request<proto::WatchDecisionsRequest>,
     ) -> Result<Response<Self::WatchDecisionsStream>, Status> {
         answer!(self, "WatchDecisions", watch, request)
+    }
+
+    async fn erase_author(
+        &self,
+        request: Request<proto::EraseAuthorRequest>,
+    ) -> Result<Response<proto::EraseAuthorResponse>, Status> {
+        answer!(self, "EraseAuthor", erase, request)
+    }
+
+    type ExportAuthorStream = Responses<proto::ExportAuthorResponse>;
+
+    async fn export_author(
+        &self,
+        request: Request<proto::ExportAuthorRequest>,
+    ) -> Result<Response<Self::ExportAuthorStream>, Status> {
+        answer!(self, "ExportAuthor", export, request)
     }
 }
 

@@ -17,6 +17,7 @@ mod moderators;
 mod models_convert;
 mod operations;
 mod policy;
+mod privacy;
 mod reviews;
 mod reviews_convert;
 mod server;

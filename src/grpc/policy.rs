@@ -3,8 +3,8 @@
 use super::convert::{timestamp, unknown_value};
 use super::proto;
 use crate::domain::{
-    Budget, FieldViolation, KeyScope, LimitPolicy, LimitRule, RequiredFields, Site, SitePolicy,
-    WordLists,
+    Budget, FieldViolation, KeyScope, LimitPolicy, LimitRule, RequiredFields, RetentionPolicy,
+    Site, SitePolicy, WordLists,
 };
 use crate::moderation::ModerationError;
 use crate::moderation::ports::KeyRecord;
@@ -89,6 +89,10 @@ pub(super) fn to_wire(policy: SitePolicy) -> proto::SitePolicy {
             site: policy.limits.site.map(rule_to_wire),
             identical_text: policy.limits.identical_text.map(rule_to_wire),
         }),
+        comment_retention_days: Some(signed(policy.retention.comment_days)),
+        keep_labelled_comments: Some(policy.retention.keep_labelled),
+        audit_retention_days: Some(signed(policy.retention.audit_days)),
+        delivery_retention_days: Some(signed(policy.retention.delivery_days)),
     }
 }
 
@@ -130,6 +134,13 @@ pub(super) fn from_wire(policy: Option<proto::SitePolicy>) -> Result<SitePolicy,
     let hold_link_count = policy.hold_link_count.map(|n| count("policy.hold_link_count", n));
     let close_after_days = policy.close_after_days.map(|n| count("policy.close_after_days", n));
     let hold_abuse_one_in = policy.hold_abuse_one_in.map(|n| count("policy.hold_abuse_one_in", n));
+    let mut days = |field, days: Option<i32>| days.map_or(0, |days| count(field, days));
+    let retention = RetentionPolicy {
+        comment_days: days("policy.comment_retention_days", policy.comment_retention_days),
+        keep_labelled: policy.keep_labelled_comments.unwrap_or_default(),
+        audit_days: days("policy.audit_retention_days", policy.audit_retention_days),
+        delivery_days: days("policy.delivery_retention_days", policy.delivery_retention_days),
+    };
     let limits =
         policy.limits.map_or(default.limits, |limits| limits_from_wire(limits, &mut count));
     if !negative.is_empty() {
@@ -161,6 +172,7 @@ pub(super) fn from_wire(policy: Option<proto::SitePolicy>) -> Result<SitePolicy,
         akismet_rechecks: policy.akismet_rechecks.unwrap_or(default.akismet_rechecks),
         akismet_discards: policy.akismet_discards.unwrap_or(default.akismet_discards),
         limits,
+        retention,
     })
 }
 
@@ -233,7 +245,9 @@ fn copy_field(
     copy!(author_required email_required hold_one_in reject_one_in hold_threshold
         reject_threshold discard_threshold hold_link_count hold_first_time_author hold_all
         close_after_days elapsed_ms_min hold_words reject_words whole_words blocklist_hosts
-        allowlist_hosts languages limits hold_abuse_one_in akismet_rechecks akismet_discards);
+        allowlist_hosts languages limits hold_abuse_one_in akismet_rechecks akismet_discards
+        comment_retention_days keep_labelled_comments audit_retention_days
+        delivery_retention_days);
     Ok(())
 }
 
@@ -248,6 +262,7 @@ mod tests {
             hold_link_count: Some(2),
             words: WordLists { reject: vec!["casino".into()], ..WordLists::default() },
             limits: LimitPolicy { page: None, ..LimitPolicy::default() },
+            retention: RetentionPolicy { comment_days: 30, ..RetentionPolicy::default() },
             ..SitePolicy::default()
         };
         assert_eq!(from_wire(Some(to_wire(policy.clone()))).unwrap(), policy);

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::comments::site_id;
 use super::proto::site_service_server::SiteService;
+use super::watch::Responses;
 use super::{answer, auth, policy, proto};
 use crate::domain::SiteId;
 use crate::moderation::{Moderation, ModerationError};
@@ -25,6 +26,10 @@ pub(super) struct Sites {
 impl Sites {
     pub(super) fn new(moderation: Arc<Moderation>) -> Self {
         Self { moderation }
+    }
+
+    pub(super) fn moderation(&self) -> &Arc<Moderation> {
+        &self.moderation
     }
 
     async fn create(
@@ -239,5 +244,21 @@ impl SiteService for Sites {
         request: Request<proto::RevokeKeyRequest>,
     ) -> Result<Response<proto::RevokeKeyResponse>, Status> {
         answer!(self, "RevokeKey", revoke, request)
+    }
+
+    async fn rotate_fingerprint_key(
+        &self,
+        request: Request<proto::RotateFingerprintKeyRequest>,
+    ) -> Result<Response<proto::RotateFingerprintKeyResponse>, Status> {
+        answer!(self, "RotateFingerprintKey", rotate_fingerprints, request)
+    }
+
+    type ExportSiteStream = Responses<proto::ExportSiteResponse>;
+
+    async fn export_site(
+        &self,
+        request: Request<proto::ExportSiteRequest>,
+    ) -> Result<Response<Self::ExportSiteStream>, Status> {
+        answer!(self, "ExportSite", export, request)
     }
 }

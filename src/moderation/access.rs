@@ -103,6 +103,18 @@ impl Caller {
         self.require_scope(scope)
     }
 
+    /// Passes a key of `site` with `scope`, and keys with `administer`.
+    ///
+    /// # Errors
+    /// [`ModerationError::ForeignSite`], [`ModerationError::ScopeMissing`].
+    pub fn require_or_administer(
+        &self,
+        site: &SiteId,
+        scope: KeyScope,
+    ) -> Result<(), ModerationError> {
+        if self.require_administrator().is_ok() { Ok(()) } else { self.require(site, scope) }
+    }
+
     /// Passes a key of any site with `administer`.
     ///
     /// # Errors

@@ -23,9 +23,11 @@ mod models;
 mod operations;
 pub mod paging;
 pub mod ports;
+mod privacy;
 mod progress;
 mod proof;
 mod replay;
+mod retention;
 mod replicas;
 mod review;
 mod rules;
@@ -38,6 +40,8 @@ mod watch;
 mod webhooks;
 
 use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 pub use access::{Actor, Caller};
 pub use back_test::{BackTest, Moved};
@@ -53,6 +57,7 @@ pub use feedback::Feedback;
 pub use flip::Flip;
 pub use ledger::{ForeignExample, RetractionRequest, note};
 pub use operations::{Operation, Outcome, Work, Worked};
+pub use privacy::{AuthorSelector, ExportRecord, ExportStream};
 pub use progress::{WorkProgress, WorkStage};
 pub use proof::{LabelInfluence, ModelProof, ReporterInfluence};
 pub use replay::{examples as replay_examples, seed_examples};
@@ -73,6 +78,7 @@ use in_flight::InFlight;
 use models::ModelTable;
 use operations::Operations;
 use ports::models::ModelStore;
+use ports::privacy::PrivacyStore;
 use ports::replicas::Replicas;
 use ports::review::ReviewStore;
 use ports::webhooks::{WebhookSender, WebhookStore};
@@ -87,6 +93,8 @@ pub struct Moderation {
     recent: Arc<dyn RecentContent>,
     model_store: Arc<dyn ModelStore>,
     review_store: Arc<dyn ReviewStore>,
+    privacy_store: Arc<dyn PrivacyStore>,
+    erased: Notify,
     webhook_store: Arc<dyn WebhookStore>,
     webhook_sender: Arc<dyn WebhookSender>,
     replicas: Arc<dyn Replicas>,
@@ -112,6 +120,8 @@ pub struct Ports {
     pub model_store: Arc<dyn ModelStore>,
     /// The review queue and decisions.
     pub review_store: Arc<dyn ReviewStore>,
+    /// Erasure, export and retention.
+    pub privacy_store: Arc<dyn PrivacyStore>,
     /// Webhooks and their deliveries.
     pub webhook_store: Arc<dyn WebhookStore>,
     /// Who sends them.
@@ -137,6 +147,8 @@ impl Moderation {
             recent: ports.recent,
             model_store: ports.model_store,
             review_store: ports.review_store,
+            privacy_store: ports.privacy_store,
+            erased: Notify::new(),
             webhook_store: ports.webhook_store,
             webhook_sender: ports.webhook_sender,
             replicas: ports.replicas,

@@ -121,6 +121,17 @@ impl Operations {
     }
 }
 
+impl Operations {
+    /// Forgets results that quote comments of a site: of evaluations, the worst errors.
+    pub(super) fn forget_texts(&self, site: &SiteId) {
+        let quotes = |one: &Operation| {
+            one.site == *site
+                && one.outcome().is_some_and(|ended| matches!(&*ended, Ok(Worked::Evaluated(_))))
+        };
+        self.with(|all| all.retain(|one| !quotes(one)));
+    }
+}
+
 impl Moderation {
     /// Begins long work for a site.
     ///

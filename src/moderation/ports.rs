@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod models;
+pub mod privacy;
 pub mod recent;
 pub mod replicas;
 pub mod review;
@@ -155,7 +156,8 @@ pub struct AuditEntry {
     /// Who: an account, a key or a reporter. Never an address.
     pub actor: String,
     /// What was done, verb and noun in kebab-case: `create-site`, `update-site`, `create-key`,
-    /// `revoke-key`, `label-comment`, `create-moderator`, `log-in`, `create-webhook`.
+    /// `revoke-key`, `label-comment`, `create-moderator`, `log-in`, `create-webhook`,
+    /// `erase-author`, `export-author`, `export-site`, `rotate-fingerprint-key`.
     pub action: String,
     /// What it was done to, by its resource name.
     pub subject: String,

@@ -132,7 +132,7 @@ async fn a_replica_that_leaves_behind_a_load_balancer_loses_no_call() {
     })
     .await;
     let ended = wait_for("the first replica to end", || {
-        let ended = first.ended();
+        let ended = first.poll_ended();
         async move { ended }
     })
     .await;

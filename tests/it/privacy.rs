@@ -2,12 +2,16 @@
 //! answer: marked ones go through every path and are searched for everywhere.
 
 use replyguard::grpc::proto;
+use replyguard::grpc::proto::explain_comment_request::Subject;
+use replyguard::grpc::proto::export_author_request::Author;
+use tokio_stream::StreamExt;
 
 use crate::console::administrator;
 use crate::support::desk::SITE;
 use crate::support::receiver::Receiver;
 use crate::support::redis::RedisServer;
 use crate::support::service::{Service, check, comment, wait_for};
+use crate::support::visitor::Visitor;
 
 /// What must not be found again, in any of the forms in which it was sent.
 const MARKS: [&str; 10] = [
@@ -203,6 +207,81 @@ async fn moderators_and_receivers_see_no_address() {
     assert_eq!(admin.get(query).await.status, 200);
     assert_clean("the log", service.printed().as_bytes());
     assert!(!service.printed().contains(&secret), "a secret is in the log");
+    for (path, bytes) in service.stored_bytes() {
+        assert_clean(&path.display().to_string(), &bytes);
+    }
+}
+
+#[tokio::test]
+async fn other_ways_in_and_out_keep_no_address() {
+    let service = Service::start_with(&["--log", "trace"]).await;
+    let mut client = service.client().await;
+    // Akismet's dialect.
+    let key = service.first.akismet_key.clone().unwrap();
+    let sent = marked();
+    let fields = [
+        ("api_key", key.as_str()),
+        ("blog", "https://blog.example"),
+        ("user_ip", &sent.ip),
+        ("user_agent", &sent.user_agent),
+        ("referrer", &sent.referrer),
+        ("permalink", &sent.page_uri),
+        ("comment_author", &sent.author),
+        ("comment_author_email", &sent.email),
+        ("comment_author_url", &sent.url),
+        ("comment_content", &sent.text),
+    ];
+    let mut wordpress = Visitor::new(&service.first.http);
+    for operation in ["comment-check", "submit-spam", "submit-ham"] {
+        let answer = wordpress.post(&format!("/1.1/{operation}"), &fields).await;
+        assert_eq!(answer.status, 200, "{operation}: {}", answer.body);
+        assert_clean(operation, format!("{:?} {}", answer.headers, answer.body).as_bytes());
+    }
+    // Imports, explanations, exports.
+    let example = proto::Example {
+        comment: Some(marked()),
+        label: proto::Label::Spam.into(),
+        source: "archive".into(),
+        label_time: None,
+    };
+    let request = proto::ImportExamplesRequest { parent: SITE.into(), examples: vec![example] };
+    client.models.import_examples(tokio_stream::iter([request])).await.unwrap();
+    let subject = Some(Subject::Comment(marked()));
+    let request =
+        proto::ExplainCommentRequest { parent: SITE.into(), subject, ..Default::default() };
+    let explained = client.models.explain_comment(request).await.unwrap();
+    assert_clean("the explanation", format!("{explained:?}").as_bytes());
+    for export in [&["export"][..], &["examples", "export"]] {
+        let output = service.command(export);
+        assert!(output.status.success() && !output.stdout.is_empty(), "{export:?}");
+        assert_clean(&format!("{export:?}"), &[output.stdout, output.stderr].concat());
+    }
+    let author = Some(Author::AuthorEmail(marked().email));
+    let request = proto::ExportAuthorRequest { parent: SITE.into(), author };
+    let records = client.comments.export_author(request).await.unwrap().into_inner();
+    let records: Vec<_> = records.collect().await;
+    assert!(records.len() >= 2, "the comment and the example: {records:?}");
+    assert_clean("the author's export", format!("{records:?}").as_bytes());
+    // The console's page about a person, and what is left when the person is erased.
+    let mut admin = administrator(&service).await;
+    let privacy = "/console/sites/default/privacy";
+    let found = admin.submit(privacy, privacy, &[("email", &marked().email)]).await;
+    assert_eq!(found.status, 200, "{}", found.body);
+    assert_clean("the page about a person", found.body.as_bytes());
+    let wrong = admin.submit(privacy, privacy, &[("email", "xanthippe.marked@@example.org")]).await;
+    assert_eq!(wrong.status, 400);
+    assert_clean("the page about a wrong address", wrong.body.as_bytes());
+    let (_, author) = found.body.split_once("name=\"author\" value=\"").expect("a person");
+    let note = ("note", "asked by xanthippe.marked@example.org");
+    let fields = [("author", &author[..32]), ("confirmed", "yes"), note];
+    let erased = admin.submit(privacy, &format!("{privacy}/erase"), &fields).await;
+    assert_eq!(erased.status, 303, "{}", erased.body);
+    for rest in ["/privacy", "/audit"] {
+        let page = admin.get(&format!("/console/sites/default{rest}")).await;
+        assert_clean(rest, page.body.as_bytes());
+    }
+    assert_clean("the metrics", service.page("/metrics").await.1.as_bytes());
+    assert_clean("the log", service.printed().as_bytes());
     for (path, bytes) in service.stored_bytes() {
         assert_clean(&path.display().to_string(), &bytes);
     }

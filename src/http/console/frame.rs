@@ -32,6 +32,8 @@ pub(in crate::http::console) enum Nav {
     Overview,
     /// What the site's owner set.
     Policy,
+    /// Erasing and exporting what a person wrote.
+    Privacy,
     /// Where decisions are sent.
     Webhooks,
     /// What opens a site.
@@ -61,6 +63,7 @@ const NAV: &[(Nav, &str, Target)] = &[
     (Nav::Overview, "Overview", Target::Site("/overview")),
     (Nav::Audit, "Audit log", Target::Site("/audit")),
     (Nav::Policy, "Policy", Target::Site("/policy")),
+    (Nav::Privacy, "Privacy", Target::SiteAdministrators("/privacy")),
     (Nav::Webhooks, "Webhooks", Target::SiteAdministrators("/webhooks")),
     (Nav::Keys, "Keys", Target::SiteAdministrators("/keys")),
     (Nav::Moderators, "Moderators", Target::Administrators("/moderators")),

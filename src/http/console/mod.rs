@@ -72,6 +72,11 @@ impl Console {
         &self.0.moderation
     }
 
+    /// The same, for work that goes on after the page.
+    fn shared_moderation(&self) -> &Arc<Moderation> {
+        &self.0.moderation
+    }
+
     /// The use cases about accounts.
     fn accounts(&self) -> &Accounts {
         &self.0.accounts

@@ -89,6 +89,8 @@ impl Moderation {
         decided.retain(|decided| decided.position <= delivery.last_position);
         let message = match &webhook.akismet_key {
             Some(key) => self.akismet_message(webhook, key, &decided).await?,
+            // All that was decided was erased meanwhile.
+            None if decided.is_empty() => None,
             None => {
                 let time = delivery.create_time;
                 let body = message::decisions_body(&webhook.site, time, decided);

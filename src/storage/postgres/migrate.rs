@@ -10,13 +10,14 @@ use super::options::PostgresAddress;
 use super::rows::get;
 
 /// The migrations in order; the schema's version is how many have run.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../../migrations/postgres/0001_records.sql"),
     include_str!("../../../migrations/postgres/0002_models.sql"),
     include_str!("../../../migrations/postgres/0003_review.sql"),
     include_str!("../../../migrations/postgres/0004_accounts.sql"),
     include_str!("../../../migrations/postgres/0005_webhooks.sql"),
     include_str!("../../../migrations/postgres/0006_key_uses.sql"),
+    include_str!("../../../migrations/postgres/0007_privacy.sql"),
 ];
 /// The schema's version that this program works with.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;

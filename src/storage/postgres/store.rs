@@ -164,6 +164,11 @@ impl PostgresStore {
         self.stored_site(id).await?.map(|stored| stored.number).ok_or(StoreError::NotFound)
     }
 
+    /// Forgets what memory has of a site, which changed.
+    pub(super) fn forget_site(&self, id: &SiteId) {
+        self.caches.sites.forget(id);
+    }
+
     /// A connection and the number of a site; nothing without the site.
     pub(super) async fn site_db(&self, id: &SiteId) -> Result<Option<(Db, i64)>, StoreError> {
         let Some(stored) = self.stored_site(id).await? else { return Ok(None) };

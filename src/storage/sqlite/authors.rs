@@ -78,6 +78,20 @@ impl AuthorChange {
         ];
         execute(db, sql, values)
     }
+
+    /// Whether it takes something away, so that nothing may be left.
+    fn takes(&self) -> bool {
+        let Self { approved, held, rejected, spam_labels, ham_labels } = self;
+        [approved, held, rejected, spam_labels, ham_labels].into_iter().any(|count| *count < 0)
+    }
+}
+
+/// Removes a record that counts nothing any more.
+fn drop_empty(db: &Connection, key: &SiteKey) -> Result<(), StoreError> {
+    let sql = "DELETE FROM author_records WHERE site = ?1 AND author = ?2 \
+         AND approved_count = 0 AND held_count = 0 AND rejected_count = 0 \
+         AND spam_label_count = 0 AND ham_label_count = 0";
+    execute(db, sql, params![key.0, key.1])
 }
 
 /// Writes what the jobs of the batch changed in authors' records: one row an author, in the
@@ -89,6 +103,9 @@ pub(super) fn write(batch: &mut Batch<'_>) -> Result<(), StoreError> {
         let (key, mut change) = group[0];
         group[1..].iter().for_each(|(_, other)| change.add(other));
         change.write(batch.db, &key)?;
+        if change.takes() {
+            drop_empty(batch.db, &key)?;
+        }
         // The caches have what was committed before, unless they have nothing.
         let record = match batch.caches.authors.get(&key) {
             Ok(record) => change.applied_to(record),

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use fastbloom::AtomicBloomFilter;
@@ -43,6 +43,8 @@ pub(super) struct Caches {
     pub known_authors: Filter,
     /// Which request ids are stored.
     pub known_requests: Filter,
+    /// See [`Caches::comment_floor`].
+    comment_floor: AtomicI64,
 }
 
 impl Caches {
@@ -54,7 +56,19 @@ impl Caches {
             authors: ExactCache::new(author_count_max),
             known_authors: Filter::new(),
             known_requests: Filter::new(),
+            comment_floor: AtomicI64::new(0),
         }
+    }
+
+    /// The number below which no new comment may come, since a removed one had it; 0 if the last
+    /// comment was never removed.
+    pub fn comment_floor(&self) -> i64 {
+        self.comment_floor.load(Ordering::Relaxed)
+    }
+
+    /// Raises the floor.
+    pub fn raise_comment_floor(&self, number: i64) {
+        self.comment_floor.fetch_max(number, Ordering::Relaxed);
     }
 
     /// Notes what a committed transaction changed.
@@ -66,6 +80,7 @@ impl Caches {
                 self.known_authors.insert(&key);
                 self.authors.put(key, record);
             }
+            Effect::AuthorForgotten(key) => self.authors.forget(&key),
             Effect::Request(key) => self.known_requests.insert(&key),
         }
     }
@@ -79,6 +94,8 @@ pub(super) enum Effect {
     KeyChanged([u8; 32]),
     /// An author's record changed.
     Author(SiteKey, AuthorRecord),
+    /// An author's record was removed.
+    AuthorForgotten(SiteKey),
     /// A request id was stored.
     Request(SiteKey),
 }

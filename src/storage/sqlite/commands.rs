@@ -254,7 +254,7 @@ pub(super) fn record_check(
     {
         return Ok(RecordedCheck::Repeated(digest, comment));
     }
-    insert_comment(batch.db, site_number, row)?;
+    insert_comment(batch, site_number, row)?;
     if row.state == State::Held {
         queue::add(batch.db, site_number, row)?;
     }
@@ -280,11 +280,17 @@ pub(super) fn record_check(
     Ok(RecordedCheck::New)
 }
 
-fn insert_comment(db: &Connection, site_number: i64, row: &CommentRow) -> Result<(), StoreError> {
+fn insert_comment(batch: &Batch<'_>, site_number: i64, row: &CommentRow) -> Result<(), StoreError> {
+    let floor = batch.caches.comment_floor();
+    // SQLite chooses the number but where it would give that of a removed comment again.
+    let number = match floor {
+        0 => None,
+        floor => Some(queries::last_comment(batch.db)?.max(floor) + 1),
+    };
     let sql = "INSERT INTO comments (site, id, check_time, verdict, state, discard, probability, \
          model_version, author, ip, ip_prefix, page_uri, lang, content_hash, simhash, body, \
-         campaign, uncertainty) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, \
-         ?14, ?15, ?16, ?17, ?18)";
+         campaign, uncertainty, number) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, \
+         ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
     let values = params![
         site_number,
         row.id.as_uuid().as_bytes(),
@@ -303,9 +309,10 @@ fn insert_comment(db: &Connection, site_number: i64, row: &CommentRow) -> Result
         row.simhash.to_be_bytes(),
         row.body,
         row.campaign.as_uuid().as_bytes(),
-        row.uncertainty
+        row.uncertainty,
+        number
     ];
-    execute(db, sql, values)
+    execute(batch.db, sql, values)
 }
 
 /// Writes something small, to see whether the store can.

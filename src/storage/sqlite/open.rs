@@ -11,13 +11,14 @@ use rusqlite::{Connection, OpenFlags};
 /// `rpgd`, so that a file of another program is not taken for ours (and `file` can name it).
 const APPLICATION_ID: i32 = 0x7270_6764;
 /// The migrations in order; the schema's version is how many have run.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../../migrations/sqlite/0001_records.sql"),
     include_str!("../../../migrations/sqlite/0002_models.sql"),
     include_str!("../../../migrations/sqlite/0003_review.sql"),
     include_str!("../../../migrations/sqlite/0004_accounts.sql"),
     include_str!("../../../migrations/sqlite/0005_webhooks.sql"),
     include_str!("../../../migrations/sqlite/0006_key_uses.sql"),
+    include_str!("../../../migrations/sqlite/0007_privacy.sql"),
 ];
 /// The schema's version that this program works with.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;
@@ -167,7 +168,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn connect(path: &Path, cache_kib: i32) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, cache_kib: i32) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -204,6 +205,8 @@ fn prepare_file(connection: &Connection, options: &SqliteOptions) -> rusqlite::R
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "full")?;
+    // What is removed is overwritten where that costs no further page; erasures do it everywhere.
+    connection.pragma_update_and_check(None, "secure_delete", "fast", |_| Ok(()))?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     let wal_bytes = i64::from(CHECKPOINT_PAGES) * 4_096;
     connection.pragma_update_and_check(None, "journal_size_limit", wal_bytes, |_| Ok(()))?;

@@ -121,6 +121,13 @@ pub(super) fn comment(
     first(db, &sql, params, |row| rows::comment(site, row))
 }
 
+/// The greatest number of a comment; 0 if there is none.
+pub(super) fn last_comment(db: &Connection) -> Result<i64, StoreError> {
+    let sql = "SELECT max(number) FROM comments";
+    let last = first(db, sql, [], |row| row.get::<_, Option<i64>>(0).map_err(from_sqlite))?;
+    Ok(last.flatten().unwrap_or_default())
+}
+
 /// What was recorded under a request id within [`REQUEST_LIFE`] before `now`.
 pub(super) fn request(
     db: &Connection,

@@ -75,6 +75,32 @@ pub(super) fn reviewed(
     Ok(found.map(|listed| listed.reviewed))
 }
 
+/// Comments after an id, in order of id; those with a value in a column if `whose`.
+pub(super) fn stored(
+    db: &Connection,
+    site_number: i64,
+    site: &SiteId,
+    whose: Option<(&str, [u8; 16])>,
+    after: Option<CommentId>,
+    count_max: usize,
+) -> Result<Vec<ReviewedComment>, StoreError> {
+    let columns = reviewed_columns();
+    let after = after.map_or([0; 16], |id| *id.as_uuid().as_bytes());
+    let read = |row: &Row<'_>| listed(db, site_number, site, row).map(|listed| listed.reviewed);
+    let Some((column, value)) = whose else {
+        let sql = format!(
+            "SELECT {columns} FROM comments WHERE site = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
+        );
+        return all(db, &sql, params![site_number, after, count_max as i64], read);
+    };
+    // The signs keep SQLite from reading the whole site in the order of its ids.
+    let sql = format!(
+        "SELECT {columns} FROM comments WHERE site = ?1 AND {column} = ?2 AND +id > ?3 \
+         ORDER BY +id LIMIT ?4"
+    );
+    all(db, &sql, params![site_number, value, after, count_max as i64], read)
+}
+
 /// Held comments recorded after a number, with their numbers.
 pub(super) fn held_comments(
     db: &Connection,

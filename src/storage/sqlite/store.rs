@@ -1,6 +1,6 @@
 //! The port, on top of writer, readers and caches.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,6 +17,7 @@ use crate::moderation::ports::{
 
 use super::cache::{Caches, author_key};
 use super::commands::{self, SiteChange};
+use super::erase;
 use super::error::closed;
 use super::feedback;
 use super::open::{self, OpenError, SqliteOptions};
@@ -31,6 +32,7 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
     closed: AtomicBool,
+    path: PathBuf,
 }
 
 impl SqliteStore {
@@ -54,9 +56,14 @@ impl SqliteStore {
         let readers = Readers::open(path, options.reader_count, Arc::clone(&lock))
             .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
         let caches = Arc::new(Caches::new(options.author_cache_count));
+        let floor = erase::comment_floor(&connection).map_err(|error| OpenError::Io {
+            path: path.to_owned(),
+            source: std::io::Error::other(error),
+        })?;
+        caches.raise_comment_floor(floor);
         let writer = Writer::start(path, connection, Arc::clone(&caches), options, lock)
             .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-        Ok(Self { caches, readers, writer, closed: AtomicBool::new(false) })
+        Ok(Self { caches, readers, writer, closed: AtomicBool::new(false), path: path.to_owned() })
     }
 
     fn check_open(&self) -> Result<(), StoreError> {
@@ -75,6 +82,11 @@ impl SqliteStore {
             self.caches.sites.fill(id.clone(), site.clone(), &miss);
         }
         Ok(found)
+    }
+
+    /// Where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The queue to the writing thread.

@@ -17,6 +17,7 @@ use super::writer::Batch;
 /// A comment's row of the index.
 pub(super) struct Words {
     number: i64,
+    id: [u8; 16],
     words: String,
     marks: String,
 }
@@ -43,16 +44,17 @@ pub(super) fn after(
     all(db, &sql, params![number, count_max as i64], |row: &Row<'_>| {
         let number = row.get(17).map_err(from_sqlite)?;
         let site_number = row.get(18).map_err(from_sqlite)?;
+        let id = row.get(0).map_err(from_sqlite)?;
         Ok(match rows::comment(&nobody, row) {
-            Ok(comment) => Words::new(number, site_number, &comment),
+            Ok(comment) => Words::new(number, id, site_number, &comment),
             // One that cannot be read must not keep all others from being found.
-            Err(_) => Words { number, words: String::new(), marks: site_mark(site_number) },
+            Err(_) => Words { number, id, words: String::new(), marks: site_mark(site_number) },
         })
     })
 }
 
 impl Words {
-    fn new(number: i64, site_number: i64, comment: &CheckedComment) -> Self {
+    fn new(number: i64, id: [u8; 16], site_number: i64, comment: &CheckedComment) -> Self {
         let submission = &comment.submission;
         let mut words = spaced(&submission.text);
         for part in [&submission.author, &submission.url].into_iter().flatten() {
@@ -64,7 +66,7 @@ impl Words {
             marks.push(' ');
             marks.push_str(&signal_mark(signal.name.as_str()));
         }
-        Self { number, words, marks }
+        Self { number, id, words, marks }
     }
 }
 
@@ -73,9 +75,11 @@ pub(super) fn add(batch: &mut Batch<'_>, from: i64, rows: &[Words]) -> Result<()
     if mark(batch.db)? != from {
         return Ok(());
     }
-    let sql = "INSERT INTO comment_words (rowid, words, marks) VALUES (?1, ?2, ?3)";
+    // One that was removed since it was read leaves no words behind.
+    let sql = "INSERT INTO comment_words (rowid, words, marks) \
+         SELECT ?1, ?2, ?3 FROM comments WHERE number = ?1 AND id = ?4";
     for row in rows {
-        execute(batch.db, sql, params![row.number, row.words, row.marks])?;
+        execute(batch.db, sql, params![row.number, row.words, row.marks, row.id])?;
     }
     let Some(last) = rows.last() else { return Ok(()) };
     execute(batch.db, "UPDATE word_marks SET comment = ?1 WHERE number = 1", [last.number])

@@ -62,7 +62,8 @@ const fn numbered(
     Table { numbered: Some(number), ..table(name, number, columns) }
 }
 
-/// All tables but those that are made anew: pings, leases, the words of the search index.
+/// All tables but those that are made anew: pings, leases, the words of the search index, what
+/// retention and erasure note for themselves.
 pub(super) const TABLES: &[Table] = &[
     numbered(
         "sites",

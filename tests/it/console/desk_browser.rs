@@ -181,6 +181,7 @@ async fn every_page_of_the_desk_is_accessible() {
         ("decisions", "/decisions".to_owned()),
         ("audit", "/audit".to_owned()),
         ("overview", "/overview".to_owned()),
+        ("privacy", "/privacy".to_owned()),
         ("webhooks", "/webhooks".to_owned()),
         ("keys", "/keys".to_owned()),
         ("policy", "/policy".to_owned()),

@@ -13,10 +13,12 @@ use super::walk::{Contract, Element, Node};
 
 /// RPCs that stream, with the reason. Everything else is unary (UNARY_RPC), because a unary call
 /// can be retried, cached and balanced.
-const STREAMING_RPCS: [(&str, &str); 7] = [
+const STREAMING_RPCS: [(&str, &str); 9] = [
     ("CommentService.BatchCheckComments", "imports send tens of thousands of comments at once"),
     ("ModelService.ImportExamples", "a ledger has hundreds of thousands of examples"),
     ("ModelService.ExportExamples", "likewise"),
+    ("CommentService.ExportAuthor", "an author may have written for years"),
+    ("SiteService.ExportSite", "a site has millions of comments"),
     ("CommentService.WatchDecisions", "a CMS hears of decisions at once"),
     ("ReviewService.WatchQueue", "so does a desk of what waits"),
     ("ReviewService.BatchDecideComments", "tens of thousands of comments show how far they are"),

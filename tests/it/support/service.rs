@@ -189,15 +189,25 @@ impl Service {
     }
 
     /// How the process ended, if it did.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
+    pub fn poll_ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child's state")
+    }
+
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks the process to stop and waits for its end.
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits for the process's end.
+    pub async fn ended(&mut self) -> ExitStatus {
         wait_for("the service to stop", || {
-            let ended = self.ended();
+            let ended = self.poll_ended();
             async move { ended }
         })
         .await

@@ -1,5 +1,5 @@
 //! The pages of one site: queue, comment, campaign, author, search, decisions, audit log, overview,
-//! policy, webhooks and keys. All of them are over the use cases that gRPC calls too.
+//! policy, privacy, webhooks and keys. All of them are over the use cases that gRPC calls too.
 
 mod audit;
 mod author;
@@ -13,6 +13,8 @@ mod keys;
 mod overview;
 mod policy;
 mod policy_form;
+mod privacy;
+mod privacy_records;
 mod queue;
 mod search;
 mod view;
@@ -36,6 +38,7 @@ pub(super) fn routes() -> Router<Console> {
         .merge(audit::routes())
         .merge(overview::routes())
         .merge(policy::routes())
+        .merge(privacy::routes())
         .merge(webhooks::routes())
         .merge(keys::routes())
         .merge(events::routes())

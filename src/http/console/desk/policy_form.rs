@@ -1,7 +1,7 @@
 //! A policy as a form and back. What the form does not show stays as it is.
 
 use super::super::form::Form;
-use crate::domain::SitePolicy;
+use crate::domain::{RetentionPolicy, SitePolicy};
 
 /// The fields of the form, as texts: what was typed stays when it was wrong.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +26,10 @@ pub(super) struct PolicyForm {
     pub blocklist_hosts: String,
     pub allowlist_hosts: String,
     pub languages: String,
+    pub comment_days: String,
+    pub audit_days: String,
+    pub delivery_days: String,
+    pub keep_labelled: bool,
 }
 
 impl PolicyForm {
@@ -56,6 +60,10 @@ impl PolicyForm {
             blocklist_hosts: lines(&mut policy.host_blocklist.iter()),
             allowlist_hosts: lines(&mut policy.host_allowlist.iter()),
             languages: lines(&mut policy.languages.iter()).replace('\n', " "),
+            comment_days: days(policy.retention.comment_days),
+            audit_days: days(policy.retention.audit_days),
+            delivery_days: days(policy.retention.delivery_days),
+            keep_labelled: policy.retention.keep_labelled,
         }
     }
 
@@ -83,6 +91,10 @@ impl PolicyForm {
             blocklist_hosts: text("blocklist_hosts"),
             allowlist_hosts: text("allowlist_hosts"),
             languages: text("languages"),
+            comment_days: text("comment_days"),
+            audit_days: text("audit_days"),
+            delivery_days: text("delivery_days"),
+            keep_labelled: ticked("keep_labelled"),
         }
     }
 
@@ -105,6 +117,12 @@ impl PolicyForm {
         policy.hold_link_count = count("Links", &self.hold_link_count);
         policy.hold_abuse_one_in = count("Abuse", &self.hold_abuse_one_in);
         policy.close_after_days = count("Days", &self.close_after_days);
+        policy.retention = RetentionPolicy {
+            comment_days: count("Days of comments", &self.comment_days).unwrap_or_default(),
+            keep_labelled: self.keep_labelled,
+            audit_days: count("Days of the audit log", &self.audit_days).unwrap_or_default(),
+            delivery_days: count("Days of deliveries", &self.delivery_days).unwrap_or_default(),
+        };
         for (name, value, place) in [
             ("Hold one in", hold_one_in, &mut policy.budget.hold_one_in),
             ("Reject one in", reject_one_in, &mut policy.budget.reject_one_in),
@@ -138,6 +156,11 @@ impl PolicyForm {
     }
 }
 
+/// Days as the form shows them: nothing for ever.
+fn days(days: u32) -> String {
+    if days == 0 { String::new() } else { days.to_string() }
+}
+
 fn lines(text: &str) -> impl Iterator<Item = String> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)
 }
@@ -154,6 +177,8 @@ mod tests {
         policy.hold_threshold = Some(0.25);
         policy.languages = ["de".into(), "en".into()].into();
         policy.elapsed_ms_min = 77;
+        policy.retention.comment_days = 90;
+        policy.retention.keep_labelled = true;
         let form = PolicyForm::of_policy("Blog", &policy);
         assert_eq!(form.hold_words, "casino\ncheap watches");
         assert_eq!(form.policy(&policy), Ok(policy.clone()));

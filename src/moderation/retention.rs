@@ -1,0 +1,108 @@
+//! Retention: what is older than a site's policy says is removed, in small steps beside the checks.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::ports::StoreError;
+use super::{Moderation, ModerationError};
+use crate::domain::Site;
+
+/// Rows that go in one transaction: some ten milliseconds.
+const STEP: usize = 100;
+/// The pause between two steps. With it, 2,000 rows a second go, more than the checks of a large
+/// site, and the writer is theirs for most of the time.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A kind of data that has a retention of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Comments,
+    AuditEntries,
+    Deliveries,
+}
+
+impl Kind {
+    /// The word for it in metrics.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Comments => "comments",
+            Self::AuditEntries => "audit-entries",
+            Self::Deliveries => "deliveries",
+        }
+    }
+}
+
+impl Moderation {
+    /// Removes what is too old on every site, and overwrites what was erased. May be dropped at
+    /// any time. What goes wrong for one site does not stop the others.
+    ///
+    /// # Errors
+    /// `Unavailable` if the sites cannot be read or the disk not be overwritten.
+    pub async fn apply_retention(&self) -> Result<(), ModerationError> {
+        for site in self.all_sites().await? {
+            if let Err(error) = self.retain(&site).await {
+                tracing::warn!(site.id = %site.id, error = %error, "retention did not come to its end");
+            }
+        }
+        match self.privacy_store.scrub().await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                tracing::debug!("what was erased is not overwritten yet");
+                Ok(())
+            }
+            Err(error) => Err(ModerationError::Unavailable(error)),
+        }
+    }
+
+    async fn retain(&self, site: &Site) -> Result<(), StoreError> {
+        let retention = site.policy.retention;
+        for (kind, days) in [
+            (Kind::Comments, retention.comment_days),
+            (Kind::AuditEntries, retention.audit_days),
+            (Kind::Deliveries, retention.delivery_days),
+        ] {
+            if days == 0 {
+                continue;
+            }
+            let before = self.clock.now() - time::Duration::days(i64::from(days));
+            let removed = self.remove(site, kind, before).await?;
+            if removed > 0 {
+                tracing::info!(site.id = %site.id, kind = kind.as_str(), removed, "retention");
+            }
+            if removed > 0 && kind == Kind::Comments {
+                self.forget_traces(site).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all of a kind that is older than `before`, and answers with how much it was.
+    async fn remove(
+        &self,
+        site: &Site,
+        kind: Kind,
+        before: OffsetDateTime,
+    ) -> Result<u64, StoreError> {
+        let (store, id) = (&self.privacy_store, &site.id);
+        let keep_labelled = site.policy.retention.keep_labelled;
+        let mut removed = 0;
+        loop {
+            let now = self.clock.now();
+            let count = match kind {
+                Kind::Comments => {
+                    store.remove_comments(id, before, keep_labelled, STEP, now).await?
+                }
+                Kind::AuditEntries => store.remove_audit_entries(id, before, STEP).await?,
+                Kind::Deliveries => store.remove_deliveries(id, before, STEP).await?,
+            };
+            removed += count;
+            metrics::counter!("replyguard_retention_removed_total", "kind" => kind.as_str())
+                .increment(count);
+            if count < STEP as u64 {
+                return Ok(removed);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
