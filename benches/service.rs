@@ -8,14 +8,16 @@
 #[path = "service/echo.rs"]
 mod echo;
 #[path = "service/load.rs"]
+#[allow(dead_code, reason = "two benchmarks share it")]
 mod load;
 #[path = "service/servers.rs"]
+#[allow(dead_code, reason = "two benchmarks share it")]
 mod servers;
 
 use std::time::Instant;
 
 use load::{Load, Measured};
-use servers::{Echo, Redis, Service};
+use servers::{Echo, Redis, Service, Stores};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -35,11 +37,12 @@ fn main() {
     let quick = std::env::var("REPLYGUARD_BENCH_QUICK").is_ok();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let begin = Instant::now();
-    let plain = runtime.block_on(Service::start("plain", None));
+    let plain = runtime.block_on(Service::start("plain", Stores::default()));
     let start_ms = begin.elapsed().as_millis();
     let at_rest_kib = plain.resident_kib();
     let redis = Redis::start();
-    let limited = runtime.block_on(Service::start("redis", Some(redis.url())));
+    let stores = Stores { redis_url: Some(redis.url()), ..Stores::default() };
+    let limited = runtime.block_on(Service::start("redis", stores));
     let call = runtime.block_on(plain.prepare());
     runtime.block_on(limited.prepare());
     let echo = Echo::start(&call.response);

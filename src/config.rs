@@ -441,7 +441,7 @@ mod tests {
             let limits = LimitsConfig {
                 redis_url: Some(url.into()),
                 redis_ca_file: Some("ca.pem".into()),
-                redis_password_file: None,
+                ..Default::default()
             };
             Config { limits, ..Config::default() }.validate()
         };

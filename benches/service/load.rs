@@ -105,12 +105,29 @@ pub fn akismet_cpu_us(address: &str, pid: u32, form: &str, round: usize, count: 
     (cpu_seconds(pid) - before) * 1e6 / (each * u64::from(STREAM_COUNT)) as f64
 }
 
-/// User and system time of all threads of a process.
-fn cpu_seconds(pid: u32) -> f64 {
+/// The same of a process and its children, those that have ended included.
+pub fn group_cpu_seconds(pid: u32) -> f64 {
+    let children = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
+        let child: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let text = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
+        let parent: u32 = text.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
+        (parent == pid).then(|| ticks(&text, 11..13))
+    });
+    let own = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running server");
+    children.sum::<f64>() + ticks(&own, 11..15)
+}
+
+/// The sum of some times in `/proc/PID/stat`, in seconds.
+fn ticks(stat: &str, fields: std::ops::Range<usize>) -> f64 {
+    let after_name = stat.rsplit(')').next().expect("fields");
+    let times = after_name.split_whitespace().skip(fields.start).take(fields.len());
+    times.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
+}
+
+/// User and system time of all threads of a process, in seconds.
+pub fn cpu_seconds(pid: u32) -> f64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running server");
-    let fields: Vec<&str> = text.rsplit(')').next().expect("fields").split_whitespace().collect();
-    let ticks = |index: usize| fields[index].parse::<f64>().expect("a number");
-    (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+    ticks(&text, 11..13)
 }
 
 fn number_before(text: &str, unit: &str) -> f64 {

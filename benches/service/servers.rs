@@ -20,6 +20,13 @@ fn on_core_0(program: &str) -> Command {
     command
 }
 
+/// Where a service keeps what several of them share; nothing: in its own folder and process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stores<'a> {
+    pub redis_url: Option<&'a str>,
+    pub database_url: Option<&'a str>,
+}
+
 /// A process that is killed when this is dropped.
 struct Killed(Child);
 
@@ -63,7 +70,7 @@ impl Echo {
 
 /// A real redis-server without persistence.
 pub struct Redis {
-    _child: Killed,
+    child: Killed,
     url: String,
 }
 
@@ -79,11 +86,15 @@ impl Redis {
         while std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        Self { _child: Killed(child), url: format!("redis://127.0.0.1:{port}") }
+        Self { child: Killed(child), url: format!("redis://127.0.0.1:{port}") }
     }
 
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
     }
 }
 
@@ -101,7 +112,7 @@ pub struct Service {
 }
 
 impl Service {
-    pub async fn start(name: &str, redis_url: Option<&str>) -> Self {
+    pub async fn start(name: &str, stores: Stores<'_>) -> Self {
         let folder = TempDir::with_prefix(name).expect("a temporary folder");
         let mut command = on_core_0(env!("CARGO_BIN_EXE_replyguard"));
         command
@@ -109,8 +120,11 @@ impl Service {
             .args(["--worker-count", "1", "--log", "warn", "--data-dir"])
             .arg(folder.path().join("data"))
             .stdout(Stdio::null());
-        if let Some(url) = redis_url {
+        if let Some(url) = stores.redis_url {
             command.args(["--redis-url", url]);
+        }
+        if let Some(url) = stores.database_url {
+            command.args(["--database-url", url]);
         }
         let child = Killed(command.spawn().expect("taskset"));
         let file: PathBuf = folder.path().join("data/first-site.json");

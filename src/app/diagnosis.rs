@@ -6,6 +6,7 @@ mod files;
 mod reach;
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::certificates::PortCertificates;
 use super::records::postgres_address;

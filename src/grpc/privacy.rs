@@ -54,7 +54,7 @@ impl Comments {
         request: Request<proto::EraseAuthorRequest>,
     ) -> Result<proto::EraseAuthorResponse, ModerationError> {
         use proto::erase_author_request::Author;
-        let caller = auth::caller(self.moderation(), request.metadata()).await?;
+        let caller = auth::caller(self.moderation(), &request).await?;
         let request = request.into_inner();
         let author = match request.author {
             Some(Author::AuthorEmail(address)) => (Some(address), None),
@@ -83,7 +83,7 @@ impl Comments {
     ) -> Result<Responses<proto::ExportAuthorResponse>, ModerationError> {
         use proto::export_author_request::Author;
         use proto::export_author_response::Record;
-        let caller = auth::caller(self.moderation(), request.metadata()).await?;
+        let caller = auth::caller(self.moderation(), &request).await?;
         let request = request.into_inner();
         let author = match request.author {
             Some(Author::AuthorEmail(address)) => (Some(address), None),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use replyguard::grpc::client::Client;
 use replyguard::grpc::proto;
+use replyguard::moderation::ports::Store;
 use tempfile::TempDir;
 use tonic::Code;
 
@@ -141,7 +142,7 @@ async fn doctor_looks_at_the_database() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     assert!(doctor(&place.url()).contains("empty, the first start makes its tables"));
-    place.open().await.close().await;
+    Store::close(&place.open().await).await;
     // The tests' server does without, and loses what was acknowledged with the power.
     assert!(doctor(&place.url()).contains("fsync is off"));
     let nobody = doctor("postgres://ann:hunter2@127.0.0.1:1/guard");

@@ -199,10 +199,12 @@ impl RedisCluster {
             let (port, bus) = (free_port(), free_port().to_string());
             let mut flags = tls.as_ref().map_or(Vec::new(), |tls| tls.flags(port, true));
             let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus];
-            let settings = ["--cluster-node-timeout", "2000"];
+            let settings = ["--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"];
             // The slots of a dead node are the only ones that fail.
             let partial = ["--cluster-require-full-coverage", "no"];
-            flags.extend([&cluster[..], &settings, &partial].concat().into_iter().map(Into::into));
+            flags.extend(
+                [&cluster[..], &settings[..], &partial[..]].concat().into_iter().map(Into::into),
+            );
             let cli = tls.as_ref().map_or(Vec::new(), Certificates::cli);
             nodes.push(RedisServer::start_with(port, &flags, &cli).await);
         }
@@ -224,7 +226,8 @@ impl RedisCluster {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 
-    /// Waits until every node sees all slots served and knows all others.
+    /// Waits until every node sees all slots served and knows all others, and every replica could
+    /// take over.
     pub async fn await_ok(&self) {
         wait_for("the cluster", || async {
             let known = format!("cluster_known_nodes:{}", self.nodes.len());
@@ -233,6 +236,7 @@ impl RedisCluster {
                 info.contains("cluster_state:ok")
                     && info.contains("cluster_slots_ok:16384")
                     && info.contains(&known)
+                    && !node.cli(&["INFO", "replication"]).contains("master_link_status:down")
             };
             self.nodes.iter().all(ok).then_some(())
         })
