@@ -56,6 +56,7 @@ CREATE TABLE decisions (
 );
 
 CREATE UNIQUE INDEX decisions_by_id ON decisions (site, id);
+CREATE INDEX decisions_by_site ON decisions (site, number);
 
 -- What each decision did to each comment, in order: CMSs follow it.
 CREATE TABLE decided_comments (

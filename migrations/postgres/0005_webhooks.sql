@@ -46,4 +46,6 @@ CREATE TABLE akismet_waits (
     PRIMARY KEY (webhook, comment)
 );
 
-CREATE INDEX deliveries_by_webhook ON deliveries (webhook, state, number);
+CREATE INDEX deliveries_by_webhook ON deliveries (webhook, number);
+CREATE INDEX deliveries_pending ON deliveries (webhook, next_attempt_time) WHERE state = 'pending';
+CREATE INDEX deliveries_dead ON deliveries (webhook) WHERE state = 'dead';

@@ -65,8 +65,11 @@ pub(super) async fn decided_comments(
 
 /// The last position of what was done on a site; 0 if nothing was.
 pub(super) async fn decided_position(db: &Db, site_number: i64) -> Result<i64, StoreError> {
-    let sql = "SELECT position FROM decided_comments WHERE site = $1 \
-         ORDER BY position DESC LIMIT 1";
+    // In the order of the index by site: backwards through all positions, a site without any
+    // would be looked for to the end.
+    let sql = "SELECT position FROM (SELECT site, position FROM decided_comments \
+             WHERE (site, position) <= ($1, 9223372036854775807) \
+             ORDER BY site DESC, position DESC LIMIT 1) AS last WHERE site = $1";
     Ok(db.first(sql, &[&site_number], |row| get(row, 0)).await?.unwrap_or_default())
 }
 

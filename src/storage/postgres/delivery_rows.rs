@@ -98,32 +98,40 @@ pub(super) async fn next_delivery(
     decision_count_max: usize,
     now: OffsetDateTime,
 ) -> Result<Option<DeliveryRecord>, StoreError> {
-    let sql = "SELECT number FROM webhooks WHERE id = $1 AND NOT disabled \
+    let sql = "SELECT number, site, position FROM webhooks WHERE id = $1 AND NOT disabled \
              AND (lease_holder IS NULL OR lease_holder = $2 OR lease_until <= clock_timestamp()) \
          FOR UPDATE SKIP LOCKED";
-    let number: Option<i64> =
-        db.first(sql, &[webhook.as_uuid(), &replica], |row| get(row, 0)).await?;
-    let Some(number) = number else { return Ok(None) };
+    let read = |row: &Row| Ok(Own { number: get(row, 0)?, site: get(row, 1)?, told: get(row, 2)? });
+    let own = db.first(sql, &[webhook.as_uuid(), &replica], read).await?;
+    let Some(own) = own else { return Ok(None) };
     let sql = format!(
         "SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE webhook = $1 \
          AND state = 'pending' AND next_attempt_time <= $2 ORDER BY replay DESC, number LIMIT 1"
     );
-    let mut next = db.first(&sql, &[&number, &millis(now)], read_delivery).await?;
+    let mut next = db.first(&sql, &[&own.number, &millis(now)], read_delivery).await?;
     if next.is_none() {
-        next = new_delivery(db, number, id, decision_count_max, now).await?;
+        next = new_delivery(db, &own, id, decision_count_max, now).await?;
     }
     if next.is_some() {
         let sql = "UPDATE webhooks SET lease_holder = $2, \
                  lease_until = clock_timestamp() + make_interval(secs => $3) WHERE number = $1";
-        db.execute(sql, &[&number, &replica, &LEASE.as_secs_f64()]).await?;
+        db.execute(sql, &[&own.number, &replica, &LEASE.as_secs_f64()]).await?;
     }
     Ok(next)
+}
+
+/// A webhook that is locked.
+struct Own {
+    number: i64,
+    site: i64,
+    /// The position of the last decided comment that is in a delivery.
+    told: i64,
 }
 
 /// Makes a delivery of what was decided since the last one, if that one ended.
 async fn new_delivery(
     db: &Db,
-    webhook_number: i64,
+    own: &Own,
     id: DeliveryId,
     decision_count_max: usize,
     now: OffsetDateTime,
@@ -132,20 +140,18 @@ async fn new_delivery(
         "INSERT INTO deliveries (webhook, id, first_position, last_position, decision_count, \
              state, create_time, begin_time, next_attempt_time) \
          SELECT $1, $2, min(fresh.position), max(fresh.position), count(*), 'pending', $3, $3, $3 \
-         FROM (SELECT decided_comments.position FROM webhooks AS own JOIN decided_comments \
-                 ON decided_comments.site = own.site \
-                     AND decided_comments.position > own.position \
-             WHERE own.number = $1 ORDER BY decided_comments.position LIMIT $4) AS fresh \
+         FROM (SELECT position FROM decided_comments WHERE site = $5 AND position > $6 \
+             ORDER BY position LIMIT $4) AS fresh \
          WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.webhook = $1 \
              AND state = 'pending' AND NOT replay) \
          HAVING count(*) > 0 RETURNING {DELIVERY_COLUMNS}"
     );
-    let values: Values<'_> =
-        &[&webhook_number, id.as_uuid(), &millis(now), &(decision_count_max as i64)];
+    let (now, count_max) = (millis(now), decision_count_max as i64);
+    let values: Values<'_> = &[&own.number, id.as_uuid(), &now, &count_max, &own.site, &own.told];
     let made = db.first(&sql, values, read_delivery).await?;
     if let Some(made) = &made {
         let sql = "UPDATE webhooks SET position = $2 WHERE number = $1";
-        db.execute(sql, &[&webhook_number, &made.last_position]).await?;
+        db.execute(sql, &[&own.number, &made.last_position]).await?;
     }
     Ok(made)
 }
