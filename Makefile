@@ -33,7 +33,7 @@ proto-lint: ## The contract's rules: our own always, `buf lint` and `buf breakin
 test: deps ## All tests, with what they need installed.
 	$(CARGO) test --locked
 
-soak: deps ## Two replicas and Redis for MINUTES=20 at 70 % load with a fault in each; REPORT=FILE keeps the figures.
+soak: deps ## Two replicas, PostgreSQL and Redis for MINUTES=20 at 70 % load with a fault in each; REPORT=FILE keeps the figures.
 	REPLYGUARD_SOAK_MINUTES=$(or $(MINUTES),20) $(if $(REPORT),REPLYGUARD_SOAK_REPORT=$(REPORT)) \
 		$(CARGO) test --locked --release --test it -- --ignored --nocapture --exact soak::soak
 

@@ -120,12 +120,20 @@ fn describe_rest() {
         "HTTP requests by route"
     );
     metrics::describe_counter!(
-        "replyguard_limits_degraded_total",
-        "Checks whose limits were counted in this process alone, since Redis did not answer"
+        "replyguard_failed_keys_total",
+        "Calls with a key that is none by surface: grpc, akismet"
+    );
+    metrics::describe_counter!(
+        "replyguard_limited_total",
+        "Calls that a limit of the port refused by limit: call, failed-key"
     );
     metrics::describe_gauge!(
-        "replyguard_limits_breaker_open",
-        "1 while Redis is not asked because it did not answer"
+        "replyguard_certificate_expiry_timestamp_seconds",
+        "When the certificate of the port ends, by port"
+    );
+    metrics::describe_counter!(
+        "replyguard_unusable_certificates_total",
+        "Changed certificates that could not be used by port; the ones before go on"
     );
     metrics::describe_counter!(
         "replyguard_shadow_disagreements_total",
@@ -155,10 +163,11 @@ fn begin_at_zero() {
         metrics::counter!("replyguard_log_ins_total", "outcome" => outcome).absolute(0);
     }
     metrics::counter!("replyguard_webhook_attempts_total", "outcome" => "delivered").absolute(0);
-    metrics::counter!("replyguard_limits_degraded_total").absolute(0);
     metrics::counter!("replyguard_shadow_disagreements_total").absolute(0);
     metrics::counter!("replyguard_unusable_models_total").absolute(0);
-    metrics::gauge!("replyguard_limits_breaker_open").set(0.0);
+    for part in ["rate-limit", "recent-content"] {
+        metrics::gauge!("replyguard_redis_breaker_open", "part" => part).set(0.0);
+    }
 }
 
 /// Says which version runs, with which model for sites without one of their own.

@@ -123,7 +123,7 @@ fn certificates_collectors_and_permissions_are_looked_at() {
     fs::write(&file, "[telemetry]\nlog = \"warn\"\n").unwrap();
     mode(&file, 0o644);
     assert_eq!(with(&["--config", file.to_str().unwrap()]), Vec::<String>::new());
-    mode(&file, 0o666);
+    mode(&file, 0o664);
     let found = with(&["--config", file.to_str().unwrap()]);
     assert!(found[0].contains("can be written by others"), "{found:?}");
     mode(&data, 0o777);

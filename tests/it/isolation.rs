@@ -114,10 +114,11 @@ fn find(value: &Value, field: &str) -> Option<String> {
     }
 }
 
-/// What a call needs: a scope of the site, a scope of any site, or any key of the site.
+/// What a call needs: a scope of the site, one of two, a scope of any site, or any key of the site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Scope(proto::KeyScope),
+    OperateOrAdminister,
     Administer,
     AnyKeyOfTheSite,
 }
@@ -151,6 +152,14 @@ fn requests(names: &Names) -> BTreeMap<&'static str, (Needs, Value)> {
         (
             "CommentService.WatchDecisions",
             (check, json!({ "parent": SITE, "resume_token": "start" })),
+        ),
+        (
+            "CommentService.EraseAuthor",
+            (Needs::OperateOrAdminister, json!({ "parent": SITE, "comment": names.comment })),
+        ),
+        (
+            "CommentService.ExportAuthor",
+            (Needs::OperateOrAdminister, json!({ "parent": SITE, "comment": names.comment })),
         ),
         ("ReviewService.ListQueueEntries", (review, parent())),
         ("ReviewService.ListComments", (review, parent())),
@@ -209,6 +218,8 @@ fn requests(names: &Names) -> BTreeMap<&'static str, (Needs, Value)> {
             ("SiteService.ListKeys", parent()),
             ("SiteService.RotateKey", named(&names.key)),
             ("SiteService.RevokeKey", named(&names.key)),
+            ("SiteService.RotateFingerprintKey", named(SITE)),
+            ("SiteService.ExportSite", named(SITE)),
         ],
     ));
     all.extend(administer(
@@ -373,9 +384,10 @@ async fn no_rpc_tells_a_foreign_key_anything() {
         let others: Vec<_> = all.into_iter().filter(|other| *other != scope).collect();
         without.push((scope, caller(Some(key(&mut admin, SITE, &others).await))));
     }
+    let modest = caller(Some(key(&mut admin, SITE, &[Check, Review]).await));
     // Keys that were right before are not slowed down by the wrong ones that follow.
     let read = &methods["SiteService.GetSite"];
-    for known in without.iter().map(|(_, caller)| caller).chain([&foreign]) {
+    for known in without.iter().map(|(_, caller)| caller).chain([&foreign, &modest]) {
         known.call(read, &json!({ "name": SITE })).await;
     }
     for (name, (needs, request)) in &requests {
@@ -396,12 +408,14 @@ async fn no_rpc_tells_a_foreign_key_anything() {
             assert!(slowed || refused, "{name} by {who}: {answer}");
             assert!(!answer.contains(MARK), "{name} by {who}: {answer}");
         }
+        let lacks = |wrong| without.iter().find(|(scope, _)| *scope == wrong).map(|(_, key)| key);
         let wrong = match needs {
             Needs::AnyKeyOfTheSite => continue,
-            Needs::Administer => Administer,
-            Needs::Scope(scope) => *scope,
+            Needs::OperateOrAdminister => Some(&modest),
+            Needs::Administer => lacks(Administer),
+            Needs::Scope(scope) => lacks(*scope),
         };
-        let (_, wrong) = without.iter().find(|(scope, _)| *scope == wrong).unwrap();
+        let wrong = wrong.expect("a key without it");
         let answer = wrong.call(method, request).await;
         assert!(answer.contains("scope-missing"), "{name} with a wrong scope: {answer}");
         assert!(!answer.contains(MARK), "{name}: {answer}");

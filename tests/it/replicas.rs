@@ -1,6 +1,5 @@
 //! Two replicas of the service on one PostgreSQL database, as clients meet them.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use replyguard::grpc::client::Client;
@@ -18,18 +17,6 @@ use crate::support::service::{Service, check, command, comment, wait_for};
 /// What one replica changes counts at the others within a second; a busy machine adds to it.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A second replica with the first one's key: it made no site and so has no file of its own.
-async fn start_second(first: &Service, url: &str) -> Service {
-    let folder = TempDir::new().unwrap();
-    fs::create_dir(folder.path().join("data")).unwrap();
-    let mut known = first.first.clone();
-    // Until this replica writes its own addresses.
-    known.http = "127.0.0.1:1".into();
-    let file = folder.path().join("data/first-site.json");
-    fs::write(&file, serde_json::to_string(&known).unwrap()).unwrap();
-    Service::start_in(folder, &["--database-url", url]).await
-}
-
 fn campaign(town: &str) -> String {
     format!(
         "Our friendly team repairs washing machines in {town} within one day and at a fair price, \
@@ -45,7 +32,7 @@ async fn model_of(client: &mut Client) -> String {
 async fn what_one_replica_changes_counts_at_the_other() {
     let place = shared().database();
     let first = Service::start_with(&["--database-url", &place.url()]).await;
-    let second = start_second(&first, &place.url()).await;
+    let second = first.start_beside(&["--database-url", &place.url()]).await;
     let (mut here, mut there) = (first.client().await, second.client().await);
     let sites = there.sites.list_sites(proto::ListSitesRequest::default()).await.unwrap();
     assert_eq!(sites.into_inner().sites.len(), 1, "one first site");
@@ -104,7 +91,7 @@ async fn a_replica_goes_on_when_the_other_is_killed_and_the_database_falls_out()
     let server = crate::support::postgres::PostgresServer::start();
     let place = server.database();
     let first = Service::start_with(&["--database-url", &place.url()]).await;
-    let second = start_second(&first, &place.url()).await;
+    let second = first.start_beside(&["--database-url", &place.url()]).await;
     let (mut here, mut there) = (first.client().await, second.client().await);
     without_limits(&mut here).await;
     let sent = checked(&mut here, "My loaf rose twice as high").await;
@@ -146,6 +133,6 @@ async fn doctor_looks_at_the_database() {
     // The tests' server does without, and loses what was acknowledged with the power.
     assert!(doctor(&place.url()).contains("fsync is off"));
     let nobody = doctor("postgres://ann:hunter2@127.0.0.1:1/guard");
-    assert!(nobody.contains("TROUBLE  PostgreSQL at 127.0.0.1, database guard"), "{nobody}");
+    assert!(nobody.contains("TROUBLE  store: PostgreSQL at 127.0.0.1, database guard"), "{nobody}");
     assert!(!nobody.contains("hunter2") && !nobody.contains("ann:"), "{nobody}");
 }

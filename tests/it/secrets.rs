@@ -167,7 +167,7 @@ async fn a_configuration_that_others_write_is_refused_and_one_that_they_read_is_
         .await;
         let (logged, doctor) = told(&service, &path);
         assert_eq!(logged, exposed, "{}", service.printed());
-        assert_eq!(doctor.contains("holds a password and can be read"), exposed, "{doctor}");
+        assert_eq!(doctor.contains("has a password and can be read"), exposed, "{doctor}");
         assert!(Path::new(&path).exists());
     }
     let harmless = file(&folder, "harmless.toml", "[telemetry]\nlog = \"info\"\n", 0o644);

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::support::load::{Load, Report};
+use crate::support::postgres::PostgresServer;
 use crate::support::redis::RedisServer;
 use crate::support::service::Service;
 
@@ -26,11 +27,20 @@ enum Fault {
     RedisKilled,
     RedisStopped,
     ReplicaKilled,
+    PostgresKilled,
+    PostgresStopped,
 }
 
-const FAULTS: [Fault; 3] = [Fault::RedisKilled, Fault::RedisStopped, Fault::ReplicaKilled];
+const FAULTS: [Fault; 5] = [
+    Fault::RedisKilled,
+    Fault::ReplicaKilled,
+    Fault::PostgresKilled,
+    Fault::RedisStopped,
+    Fault::PostgresStopped,
+];
 
 struct World {
+    postgres: PostgresServer,
     redis: RedisServer,
     replicas: Vec<Service>,
     load: Load,
@@ -51,6 +61,8 @@ impl World {
                 self.replicas[number].kill_and_restart().await;
                 self.load.redirect(&self.services());
             }
+            Fault::PostgresKilled => self.postgres.kill(),
+            Fault::PostgresStopped => self.postgres.freeze(true),
         }
     }
 
@@ -59,6 +71,8 @@ impl World {
             Fault::RedisKilled => self.redis.restart().await,
             Fault::RedisStopped => self.redis.thaw(),
             Fault::ReplicaKilled => {}
+            Fault::PostgresKilled => tokio::task::block_in_place(|| self.postgres.launch()),
+            Fault::PostgresStopped => self.postgres.freeze(false),
         }
     }
 
@@ -107,9 +121,12 @@ async fn soak() {
     let minutes = setting("REPLYGUARD_SOAK_MINUTES", 3);
     let redis = RedisServer::start().await;
     let url = redis.url();
-    let mut replicas = Vec::new();
-    for _ in 0..setting("REPLYGUARD_SOAK_REPLICAS", 2) {
-        replicas.push(Service::start_with(&["--redis-url", &url, "--log", "warn"]).await);
+    let postgres = tokio::task::block_in_place(PostgresServer::start);
+    let database = postgres.url("postgres");
+    let arguments = ["--database-url", &database, "--redis-url", &url, "--log", "warn"];
+    let mut replicas = vec![Service::start_with(&arguments).await];
+    for _ in 1..setting("REPLYGUARD_SOAK_REPLICAS", 2) {
+        replicas.push(replicas[0].start_beside(&arguments).await);
     }
     let full = Load::start(&replicas.iter().collect::<Vec<_>>(), CALLERS, Duration::ZERO).await;
     full.take_phase();
@@ -128,7 +145,7 @@ async fn soak() {
     println!("{table}");
     load.take_phase();
     table.reserve(minutes * 400);
-    let mut world = World { redis, replicas, load, table };
+    let mut world = World { postgres, redis, replicas, load, table };
     for minute in 0..minutes {
         let fault = FAULTS[minute % FAULTS.len()];
         for (part, seconds) in PARTS {

@@ -191,16 +191,22 @@ async fn doctor_looks_at_certificates() {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&good.1, private).unwrap();
     let text = examined(&grpc_flags(&good));
-    assert!(text.contains("ok       the certificate of the grpc port ends in"), "{text}");
-    assert!(!text.contains("the key"), "{text}");
+    assert!(
+        text.contains(&format!("ok       tls: the certificate in {} is good", good.0)),
+        "{text}"
+    );
+    assert!(text.contains(&format!("ok       tls: {} is readable by its owner", good.1)), "{text}");
     let expired = authority.write("expired", 2020);
     let public = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(&expired.1, public).unwrap();
     let text = examined(&grpc_flags(&expired));
-    assert!(text.contains("TROUBLE  the certificate of the grpc port ends in -"), "{text}");
-    assert!(text.contains(&format!("TROUBLE  the key {} can be read", expired.1)), "{text}");
+    assert!(
+        text.contains(&format!("TROUBLE  tls: the certificate in {} ended", expired.0)),
+        "{text}"
+    );
+    assert!(text.contains(&format!("TROUBLE  tls: {} can be read", expired.1)), "{text}");
     let mixed = (good.0, expired.1);
     let text = examined(&grpc_flags(&mixed));
-    assert!(text.contains("TROUBLE  a certificate cannot be used"), "{text}");
+    assert!(text.contains("TROUBLE  tls: a certificate cannot be used"), "{text}");
     assert!(text.contains(&mixed.0), "it names the file: {text}");
 }

@@ -165,7 +165,7 @@ async fn every_log_line_of_a_call_has_its_request_id() {
     }
     let line = wait_for("the log line", || async {
         let printed = service.printed();
-        let line = printed.lines().find(|line| line.contains("shared limits do not answer"))?;
+        let line = printed.lines().find(|line| line.contains("Redis does not answer"))?;
         serde_json::from_str::<serde_json::Value>(line).ok()
     })
     .await;

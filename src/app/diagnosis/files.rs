@@ -23,14 +23,14 @@ pub(super) fn config_file(path: &Path, config: &Config) -> Finding {
         }
     };
     let secret = config.holds_password();
-    match (mode & 0o022 != 0, secret && mode & 0o044 != 0) {
+    match (mode & 0o022 != 0, secret && mode & 0o004 != 0) {
         (true, _) => Finding::Bad {
             what: format!("{name} can be written by others"),
             advice: format!("chmod go-w {name}"),
         },
         (false, true) => Finding::Bad {
             what: format!("{name} has a password and can be read by others"),
-            advice: format!("chmod 600 {name}; if others may have read it, replace the password"),
+            advice: format!("chmod o-r {name}; if others may have read it, replace the password"),
         },
         (false, false) => Finding::Good(format!("{name} can be written by its owner alone")),
     }

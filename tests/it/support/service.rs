@@ -68,6 +68,18 @@ impl Service {
         Self::start_in_among(folder, &[], arguments).await
     }
 
+    /// Starts a second replica, which made no site and so has no file with a key: it gets this one's.
+    pub async fn start_beside(&self, arguments: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        fs::create_dir(folder.path().join("data")).expect("a folder");
+        let mut known = self.first.clone();
+        // Until it writes its own addresses.
+        known.http = "127.0.0.1:1".into();
+        let file = folder.path().join("data/first-site.json");
+        fs::write(&file, serde_json::to_string(&known).expect("JSON")).expect("a file");
+        Self::start_in(folder, arguments).await
+    }
+
     async fn start_in_among(
         folder: TempDir,
         environment: &[(&str, &str)],
