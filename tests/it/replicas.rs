@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use replyguard::grpc::client::Client;
 use replyguard::grpc::proto;
+use replyguard::moderation::ports::Store;
 use tempfile::TempDir;
 use tonic::Code;
 
