@@ -5,6 +5,7 @@
 //! without case and accents; each sign of a script that is written without blanks is one.
 
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::domain::{CheckedComment, CommentFilter, SiteId};
 use crate::moderation::ports::StoreError;
@@ -177,7 +178,7 @@ fn tokens(text: &str) -> Vec<String> {
             if c.is_alphanumeric() {
                 tokens.push(c.to_string());
             }
-        } else if c.is_alphanumeric() {
+        } else if c.is_alphanumeric() || !word.is_empty() && is_combining_mark(c) {
             word.push(c);
         } else {
             end(&mut word, &mut tokens);
