@@ -158,10 +158,11 @@ const COMMENT: u8 = 16;
 fn encode(event: RecentEvent) -> Vec<u8> {
     let text = |letter: u8, text: RecentText| {
         let label = text.label.map_or(0, |label| if label == Label::Ham { HAM } else { SPAM });
-        let flags = u8::from(text.print.comparable) * COMPARABLE
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        let flags = flag(text.print.comparable, COMPARABLE)
             | label
-            | u8::from(text.campaign.is_some()) * CAMPAIGN
-            | u8::from(text.comment.is_some()) * COMMENT;
+            | flag(text.campaign.is_some(), CAMPAIGN)
+            | flag(text.comment.is_some(), COMMENT);
         let mut bytes = vec![letter, flags];
         bytes.extend(text.print.content_hash.to_le_bytes());
         bytes.extend(text.print.simhash.to_le_bytes());
