@@ -14,6 +14,7 @@ use tonic_types::StatusExt;
 use crate::akismet::send_body;
 use crate::support::desk::SITE;
 use crate::support::load::Load;
+use crate::support::postgres::PostgresServer;
 use crate::support::redis::RedisServer;
 use crate::support::service::{Service, check, command, comment, wait_for};
 
@@ -135,6 +136,42 @@ async fn a_replica_is_killed() {
 fn limit_files(service: &Service, bytes: Option<u64>) {
     let pid = Pid::from_raw(service.pid() as i32);
     prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("a limit");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgresql_is_killed_stopped_and_restarted() {
+    let postgres = tokio::task::block_in_place(PostgresServer::start);
+    let url = postgres.url("postgres");
+    let one = Service::start_with(&["--database-url", &url]).await;
+    let two = one.start_beside(&["--database-url", &url]).await;
+    let services = [&one, &two];
+    let load = Load::start(&services, CALLERS, PAUSE).await;
+    for way in ["killed", "stopped"] {
+        let before = load.report().refused();
+        match way {
+            "killed" => tokio::task::block_in_place(|| postgres.kill()),
+            _ => postgres.freeze(true),
+        }
+        load.await_seen("a refusal", |report| report.refused() > before + CALLERS).await;
+        // It looks at the store once a second.
+        wait_for(&format!("readiness to say no ({way})"), || async {
+            (one.page("/readyz").await.0 == 503).then_some(())
+        })
+        .await;
+        match way {
+            "killed" => tokio::task::block_in_place(|| postgres.launch()),
+            _ => postgres.freeze(false),
+        }
+        load.await_sound().await;
+    }
+    let phase = load.take_phase();
+    let known = ["Unavailable", "DeadlineExceeded"];
+    let other: Vec<_> = phase.refused.keys().filter(|code| !known.contains(&&***code)).collect();
+    assert!(other.is_empty(), "{:?}", phase.refused);
+    let counted = "replyguard_calls_total{method=\"CheckComment\",outcome=\"store-unavailable\"}";
+    let (here, there) = (one.metric(counted).await, two.metric(counted).await);
+    assert!(here.unwrap_or_default() + there.unwrap_or_default() > 0.0, "{here:?} {there:?}");
+    load.end(&services).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
