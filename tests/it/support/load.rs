@@ -18,6 +18,9 @@ use super::service::{PATIENCE, Service, check, comment};
 const FORBIDDEN: &str = "zyxgambling";
 /// The limit of a call (`server.call_timeout_ms`), and something for a busy machine.
 const LATE: Duration = Duration::from_secs(12);
+/// Calls of a caller for each label. A site's last 4,096 labels are known at once, and the campaign's
+/// one is to be among them to the end of a soak.
+const LABEL_EACH: usize = 320;
 /// Comments that are looked for at once in the end.
 const READERS: usize = 16;
 /// Between two attempts of a caller who found nobody.
@@ -309,7 +312,7 @@ async fn one(shared: &Shared, client: &mut Client, number: usize, sent: usize) -
         }
     };
     let answered = name.is_some();
-    if let Some(name) = name.filter(|_| sent % 16 == 2)
+    if let Some(name) = name.filter(|_| sent % LABEL_EACH == 2)
         && label(client, name.clone()).await.is_ok()
     {
         shared.report.lock().unwrap().labelled.push(name);
