@@ -40,7 +40,7 @@ fn main() {
     let stores = Stores { redis_url: Some(redis.url()), database_url: Some(postgres.url()) };
     let first = runtime.block_on(Service::start("replica-1", stores));
     let call = runtime.block_on(first.prepare());
-    let second = runtime.block_on(Service::start("replica-2", stores));
+    let second = runtime.block_on(first.start_beside("replica-2", stores));
     let (mut of_one, mut of_two) = (Vec::new(), Vec::new());
     for _ in 0..ROUND_COUNT {
         for (services, costs) in

@@ -47,7 +47,11 @@ down() {
         [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
     done
     wait 2>/dev/null || true
-    [ -n "${REPLYGUARD_CLUSTER_DIR:-}" ] || rm -rf "$work"
+    # PostgreSQL takes a moment to end.
+    for _ in 1 2 3 4 5; do
+        [ -n "${REPLYGUARD_CLUSTER_DIR:-}" ] || rm -rf "$work" 2>/dev/null || { sleep 1; continue; }
+        break
+    done
     exit "$status"
 }
 trap down EXIT
@@ -89,7 +93,7 @@ if [ "$(id -u)" -eq 0 ]; then
     as_postgres=(setpriv --reuid=postgres --regid=postgres --clear-groups)
     chown postgres "$work/postgres"
 fi
-bindir="$(dirname "$initdb")"
+bindir="$(dirname "$(readlink -f "$initdb")")"
 if [ ! -e "$work/postgres/PG_VERSION" ]; then
     "${as_postgres[@]}" "$initdb" -D "$work/postgres" -U replyguard --auth=trust -E UTF8 --locale=C >"$work/log/initdb" 2>&1
 fi

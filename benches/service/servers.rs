@@ -113,7 +113,22 @@ pub struct Service {
 
 impl Service {
     pub async fn start(name: &str, stores: Stores<'_>) -> Self {
+        Self::start_in(TempDir::with_prefix(name).expect("a temporary folder"), stores).await
+    }
+
+    /// A second replica: it makes no site, so it gets this one's key.
+    pub async fn start_beside(&self, name: &str, stores: Stores<'_>) -> Self {
         let folder = TempDir::with_prefix(name).expect("a temporary folder");
+        let mut known = self.first.clone();
+        // Until it writes its own addresses.
+        known.http = "127.0.0.1:1".into();
+        fs::create_dir(folder.path().join("data")).expect("a folder");
+        let text = serde_json::to_string(&known).expect("JSON");
+        fs::write(folder.path().join("data/first-site.json"), text).expect("a file");
+        Self::start_in(folder, stores).await
+    }
+
+    async fn start_in(folder: TempDir, stores: Stores<'_>) -> Self {
         let mut command = on_core_0(env!("CARGO_BIN_EXE_replyguard"));
         command
             .args(["serve", "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"])

@@ -242,7 +242,8 @@ async fn webhooks_can_be_stopped_replayed_rotated_and_removed() {
     assert_eq!(messages[1].header("webhook-id"), messages[0].header("webhook-id"));
     assert_eq!(messages[1].body, messages[0].body);
 
-    // A receiver that is gone says so once.
+    // A receiver that is gone says so once. What is under way still cannot be replayed.
+    delivery_in(&mut client, &webhook, DeliveryState::Delivered).await;
     receiver.answer([Answer::Status(410, Vec::new())]);
     client.webhooks.replay_delivery(replay).await.unwrap();
     let get = proto::GetWebhookRequest { name: webhook.clone() };
