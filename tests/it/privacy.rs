@@ -68,7 +68,11 @@ async fn marked_addresses_are_found_nowhere() {
     let read = client.comments.get_comment(proto::GetCommentRequest { name: name.clone() }).await;
     assert_clean("the comment read back", format!("{read:?}").as_bytes());
 
-    let flood = client.comments.check_comment(check(marked())).await.unwrap_err();
+    // A Redis that misses its 25 ms on a busy machine lets one more through.
+    let flood = wait_for("a flood to be refused", async || {
+        client.clone().comments.check_comment(check(marked())).await.err()
+    })
+    .await;
     assert_clean("the flood's error", format!("{flood:?}").as_bytes());
     let invalid = proto::Comment {
         email: "xanthippe.marked@@example.org".into(),
