@@ -13,6 +13,7 @@ mod gcra;
 pub mod memory;
 pub mod recent;
 pub mod recent_log;
+mod recent_window;
 pub mod redis;
 pub mod refill;
 pub mod shared_recent;

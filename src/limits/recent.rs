@@ -1,33 +1,24 @@
 //! The index of recent content in this process: which texts like this one were lately seen, and
 //! what people called them.
-//!
-//! Texts are near duplicates if their SimHashes (128 bits) differ in at most
-//! [`NEAR_DISTANCE_MAX`] bits. Hashes are found by bands (locality-sensitive hashing): two that
-//! are near share at least one of 16 bytes in the same place in 96 of 100 cases at the largest
-//! distance and in 999 of 1,000 at half of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use lru::LruCache;
 
-use crate::domain::{CommentId, ContentPrint, Label, NEAR_DISTANCE_MAX, Neighbours, SiteId};
+use super::recent_window::Window;
+use crate::domain::{CommentId, ContentPrint, Label, Neighbours, SiteId};
 use crate::moderation::ports::{RecentAnswer, RecentContent, RecentText, StoreError};
-
-/// Bytes of a SimHash, each a band.
-const BAND_COUNT: usize = 16;
-/// Candidates that are compared in one band, the newest first; floods of one text have one hash,
-/// so a band that is fuller than this is under attack.
-const CANDIDATE_COUNT_MAX: usize = 128;
 
 /// How much is remembered.
 #[derive(Debug, Clone, Copy)]
 pub struct RecentOptions {
     /// Different texts of a site; the oldest falls out.
     pub text_count_max: usize,
-    /// Different labelled texts of a site, kept longer than the others.
+    /// Different labelled texts of a site, kept longer than the others. The one falls out that was
+    /// neither labelled nor lent its label for longest: that of a campaign under way stays.
     pub labelled_count_max: usize,
     /// Sites; the one that was not asked for longest is forgotten. A full one takes 1.5 MiB.
     pub site_count_max: usize,
@@ -53,135 +44,6 @@ struct SiteTexts {
     labelled: Window,
 }
 
-/// A text of a window, with everything that was the same.
-#[derive(Clone, Copy)]
-struct Text {
-    print: ContentPrint,
-    count: u32,
-    label: Option<Label>,
-    /// The campaign that it is of, if that is known.
-    campaign: Option<CommentId>,
-    /// When it was labelled: a running number, so that the last word counts.
-    labelled_at: u64,
-}
-
-/// A bounded number of different texts.
-struct Window {
-    text_count_max: usize,
-    /// Running number of a text to the text; numbers are given in order of first sight.
-    texts: VecDeque<Text>,
-    first_number: u64,
-    by_content: HashMap<u64, u64>,
-    bands: Vec<HashMap<u8, VecDeque<u64>>>,
-    label_count: u64,
-}
-
-impl Window {
-    fn new(text_count_max: usize) -> Self {
-        Self {
-            text_count_max: text_count_max.max(1),
-            texts: VecDeque::new(),
-            first_number: 0,
-            by_content: HashMap::new(),
-            bands: (0..BAND_COUNT).map(|_| HashMap::new()).collect(),
-            label_count: 0,
-        }
-    }
-
-    fn text(&self, number: u64) -> Option<&Text> {
-        self.texts.get(usize::try_from(number.checked_sub(self.first_number)?).ok()?)
-    }
-
-    /// Adds a text, or counts it again.
-    fn add(&mut self, text: RecentText) {
-        let RecentText { print, campaign, label, .. } = text;
-        let labelled_at = self.next_label(label);
-        if let Some(number) = self.by_content.get(&print.content_hash).copied()
-            && let Some(text) = self.texts.get_mut((number - self.first_number) as usize)
-        {
-            text.count = text.count.saturating_add(1);
-            text.campaign = text.campaign.or(campaign);
-            if label.is_some() {
-                (text.label, text.labelled_at) = (label, labelled_at);
-            }
-            return;
-        }
-        if self.texts.len() == self.text_count_max {
-            self.forget_oldest();
-        }
-        let number = self.first_number + self.texts.len() as u64;
-        self.texts.push_back(Text { print, count: 1, label, campaign, labelled_at });
-        self.by_content.insert(print.content_hash, number);
-        if print.comparable {
-            for (band, byte) in self.bands.iter_mut().zip(print.simhash.to_le_bytes()) {
-                band.entry(byte).or_default().push_back(number);
-            }
-        }
-    }
-
-    /// Labels a text of the window; whether it is there.
-    fn set_label(&mut self, content_hash: u64, label: Label) -> bool {
-        let labelled_at = self.next_label(Some(label));
-        let number = self.by_content.get(&content_hash).copied();
-        let text = number.and_then(|n| self.texts.get_mut((n - self.first_number) as usize));
-        match text {
-            Some(text) => {
-                (text.label, text.labelled_at) = (Some(label), labelled_at);
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn next_label(&mut self, label: Option<Label>) -> u64 {
-        self.label_count += u64::from(label.is_some());
-        self.label_count
-    }
-
-    fn forget_oldest(&mut self) {
-        let Some(text) = self.texts.pop_front() else { return };
-        let number = self.first_number;
-        self.first_number += 1;
-        self.by_content.remove(&text.print.content_hash);
-        if text.print.comparable {
-            for (band, byte) in self.bands.iter_mut().zip(text.print.simhash.to_le_bytes()) {
-                // Numbers stand in order, so the oldest is in front.
-                if let Some(numbers) = band.get_mut(&byte)
-                    && numbers.front() == Some(&number)
-                {
-                    numbers.pop_front();
-                }
-            }
-        }
-    }
-
-    /// Calls `found` with each text that is the same or near, and its distance, once each.
-    fn each_near(&self, print: &ContentPrint, mut found: impl FnMut(&Text, u32)) {
-        let same = self.by_content.get(&print.content_hash).copied();
-        if let Some(text) = same.and_then(|number| self.text(number)) {
-            found(text, 0);
-        }
-        if !print.comparable {
-            return;
-        }
-        let mine = print.simhash.to_le_bytes();
-        for (position, (band, byte)) in self.bands.iter().zip(mine).enumerate() {
-            let Some(numbers) = band.get(&byte) else { continue };
-            for number in numbers.iter().rev().take(CANDIDATE_COUNT_MAX) {
-                let Some(text) = self.text(*number).filter(|_| Some(*number) != same) else {
-                    continue;
-                };
-                let difference = text.print.simhash ^ print.simhash;
-                // An earlier band that agrees has shown this text already.
-                let shown = difference.to_le_bytes()[..position].contains(&0);
-                if !shown && difference.count_ones() <= NEAR_DISTANCE_MAX {
-                    found(text, difference.count_ones());
-                }
-            }
-        }
-    }
-}
-
 impl SiteTexts {
     fn new(options: &RecentOptions) -> Self {
         Self {
@@ -194,15 +56,49 @@ impl SiteTexts {
         self.all.add(text);
         if text.label.is_some() {
             self.labelled.add(text);
+        } else if text.print.comparable {
+            self.refresh_label(&text.print);
         }
     }
 
-    fn set_label(&mut self, print: ContentPrint, campaign: Option<CommentId>, label: Label) {
-        for window in [&mut self.all, &mut self.labelled] {
-            if !window.set_label(print.content_hash, label) {
-                window.add(RecentText { print, comment: None, campaign, label: Some(label) });
+    /// Keeps the label that a text was lent. By insertions and not by look-ups, so that all replicas
+    /// keep the same.
+    fn refresh_label(&mut self, print: &ContentPrint) {
+        if let Some(lender) = self.labelled.nearest_label(print) {
+            self.labelled.refresh(lender.print.content_hash);
+        }
+    }
+
+    fn set_label(&mut self, text: RecentText, label: Label) {
+        if !self.all.set_label(text.print.content_hash, label) {
+            self.all.add(RecentText { label: Some(label), ..text });
+        }
+        self.keep_label(text, label);
+    }
+
+    fn keep_label(&mut self, text: RecentText, label: Label) {
+        if self.labelled.set_label(text.print.content_hash, label) {
+            self.labelled.refresh(text.print.content_hash);
+        } else {
+            self.labelled.add(RecentText { label: Some(label), ..text });
+        }
+    }
+
+    /// Keeps labels that were read from the records, the newest first, as far as there is room. Those
+    /// of the lenders have it, and stay longest; the last of them lent its label last.
+    fn keep_labels(&mut self, labelled: &[RecentText], lenders: &[u64], count_max: usize) {
+        let mut kept: HashSet<u64> = lenders.iter().copied().collect();
+        let mut has_room = |text: &&RecentText| {
+            let hash = text.print.content_hash;
+            kept.contains(&hash) || kept.len() < count_max && kept.insert(hash)
+        };
+        let texts: Vec<_> = labelled.iter().filter(|text| has_room(text)).collect();
+        for text in texts.into_iter().rev() {
+            if let Some(label) = text.label {
+                self.keep_label(*text, label);
             }
         }
+        lenders.iter().for_each(|hash| self.labelled.refresh(*hash));
     }
 
     /// The campaign of the nearest text, the oldest if several are as near; of lately seen ones
@@ -233,16 +129,10 @@ impl SiteTexts {
         if !print.comparable {
             return neighbours;
         }
-        let mut nearest: Option<(u32, u64)> = None;
-        self.labelled.each_near(print, |text, distance| {
-            let newer = |at| text.labelled_at > at;
-            let better = nearest.is_none_or(|(d, at)| distance < d || distance == d && newer(at));
-            if better {
-                nearest = Some((distance, text.labelled_at));
-                neighbours.label = text.label;
-                neighbours.label_exact = text.print.content_hash == print.content_hash;
-            }
-        });
+        if let Some(lender) = self.labelled.nearest_label(print) {
+            neighbours.label = lender.label;
+            neighbours.label_exact = lender.print.content_hash == print.content_hash;
+        }
         neighbours
     }
 }
@@ -259,21 +149,19 @@ impl MemoryRecent {
         self.sites().contains(site)
     }
 
-    /// Puts a site into memory as a whole, in place of what was there: its texts and its labelled
-    /// texts, each oldest first.
+    /// Puts a site into memory as a whole, in place of what was there: its texts, the oldest first,
+    /// its labelled texts, the newest label first, and the content hashes of labelled texts that
+    /// recent ones are near to, the last one last.
     pub(super) fn refill(
         &self,
         site: &SiteId,
         recent: impl Iterator<Item = RecentText>,
-        labelled: impl Iterator<Item = RecentText>,
+        labelled: &[RecentText],
+        lenders: &[u64],
     ) {
         let mut texts = SiteTexts::new(&self.options);
-        recent.for_each(|text| texts.insert(text));
-        for RecentText { print, campaign, label, .. } in labelled {
-            if let Some(label) = label {
-                texts.set_label(print, campaign, label);
-            }
-        }
+        recent.for_each(|text| texts.all.add(text));
+        texts.keep_labels(labelled, lenders, self.options.labelled_count_max);
         self.sites().put(site.clone(), texts);
     }
 
@@ -294,7 +182,8 @@ impl MemoryRecent {
 
     /// As [`RecentContent::set_label`].
     pub(super) fn set_label_now(&self, site: &SiteId, print: ContentPrint, label: Label) {
-        self.with_site(site, |texts| texts.set_label(print, None, label));
+        let text = RecentText { print, comment: None, campaign: None, label: None };
+        self.with_site(site, |texts| texts.set_label(text, label));
     }
 
     /// As [`RecentContent::forget_site`].

@@ -1,6 +1,7 @@
 //! An index of recent content that is read back from the records, site by site, when a site is
 //! first asked for.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,6 +16,8 @@ use crate::moderation::ports::{
 /// Comments of a site that are read back, and labelled ones. More than the index holds, since
 /// equal texts take one place.
 const COMMENT_COUNT_MAX: usize = 10_000;
+/// Campaigns of which a label is looked for behind these: some ten microseconds each.
+const CAMPAIGN_COUNT_MAX: usize = 512;
 /// How often a site is looked for that is forgotten again before it was looked at.
 const LOOK_COUNT_MAX: u32 = 3;
 /// Comments whose news may arrive after they were read back: those of a second of a busy site.
@@ -57,10 +60,14 @@ impl RefilledRecent {
     }
 }
 
-/// What the records say of a site's recent content, oldest first.
+/// What the records say of a site's recent content.
 pub(super) struct SiteContent {
+    /// Oldest first.
     recent: Vec<RecentComment>,
+    /// The newest label first.
     labelled: Vec<RecentComment>,
+    /// Content hashes of labelled texts that recent comments are near to, the last one last.
+    lenders: Vec<u64>,
 }
 
 impl SiteContent {
@@ -68,10 +75,23 @@ impl SiteContent {
     pub(super) async fn read(store: &dyn Store, site: &SiteId) -> Result<Self, StoreError> {
         let mut recent = store.recent_comments(site, COMMENT_COUNT_MAX).await?;
         let mut labelled = store.labelled_comments(site, COMMENT_COUNT_MAX).await?;
-        // Both come newest first, and the newest is to be put in last.
+        let mut live = live_campaigns(&recent);
+        // What was labelled longer ago than all of these counts as long as its campaign lasts.
+        let mut absent: HashSet<_> = live.iter().copied().collect();
+        labelled.iter().for_each(|comment| _ = absent.remove(&comment.campaign));
+        if labelled.len() == COMMENT_COUNT_MAX && !absent.is_empty() {
+            let absent: Vec<_> = absent.into_iter().collect();
+            labelled.extend(store.campaign_labels(site, &absent).await?);
+        }
+        // The newest is to be put in last.
         recent.reverse();
-        labelled.reverse();
-        Ok(Self { recent, labelled })
+        live.reverse();
+        let mut last: HashMap<CommentId, u64> = HashMap::new();
+        for comment in &labelled {
+            last.entry(comment.campaign).or_insert(comment.print.content_hash);
+        }
+        let lenders = live.iter().filter_map(|campaign| last.get(campaign).copied()).collect();
+        Ok(Self { recent, labelled, lenders })
     }
 
     /// The comments of the last moments, as far as somebody may still tell of them.
@@ -87,8 +107,18 @@ impl SiteContent {
             campaign: Some(comment.campaign),
             label: comment.label,
         };
-        memory.refill(site, self.recent.into_iter().map(text), self.labelled.into_iter().map(text));
+        let labelled: Vec<_> = self.labelled.into_iter().map(text).collect();
+        memory.refill(site, self.recent.into_iter().map(text), &labelled, &self.lenders);
     }
+}
+
+/// The campaigns that lasted until now, the last one first: those with a further comment among these,
+/// which come newest first.
+fn live_campaigns(recent: &[RecentComment]) -> Vec<CommentId> {
+    let mut known = HashSet::new();
+    let followers = recent.iter().filter(|one| one.campaign != one.id && one.label.is_none());
+    let campaigns = followers.map(|one| one.campaign).filter(|campaign| known.insert(*campaign));
+    campaigns.take(CAMPAIGN_COUNT_MAX).collect()
 }
 
 #[async_trait]

@@ -289,6 +289,13 @@ pub trait Store: Send + Sync + 'static {
         site: &SiteId,
         count_max: usize,
     ) -> Result<Vec<RecentComment>, StoreError>;
+    /// Of each campaign the comment labelled last among the first some that were approved or
+    /// rejected, if there is one; the newest label first.
+    async fn campaign_labels(
+        &self,
+        site: &SiteId,
+        campaigns: &[CommentId],
+    ) -> Result<Vec<RecentComment>, StoreError>;
     /// Appends a label to the ledger, moves the comment to the state it asks for (ham:
     /// approved, spam: rejected) and writes the audit entry, all in one transaction.
     /// `NotFound` for a comment that the site does not have.

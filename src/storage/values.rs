@@ -14,6 +14,10 @@ use crate::moderation::ports::{LabelEntry, Reporter, StoreError};
 
 use super::record;
 
+/// Comments of a campaign and state among which a label is looked for: people label the first ones,
+/// and the rest follow by what they learned.
+pub(super) const CAMPAIGN_COMMENT_COUNT_MAX: usize = 32;
+
 /// A site and the number that stands for it in other tables.
 #[derive(Clone)]
 pub(super) struct StoredSite {

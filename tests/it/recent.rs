@@ -232,6 +232,116 @@ async fn the_oldest_falls_out_and_labels_stay_longer() {
     }
 }
 
+/// A campaign that a person labelled once goes on while people label so many others that its label
+/// would have fallen out.
+#[tokio::test]
+async fn the_label_of_a_campaign_under_way_stays() {
+    let (_redis, _folder, all) = implementations().await;
+    for (name, index) in all {
+        let blog = site("blog");
+        index.set_label(&blog, print(1), Label::Spam).await.unwrap();
+        index.set_label(&blog, print(2), Label::Spam).await.unwrap();
+        for number in 0..40u64 {
+            let copy = variant(1, (number % 7) as u32);
+            let found = find(&*index, &blog, &copy).await;
+            assert_eq!(found.label, Some(Label::Spam), "{name}: after {number} other labels");
+            index.insert(&blog, text(copy)).await.unwrap();
+            index.set_label(&blog, print(1_000 + number), Label::Ham).await.unwrap();
+        }
+        assert_eq!(find(&*index, &blog, &print(2)).await.label, None, "{name}: its campaign ended");
+        // Looking alone keeps nothing, so that replicas agree.
+        for number in 2_000..2_009 {
+            assert!(find(&*index, &blog, &print(1)).await.label.is_some(), "{name}: {number}");
+            index.set_label(&blog, print(number), Label::Ham).await.unwrap();
+        }
+        assert_eq!(find(&*index, &blog, &print(1)).await.label, None, "{name}: this one too");
+    }
+}
+
+/// Against a plain list of labels: the one that a text is lent is that of the list.
+#[test]
+fn labels_agree_with_a_plain_list() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (_redis, _folder, all) = runtime.block_on(implementations());
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) };
+    // One step in three labels; ten labels are kept, of thirty texts.
+    let steps = prop::collection::vec((0u8..3, 0u64..30), 1..120);
+    let case = std::cell::Cell::new(0);
+    let outcome = TestRunner::new(config).run(&steps, |steps| {
+        case.set(case.get() + 1);
+        let blog = site(&format!("blog-{}", case.get()));
+        for (name, index) in &all {
+            let mut labels: Vec<(u64, Label)> = Vec::new();
+            for (kind, number) in &steps {
+                let copy = variant(*number, 5);
+                let label = runtime.block_on(find(&**index, &blog, &copy)).label;
+                let known = labels.iter().position(|(one, _)| one == number);
+                prop_assert_eq!(label, known.map(|place| labels[place].1), "{}", name);
+                if *kind == 0 {
+                    let label = if number % 2 == 0 { Label::Ham } else { Label::Spam };
+                    runtime.block_on(index.set_label(&blog, print(*number), label)).unwrap();
+                    labels.retain(|(one, _)| one != number);
+                    labels.push((*number, label));
+                    labels.drain(..labels.len().saturating_sub(10));
+                } else {
+                    runtime.block_on(index.insert(&blog, text(copy))).unwrap();
+                    if let Some(place) = known {
+                        let label = labels.remove(place);
+                        labels.push(label);
+                    }
+                }
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_back_has_the_label_of_a_campaign_under_way() {
+    let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());
+    let store = Arc::new(open(&folder).await);
+    store.create_site(records::site("blog"), "test").await.unwrap();
+    let far = |number: u64, campaign: u64| {
+        let mut comment = records::comment("blog", number, None, State::Approved);
+        comment.campaign = records::comment_id(campaign);
+        (comment.content_hash, comment.simhash) = (number, spread(campaign));
+        comment
+    };
+    // One comment of a campaign is labelled, then twenty of others, then the campaign goes on.
+    for number in 0..=20 {
+        store.record_check(&far(number, number), None).await.unwrap();
+        let mut label = records::label("blog", number, Label::Spam);
+        label.time += time::Duration::seconds(number as i64);
+        store.append_label(label).await.unwrap();
+    }
+    for number in 100..105 {
+        store.record_check(&far(number, 0), None).await.unwrap();
+    }
+    let options = RecentOptions { labelled_count_max: 10, text_count_max: 8, site_count_max: 2 };
+    let memory = RefilledRecent::new(MemoryRecent::new(options), store.clone());
+    let all: [(_, Arc<dyn RecentContent>); 2] =
+        [("memory", Arc::new(memory)), ("redis", Arc::new(shared(&redis, options, store)))];
+    for (kind, index) in all {
+        let asked = async |number: u64| {
+            let print = ContentPrint { content_hash: number, ..print(number) };
+            find(&*index, &site("blog"), &print).await
+        };
+        let found = asked(0).await;
+        assert_eq!((found.label, found.near_count), (Some(Label::Spam), 5), "{kind}");
+        for number in 1..=20 {
+            let expected = (number > 11).then_some(Label::Spam);
+            assert_eq!(asked(number).await.label, expected, "{kind}: {number}");
+        }
+        // It is the last to fall out.
+        for number in 500..509 {
+            index.set_label(&site("blog"), print(number), Label::Ham).await.unwrap();
+        }
+        assert_eq!(asked(0).await.label, Some(Label::Spam), "{kind}");
+        assert_eq!(asked(20).await.label, None, "{kind}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forgotten_site_is_read_back_with_its_decisions() {
     let (redis, folder) = (RedisServer::start().await, tempfile::tempdir().unwrap());

@@ -50,6 +50,7 @@ macro_rules! store_suite {
             ledger_and_audit_log_are_listed_in_pages,
             recent_comments_are_newest_first,
             labelled_comments_are_newest_label_first,
+            campaigns_have_their_last_label,
             samples_keep_to_their_window,
             refused_jobs_do_not_concern_their_neighbours,
             records_outlive_the_store,
@@ -530,6 +531,30 @@ async fn labelled_comments_are_newest_label_first(place: impl Backend) {
     let ids: Vec<_> = labelled.iter().map(|comment| comment.id).collect();
     assert_eq!(ids, [2, 3].map(comment_id));
     assert!(labelled.iter().all(|comment| comment.label == Some(Label::Spam)));
+}
+
+async fn campaigns_have_their_last_label(place: impl Backend) {
+    let store = open_with_sites(&place).await;
+    for (n, campaign) in [(0, 0), (1, 0), (2, 0), (3, 3), (4, 3), (5, 5), (6, 6)] {
+        let mut comment = comment("blog", n, None, State::Held);
+        comment.campaign = comment_id(campaign);
+        store.record_check(&comment, None).await.unwrap();
+    }
+    for (minute, n, kind) in
+        [(1, 2, Label::Spam), (3, 1, Label::Ham), (2, 0, Label::Spam), (4, 4, Label::Spam)]
+    {
+        let mut entry = label("blog", n, kind);
+        entry.time = start() + Duration::minutes(minute);
+        store.append_label(entry).await.unwrap();
+    }
+    let campaigns = [0, 5, 3, 9].map(comment_id);
+    let found = store.campaign_labels(&site_id("blog"), &campaigns).await.unwrap();
+    let found: Vec<_> = found.iter().map(|one| (one.id, one.campaign, one.label)).collect();
+    let expected = [(4, 3, Label::Spam), (1, 0, Label::Ham)]
+        .map(|(n, campaign, label)| (comment_id(n), comment_id(campaign), Some(label)));
+    assert_eq!(found, expected);
+    assert_eq!(store.campaign_labels(&site_id("news"), &campaigns).await.unwrap(), []);
+    assert_eq!(store.campaign_labels(&site_id("blog"), &[]).await.unwrap(), []);
 }
 
 async fn refused_jobs_do_not_concern_their_neighbours(place: impl Backend) {

@@ -9,7 +9,7 @@ use crate::moderation::ports::{
     AuditEntry, AuthorRecord, KeyRecord, LabelEntry, RecentComment, SampledComment, StoreError,
     Window,
 };
-use crate::storage::values::{StoredSite, millis};
+use crate::storage::values::{CAMPAIGN_COMMENT_COUNT_MAX, StoredSite, millis};
 
 use super::db::Db;
 use super::rows::{
@@ -175,6 +175,26 @@ pub(super) async fn labelled_comments(
          ORDER BY label_time DESC, id DESC LIMIT $2"
     );
     db.all(&sql, &[&site_number, &(count_max as i64)], rows::recent_comment).await
+}
+
+/// The comment of each campaign that was labelled last; the newest label first.
+pub(super) async fn campaign_labels(
+    db: &Db,
+    site_number: i64,
+    campaigns: &[CommentId],
+) -> Result<Vec<RecentComment>, StoreError> {
+    // The first ones of each state, so that a campaign of a hundred thousand costs no more than others.
+    let sql = format!(
+        "SELECT {RECENT_COLUMNS} FROM unnest($2::uuid[]) AS live (first) CROSS JOIN LATERAL ( \
+             SELECT {RECENT_COLUMNS}, label_time \
+             FROM (VALUES ('approved'), ('rejected')) AS decided (name) CROSS JOIN LATERAL ( \
+                 SELECT * FROM comments WHERE site = $1 AND campaign = live.first \
+                 AND state = decided.name ORDER BY number LIMIT {CAMPAIGN_COMMENT_COUNT_MAX} \
+             ) AS early WHERE label IS NOT NULL ORDER BY label_time DESC, id DESC LIMIT 1 \
+         ) AS last ORDER BY label_time DESC, id DESC"
+    );
+    let campaigns: Vec<Uuid> = campaigns.iter().map(|campaign| *campaign.as_uuid()).collect();
+    db.all(&sql, &[&site_number, &campaigns], rows::recent_comment).await
 }
 
 /// The label ledger of a site after `position`, oldest first.

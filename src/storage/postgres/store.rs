@@ -400,6 +400,15 @@ impl Store for PostgresStore {
         queries::labelled_comments(&db, number, count_max).await
     }
 
+    async fn campaign_labels(
+        &self,
+        site: &SiteId,
+        campaigns: &[CommentId],
+    ) -> Result<Vec<RecentComment>, StoreError> {
+        let Some((db, number)) = self.site_db(site).await? else { return Ok(Vec::new()) };
+        queries::campaign_labels(&db, number, campaigns).await
+    }
+
     async fn append_label(&self, entry: LabelEntry) -> Result<AppliedLabel, StoreError> {
         let number = self.site_number(&entry.site).await?;
         transaction!(self, |db| feedback::append_label(&db, number, &entry).await)

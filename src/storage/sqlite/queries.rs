@@ -1,5 +1,7 @@
 //! What is read from disk. Each function is one statement on a reading connection.
 
+use std::cmp::Reverse;
+
 use rusqlite::{Connection, Params, Row, params};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -9,6 +11,7 @@ use crate::moderation::ports::{
     AuditEntry, AuthorRecord, KeyRecord, LabelEntry, RecentComment, SampledComment, StoreError,
     Window,
 };
+use crate::storage::values::CAMPAIGN_COMMENT_COUNT_MAX;
 
 use super::cache::SiteKey;
 use super::error::from_sqlite;
@@ -221,6 +224,35 @@ pub(super) fn labelled_comments(
          ORDER BY label_time DESC, id DESC LIMIT ?2"
     );
     all(db, &sql, params![site_number, count_max as i64], plain(rows::recent_comment))
+}
+
+/// The comment of each campaign that was labelled last; the newest label first.
+pub(super) fn campaign_labels(
+    db: &Connection,
+    site_number: i64,
+    campaigns: &[CommentId],
+) -> Result<Vec<RecentComment>, StoreError> {
+    // The first ones of each state, so that a campaign of a hundred thousand costs no more than others.
+    let early = |state| {
+        format!(
+            "SELECT * FROM (SELECT label_time, {RECENT_COLUMNS} FROM comments WHERE site = ?1 \
+             AND campaign = ?2 AND state = '{state}' ORDER BY number \
+             LIMIT {CAMPAIGN_COMMENT_COUNT_MAX})"
+        )
+    };
+    let sql = format!(
+        "SELECT {RECENT_COLUMNS}, label_time FROM ({} UNION ALL {}) WHERE label IS NOT NULL \
+         ORDER BY label_time DESC, id DESC LIMIT 1",
+        early("approved"),
+        early("rejected")
+    );
+    let mut found = Vec::new();
+    for campaign in campaigns {
+        let read = plain(|row| Ok((row.get::<_, i64>(6)?, rows::recent_comment(row)?)));
+        found.extend(all(db, &sql, params![site_number, campaign.as_uuid().as_bytes()], read)?);
+    }
+    found.sort_by_key(|(time, comment): &(i64, RecentComment)| Reverse((*time, comment.id)));
+    Ok(found.into_iter().map(|(_, comment)| comment).collect())
 }
 
 /// The label ledger of a site after `position`, oldest first.

@@ -286,6 +286,16 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn campaign_labels(
+        &self,
+        site: &SiteId,
+        campaigns: &[CommentId],
+    ) -> Result<Vec<RecentComment>, StoreError> {
+        let campaigns = campaigns.to_vec();
+        self.read_site(site, move |db, number| queries::campaign_labels(db, number, &campaigns))
+            .await
+    }
+
     async fn append_label(&self, entry: LabelEntry) -> Result<AppliedLabel, StoreError> {
         let work = move |batch: &mut Batch<'_>| feedback::append_label(batch, &entry);
         self.writer.submit(Undo::Savepoint, work).await

@@ -18,9 +18,9 @@ use super::service::{PATIENCE, Service, check, comment};
 const FORBIDDEN: &str = "zyxgambling";
 /// The limit of a call (`server.call_timeout_ms`), and something for a busy machine.
 const LATE: Duration = Duration::from_secs(12);
-/// Calls of a caller for each label. A site's last 4,096 labels are known at once, and the campaign's
-/// one is to be among them to the end of a soak.
-const LABEL_EACH: usize = 320;
+/// Calls of a caller for each label: so many that in a soak the campaign's own would fall out of the
+/// 4,096 that are known at once, were it not in use.
+const LABEL_EACH: usize = 16;
 /// Comments that are looked for at once in the end.
 const READERS: usize = 16;
 /// Between two attempts of a caller who found nobody.
