@@ -1,63 +1,15 @@
 //! The suite that every store of models and of the ledger passes.
-//!
-//! A backend joins with one line in `backends`.
-
-use std::sync::Arc;
 
 use replyguard::domain::{CommentId, Fingerprint, Label, State};
 use replyguard::moderation::ports::models::{
     ImportedExample, ModelChange, ModelState, ModelStore, Retraction,
 };
 use replyguard::moderation::ports::{Store, StoreError};
-use replyguard::storage::{PostgresStore, SqliteOptions, SqliteStore};
-use tempfile::TempDir;
 
-use crate::support::postgres::{Database, shared};
-use crate::support::records::{
-    comment, comment_id, fingerprint, label, model, site, site_id, start,
-};
+use crate::support::backend::on_each_store;
+use crate::support::records::{comment, comment_id, fingerprint, label, model, site_id, start};
 
-/// A store with a site `blog`, and what keeps its place.
-struct Opened<S, P> {
-    store: Arc<S>,
-    _place: P,
-}
-
-async fn sqlite() -> Opened<SqliteStore, TempDir> {
-    let place = TempDir::new().unwrap();
-    let path = place.path().join("records.sqlite3");
-    let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
-    store.create_site(site("blog"), "test").await.unwrap();
-    Opened { store: Arc::new(store), _place: place }
-}
-
-async fn postgres() -> Opened<PostgresStore, Database<'static>> {
-    let place = shared().database();
-    let store = place.open().await;
-    store.create_site(site("blog"), "test").await.unwrap();
-    Opened { store: Arc::new(store), _place: place }
-}
-
-/// Each test by the backends there are.
-macro_rules! backends {
-    ($($test:ident,)*) => {
-        backends!(sqlite: $($test,)*);
-        backends!(postgres: $($test,)*);
-    };
-    ($backend:ident: $($test:ident,)*) => {
-        mod $backend {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    let opened = super::$backend().await;
-                    super::$test(&*opened.store).await;
-                }
-            )*
-        }
-    };
-}
-
-backends!(
+on_each_store!(
     the_last_label_that_stands_counts,
     positions_give_the_ledger_as_it_was,
     labels_are_taken_back_by_whom_and_where_from,

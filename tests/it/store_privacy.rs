@@ -1,9 +1,6 @@
 //! The suite that every store passes of erasure, export and retention.
-//!
-//! A backend joins with one line in `backends`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use replyguard::domain::{
     Action, AuthorRecord, CommentFilter, DecisionId, DeliveryId, Label, SiteSecret, State,
@@ -18,60 +15,21 @@ use replyguard::moderation::ports::webhooks::{
     AttemptRecord, DeliveryState, WebhookRecord, WebhookStore,
 };
 use replyguard::moderation::ports::{Store, StoreError};
-use replyguard::storage::{PostgresStore, SqliteOptions, SqliteStore};
+use replyguard::storage::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 use time::Duration;
 use uuid::Uuid;
 
-use crate::support::postgres::{Database, shared};
+use crate::support::backend::{on_each_store, sqlite};
 use crate::support::records::{
-    comment, comment_id, fingerprint, label, request, request_id, site, site_id, start,
+    comment, comment_id, fingerprint, label, request, request_id, site_id, start,
 };
-
-/// A store with the sites `blog` and `news`, and what keeps its place.
-async fn sqlite() -> (Arc<SqliteStore>, TempDir) {
-    let place = TempDir::new().unwrap();
-    let store = SqliteStore::open(&database(&place), SqliteOptions::default()).await.unwrap();
-    (with_sites(store).await, place)
-}
-
-async fn postgres() -> (Arc<PostgresStore>, Database<'static>) {
-    let place = shared().database();
-    let store = place.open().await;
-    (with_sites(store).await, place)
-}
-
-async fn with_sites<S: Store>(store: S) -> Arc<S> {
-    for id in ["blog", "news"] {
-        store.create_site(site(id), "test").await.unwrap();
-    }
-    Arc::new(store)
-}
 
 fn database(place: &TempDir) -> PathBuf {
     place.path().join("records.sqlite3")
 }
 
-/// Each test by the backends there are.
-macro_rules! backends {
-    ($($test:ident,)*) => {
-        backends!(sqlite: $($test,)*);
-        backends!(postgres: $($test,)*);
-    };
-    ($backend:ident: $($test:ident,)*) => {
-        mod $backend {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    let (store, _place) = super::$backend().await;
-                    super::$test(&*store).await;
-                }
-            )*
-        }
-    };
-}
-
-backends!(
+on_each_store!(
     an_author_is_erased_with_all_that_hangs_on_them,
     one_comment_without_an_address_is_erased_alone,
     long_erasures_go_on_where_they_ended,

@@ -1,8 +1,4 @@
 //! The suite that every store of the review queue passes.
-//!
-//! A backend joins with one line in `backends`.
-
-use std::sync::Arc;
 
 use replyguard::domain::{
     Action, CheckedComment, CommentFilter, DecisionId, Label, State, signals,
@@ -12,55 +8,13 @@ use replyguard::moderation::ports::review::{
     Claim, Decided, ListOrder, NewDecision, Passed, QueueOrder, ReviewStore, Target,
 };
 use replyguard::moderation::ports::{Store, StoreError};
-use replyguard::storage::{PostgresStore, SqliteOptions, SqliteStore};
-use tempfile::TempDir;
 use time::Duration;
 use uuid::Uuid;
 
-use crate::support::postgres::{Database, shared};
-use crate::support::records::{comment, comment_id, fingerprint, label, site, site_id, start};
+use crate::support::backend::on_each_store;
+use crate::support::records::{comment, comment_id, fingerprint, label, site_id, start};
 
-/// A store with the sites `blog` and `news`, and what keeps its place.
-async fn sqlite() -> (Arc<SqliteStore>, TempDir) {
-    let place = TempDir::new().unwrap();
-    let path = place.path().join("records.sqlite3");
-    let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
-    (with_sites(store).await, place)
-}
-
-async fn postgres() -> (Arc<PostgresStore>, Database<'static>) {
-    let place = shared().database();
-    let store = place.open().await;
-    (with_sites(store).await, place)
-}
-
-async fn with_sites<S: Store>(store: S) -> Arc<S> {
-    for id in ["blog", "news"] {
-        store.create_site(site(id), "test").await.unwrap();
-    }
-    Arc::new(store)
-}
-
-/// Each test by the backends there are.
-macro_rules! backends {
-    ($($test:ident,)*) => {
-        backends!(sqlite: $($test,)*);
-        backends!(postgres: $($test,)*);
-    };
-    ($backend:ident: $($test:ident,)*) => {
-        mod $backend {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    let (store, _place) = super::$backend().await;
-                    super::$test(&*store).await;
-                }
-            )*
-        }
-    };
-}
-
-backends!(
+on_each_store!(
     campaigns_are_one_entry,
     the_queue_is_listed_in_each_order_and_in_pages,
     each_filter_finds_its_comments,

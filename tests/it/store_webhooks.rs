@@ -1,62 +1,18 @@
 //! The suite that every store of webhooks passes.
 
-use std::sync::Arc;
-
 use replyguard::domain::{Action, DecisionId, DeliveryId, State, WebhookId, WebhookSecret};
 use replyguard::moderation::ports::review::{NewDecision, ReviewStore, Target};
 use replyguard::moderation::ports::webhooks::{
     AttemptRecord, DeliveryRecord, DeliveryState, WebhookChange, WebhookRecord, WebhookStore,
 };
 use replyguard::moderation::ports::{Store, StoreError};
-use replyguard::storage::{PostgresStore, SqliteOptions, SqliteStore};
-use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::support::postgres::{Database, shared};
-use crate::support::records::{comment, comment_id, site, site_id, start};
+use crate::support::backend::on_each_store;
+use crate::support::records::{comment, comment_id, site_id, start};
 
-/// A store with the sites `blog` and `news`, and what keeps its place.
-async fn sqlite() -> (Arc<SqliteStore>, TempDir) {
-    let place = TempDir::new().unwrap();
-    let path = place.path().join("records.sqlite3");
-    let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
-    (with_sites(store).await, place)
-}
-
-async fn postgres() -> (Arc<PostgresStore>, Database<'static>) {
-    let place = shared().database();
-    let store = place.open().await;
-    (with_sites(store).await, place)
-}
-
-async fn with_sites<S: Store>(store: S) -> Arc<S> {
-    for id in ["blog", "news"] {
-        store.create_site(site(id), "test").await.unwrap();
-    }
-    Arc::new(store)
-}
-
-/// Each test by the backends there are.
-macro_rules! backends {
-    ($($test:ident,)*) => {
-        backends!(sqlite: $($test,)*);
-        backends!(postgres: $($test,)*);
-    };
-    ($backend:ident: $($test:ident,)*) => {
-        mod $backend {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    let (store, _place) = super::$backend().await;
-                    super::$test(&*store).await;
-                }
-            )*
-        }
-    };
-}
-
-backends!(
+on_each_store!(
     webhooks_are_kept_with_their_site,
     changes_need_the_last_revision,
     deliveries_take_what_was_decided_in_order,

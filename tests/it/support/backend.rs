@@ -1,6 +1,13 @@
 //! What keeps a service's records, for tests that each backend has to pass.
 
-use super::postgres;
+use std::sync::Arc;
+
+use replyguard::moderation::ports::Store;
+use replyguard::storage::{PostgresStore, SqliteOptions, SqliteStore};
+use tempfile::TempDir;
+
+use super::postgres::{self, Database};
+use super::records::site;
 
 /// A kind of store.
 #[derive(Debug, Clone, Copy)]
@@ -45,4 +52,45 @@ macro_rules! on_each_backend {
         }
     };
 }
-pub(crate) use on_each_backend;
+
+/// A store of each kind with the sites `blog` and `news`, and what keeps its place.
+pub async fn sqlite() -> (Arc<SqliteStore>, TempDir) {
+    let place = TempDir::new().unwrap();
+    let path = place.path().join("records.sqlite3");
+    let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+    (with_sites(store).await, place)
+}
+
+/// See [`sqlite`].
+pub async fn postgres() -> (Arc<PostgresStore>, Database<'static>) {
+    let place = postgres::shared().database();
+    let store = place.open().await;
+    (with_sites(store).await, place)
+}
+
+async fn with_sites<S: Store>(store: S) -> Arc<S> {
+    for id in ["blog", "news"] {
+        store.create_site(site(id), "test").await.unwrap();
+    }
+    Arc::new(store)
+}
+
+/// Makes a test of each function for each kind of store, which it is given.
+macro_rules! on_each_store {
+    ($($test:ident,)*) => {
+        $crate::support::backend::on_each_store!(sqlite: $($test,)*);
+        $crate::support::backend::on_each_store!(postgres: $($test,)*);
+    };
+    ($backend:ident: $($test:ident,)*) => {
+        mod $backend {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    let (store, _place) = $crate::support::backend::$backend().await;
+                    super::$test(&*store).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use {on_each_backend, on_each_store};
