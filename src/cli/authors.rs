@@ -129,8 +129,11 @@ async fn export(mut client: Client, parent: String, who: Who) -> Result<(), Fail
     Ok(())
 }
 
-/// The address on the first line of standard input.
-fn address() -> Result<String, Failure> {
+/// The address on the first line of standard input, or what is typed at a terminal when asked for it.
+///
+/// # Errors
+/// If there is none.
+pub(super) fn address() -> Result<String, Failure> {
     if std::io::stdin().is_terminal() {
         return ask("E-mail address: ");
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use tokio_stream::StreamExt;
 
+use super::authors;
 use super::files;
 use super::first_site::{connect_to_site, refused};
 use super::output::say;
@@ -69,9 +70,10 @@ struct What {
     /// All labels by reporters of this name
     #[arg(long)]
     reporter: Option<String>,
-    /// All labels of what the author with this address wrote
+    /// All labels of what an author wrote, whose e-mail address is read from standard input, or asked
+    /// for at a terminal
     #[arg(long)]
-    author_email: Option<String>,
+    email_stdin: bool,
     /// All labels of an import
     #[arg(long)]
     source: Option<String>,
@@ -232,8 +234,11 @@ async fn retract(mut client: Client, parent: String, args: RetractArgs) -> Resul
         .map(Selector::Position)
         .or(what.comment.map(Selector::Comment))
         .or(what.reporter.map(Selector::ReporterName))
-        .or(what.author_email.map(Selector::AuthorEmail))
         .or(what.source.map(Selector::Source));
+    let selector = match selector {
+        None if what.email_stdin => Some(Selector::AuthorEmail(authors::address()?)),
+        selector => selector,
+    };
     let request = proto::RetractExamplesRequest { parent, selector, note: args.note };
     let answer = client.models.retract_examples(request).await;
     let answer = answer.map_err(|status| refused(&status))?.into_inner();

@@ -9,16 +9,24 @@ use replyguard::grpc::client::{Client, Code, FieldMask, Message};
 use replyguard::grpc::longrunning::operation::Result as Ended;
 use replyguard::grpc::proto;
 use replyguard::grpc::proto::erase_author_request::Author;
-use replyguard::moderation::ports::Store;
-use replyguard::storage::{SqliteOptions, SqliteStore};
 use time::{Duration, OffsetDateTime};
 use tokio_stream::StreamExt;
 use uuid::Uuid;
 
 use crate::console::{administrator, moderator};
+use crate::support::backend::{Backend, on_each_backend};
 use crate::support::models::{SITE, archive, ended, example, import, train, without_limits};
 use crate::support::records;
 use crate::support::service::{PATIENCE, Service, check, comment, wait_for};
+
+on_each_backend!(
+    the_next_training_never_saw_who_was_erased,
+    only_those_who_operate_a_site_erase_and_export,
+    a_person_and_a_site_are_exported,
+    without_its_key_nobody_knows_who_wrote,
+    administrators_erase_and_export_in_the_console,
+    what_is_too_old_goes_by_itself,
+);
 
 /// Somebody who asks to be forgotten, and what must not be found of them afterwards.
 const ADDRESS: &str = "Mallory.Marked+blog@example.net";
@@ -80,9 +88,8 @@ async fn prove(client: &mut Client, name: &str) -> proto::ModelProof {
     }
 }
 
-#[tokio::test]
-async fn the_next_training_never_saw_who_was_erased() {
-    let service = Service::start_with(&["--log", "trace"]).await;
+async fn the_next_training_never_saw_who_was_erased(backend: Backend) {
+    let service = backend.start(&["--log", "trace"]).await;
     let mut client = service.client().await;
     without_limits(&mut client).await;
     import(&mut client, archive(60)).await;
@@ -153,9 +160,8 @@ async fn the_next_training_never_saw_who_was_erased() {
     .await;
 }
 
-#[tokio::test]
-async fn only_those_who_operate_a_site_erase_and_export() {
-    let service = Service::start().await;
+async fn only_those_who_operate_a_site_erase_and_export(backend: Backend) {
+    let service = backend.start(&[]).await;
     let mut client = service.client().await;
     let name = send(&mut client, theirs(1)).await.name;
     let scopes = |scope: proto::KeyScope| proto::CreateKeyRequest {
@@ -187,9 +193,8 @@ async fn only_those_who_operate_a_site_erase_and_export() {
     assert_eq!(counts(erased.get_ref()), (1, 0, 0));
 }
 
-#[tokio::test]
-async fn a_person_and_a_site_are_exported() {
-    let service = Service::start().await;
+async fn a_person_and_a_site_are_exported(backend: Backend) {
+    let service = backend.start(&[]).await;
     let mut client = service.client().await;
     without_limits(&mut client).await;
     let name = send(&mut client, theirs(1)).await.name;
@@ -232,9 +237,8 @@ async fn a_person_and_a_site_are_exported() {
     assert!(text(&audit).contains("export-site"), "{}", text(&audit));
 }
 
-#[tokio::test]
-async fn without_its_key_nobody_knows_who_wrote() {
-    let service = Service::start().await;
+async fn without_its_key_nobody_knows_who_wrote(backend: Backend) {
+    let service = backend.start(&[]).await;
     let mut client = service.client().await;
     without_limits(&mut client).await;
     let name = send(&mut client, theirs(1)).await.name;
@@ -255,10 +259,9 @@ async fn without_its_key_nobody_knows_who_wrote() {
     client.comments.get_comment(read).await.expect("another author, as far as anybody knows");
 }
 
-#[tokio::test]
-async fn administrators_erase_and_export_in_the_console() {
+async fn administrators_erase_and_export_in_the_console(backend: Backend) {
     const PAGE: &str = "/console/sites/default/privacy";
-    let service = Service::start_with(&["--log", "trace"]).await;
+    let service = backend.start(&["--log", "trace"]).await;
     let mut client = service.client().await;
     without_limits(&mut client).await;
     let name = send(&mut client, theirs(1)).await.name;
@@ -329,9 +332,8 @@ fn old(days: i64) -> CheckedComment {
     comment
 }
 
-#[tokio::test]
-async fn what_is_too_old_goes_by_itself() {
-    let mut service = Service::start().await;
+async fn what_is_too_old_goes_by_itself(backend: Backend) {
+    let mut service = backend.start(&[]).await;
     let mut client = service.client().await;
     let policy = proto::SitePolicy { comment_retention_days: Some(30), ..Default::default() };
     let update_mask = Some(FieldMask { paths: vec!["policy.comment_retention_days".into()] });
@@ -340,8 +342,7 @@ async fn what_is_too_old_goes_by_itself() {
     let updated = client.sites.update_site(request).await.unwrap().into_inner().site.unwrap();
     assert_eq!(updated.policy.unwrap().comment_retention_days, Some(30));
     service.stop().await;
-    let path = service.data().join("replyguard.sqlite3");
-    let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+    let store = service.store().await;
     let comments = [old(31), old(29)];
     for comment in &comments {
         store.record_check(comment, None).await.unwrap();
@@ -366,6 +367,27 @@ async fn what_is_too_old_goes_by_itself() {
         metrics.contains("replyguard_retention_removed_total{kind=\"comments\"} 1").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn labels_are_taken_back_by_an_address_that_no_command_line_shows() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let mut examples = vec![example(1, true), example(2, true), example(3, false)];
+    for example in &mut examples[..2] {
+        example.comment.as_mut().unwrap().email = ADDRESS.into();
+    }
+    import(&mut client, examples).await;
+    let retract = ["examples", "retract", "--email-stdin"];
+    let empty = with_input(&service, &retract, "");
+    assert!(text(&empty).contains("an e-mail address is expected"), "{}", text(&empty));
+    let wrong = with_input(&service, &retract, "no address");
+    assert!(!wrong.status.success() && text(&wrong).contains("invalid-email"), "{}", text(&wrong));
+    let done = with_input(&service, &retract, "mallory.marked@example.net");
+    assert!(done.status.success(), "{}", text(&done));
+    assert!(text(&done).contains("2 labels taken back"), "{}", text(&done));
+    let named = service.command(&["examples", "retract", "--author-email", ADDRESS]);
+    assert_eq!(named.status.code(), Some(64), "no option takes it: {}", text(&named));
 }
 
 #[cfg(target_os = "linux")]

@@ -7,11 +7,18 @@ use replyguard::grpc::proto::export_author_request::Author;
 use tokio_stream::StreamExt;
 
 use crate::console::administrator;
+use crate::support::backend::{Backend, on_each_backend};
 use crate::support::desk::SITE;
 use crate::support::receiver::Receiver;
 use crate::support::redis::RedisServer;
-use crate::support::service::{Service, check, comment, wait_for};
+use crate::support::service::{check, comment, wait_for};
 use crate::support::visitor::Visitor;
+
+on_each_backend!(
+    marked_addresses_are_found_nowhere,
+    moderators_and_receivers_see_no_address,
+    other_ways_in_and_out_keep_no_address,
+);
 
 /// What must not be found again, in any of the forms in which it was sent.
 const MARKS: [&str; 10] = [
@@ -56,10 +63,9 @@ pub fn assert_clean(place: &str, bytes: &[u8]) {
     }
 }
 
-#[tokio::test]
-async fn marked_addresses_are_found_nowhere() {
+async fn marked_addresses_are_found_nowhere(backend: Backend) {
     let redis = RedisServer::start().await;
-    let service = Service::start_with(&["--redis-url", &redis.url(), "--log", "trace"]).await;
+    let service = backend.start(&["--redis-url", &redis.url(), "--log", "trace"]).await;
     let mut client = service.client().await;
     let answer = client.comments.check_comment(check(marked())).await.unwrap().into_inner();
     let checked = answer.comment.unwrap();
@@ -142,13 +148,12 @@ async fn marked_addresses_are_found_nowhere() {
     }
 }
 
-#[tokio::test]
-async fn moderators_and_receivers_see_no_address() {
+async fn moderators_and_receivers_see_no_address(backend: Backend) {
     let receiver = Receiver::start().await;
     let certificate = receiver.certificate();
     let flags = ["--webhook-private-targets", "true", "--webhook-ca-file", certificate];
     let flags = [&flags[..], &["--log", "trace"]].concat();
-    let service = Service::start_with(&flags).await;
+    let service = backend.start(&flags).await;
     let mut client = service.client().await;
     let uri = receiver.uri("/");
     let webhook = Some(proto::Webhook { uri, ..Default::default() });
@@ -216,9 +221,8 @@ async fn moderators_and_receivers_see_no_address() {
     }
 }
 
-#[tokio::test]
-async fn other_ways_in_and_out_keep_no_address() {
-    let service = Service::start_with(&["--log", "trace"]).await;
+async fn other_ways_in_and_out_keep_no_address(backend: Backend) {
+    let service = backend.start(&["--log", "trace"]).await;
     let mut client = service.client().await;
     // Akismet's dialect.
     let key = service.first.akismet_key.clone().unwrap();

@@ -1,5 +1,7 @@
 //! What keeps a service's records, for tests that each backend has to pass.
 
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use replyguard::moderation::ports::Store;
@@ -8,6 +10,7 @@ use tempfile::TempDir;
 
 use super::postgres::{self, Database};
 use super::records::site;
+use super::service::Service;
 
 /// A kind of store.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +30,60 @@ impl Backend {
                 vec!["--database-url".into(), postgres::shared().database().url()]
             }
         }
+    }
+
+    /// Starts a service that begins with nothing.
+    pub async fn start(self, flags: &[&str]) -> Grounded {
+        match self {
+            Self::Sqlite => Grounded { service: Service::start_with(flags).await, database: None },
+            Self::Postgres => {
+                let database = postgres::shared().database();
+                let url = database.url();
+                let flags = [flags, &["--database-url", &url]].concat();
+                let service = Service::start_with(&flags).await;
+                Grounded { service, database: Some(database) }
+            }
+        }
+    }
+}
+
+/// A service and where its records are.
+pub struct Grounded {
+    service: Service,
+    database: Option<Database<'static>>,
+}
+
+impl Grounded {
+    /// All that is stored: the files of the data folder, and the tables of the database.
+    pub fn stored_bytes(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut stored = self.service.stored_bytes();
+        stored.extend(self.database.iter().flat_map(Database::tables));
+        stored
+    }
+
+    /// Opens the records of the service, which has stopped.
+    pub async fn store(&self) -> Arc<dyn Store> {
+        match &self.database {
+            Some(database) => Arc::new(database.open().await),
+            None => {
+                let path = self.service.data().join("replyguard.sqlite3");
+                Arc::new(SqliteStore::open(&path, SqliteOptions::default()).await.unwrap())
+            }
+        }
+    }
+}
+
+impl Deref for Grounded {
+    type Target = Service;
+
+    fn deref(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl DerefMut for Grounded {
+    fn deref_mut(&mut self) -> &mut Service {
+        &mut self.service
     }
 }
 

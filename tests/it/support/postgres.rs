@@ -234,6 +234,16 @@ impl Database<'_> {
         self.server.sql(&self.name, sql)
     }
 
+    /// Each table with its rows, in which texts and bytes stand as they are.
+    pub fn tables(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let names = self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
+        let rows = |name: &str| {
+            let rows = self.sql(&format!("COPY {name} TO STDOUT (FORMAT binary)"));
+            (PathBuf::from(format!("table {name}")), rows.into_bytes())
+        };
+        names.lines().map(rows).collect()
+    }
+
     /// Opens a store on it, as a replica does.
     pub async fn open(&self) -> PostgresStore {
         let options = PostgresOptions { connection_count_max: 6, ..PostgresOptions::default() };
