@@ -26,7 +26,7 @@ pub use first_start::{FirstAdministrator, FirstSite, FirstStart, recover_key};
 
 use crate::classifier::Model;
 use crate::config::Config;
-use crate::grpc::{GrpcLimits, GrpcService};
+use crate::grpc::{GrpcLimits, GrpcService, WireAnswers};
 use crate::http::{self, Akismet, Console, ConsoleOptions, Readiness};
 use crate::limits::{
     FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions,
@@ -241,6 +241,8 @@ fn moderation(config: &Config, records: &Records) -> Result<Moderation, BindErro
         webhook_store: records.webhooks.clone(),
         replicas: records.replicas.clone(),
         webhook_sender: webhook_sender(config)?,
+        operation_store: records.operations.clone(),
+        answers: Arc::new(WireAnswers),
         limiter: limiter(redis.clone()),
         recent: recent(redis, records.store.clone()),
         clock: Arc::new(SystemClock),

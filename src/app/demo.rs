@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::domain::{
     Action, Budget, Example, Label, RawSubmission, Site, SiteId, SitePolicy, State, WordLists,
 };
+use crate::grpc::WireAnswers;
 use crate::limits::{MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions, RefilledRecent};
 use crate::moderation::ports::review::Target;
 use crate::moderation::ports::{Clock, Reporter};
@@ -141,6 +142,8 @@ pub async fn fill_demo(
         review_store: records.reviews,
         privacy_store: records.privacy,
         webhook_store: records.webhooks,
+        operation_store: records.operations,
+        answers: Arc::new(WireAnswers),
         replicas: records.replicas,
         webhook_sender: super::webhook_sender(config)?,
         limiter: Arc::new(MemoryLimiter::new(MemoryLimits::default())),

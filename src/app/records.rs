@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::moderation::ports::Store;
 use crate::moderation::ports::accounts::AccountStore;
 use crate::moderation::ports::models::ModelStore;
+use crate::moderation::ports::operations::OperationStore;
 use crate::moderation::ports::privacy::PrivacyStore;
 use crate::moderation::ports::replicas::Replicas;
 use crate::moderation::ports::review::ReviewStore;
@@ -22,13 +23,21 @@ pub(super) struct Records {
     pub privacy: Arc<dyn PrivacyStore>,
     pub webhooks: Arc<dyn WebhookStore>,
     pub accounts: Arc<dyn AccountStore>,
+    pub operations: Arc<dyn OperationStore>,
     pub replicas: Arc<dyn Replicas>,
 }
 
 impl Records {
     fn of<S>(store: S) -> Self
     where
-        S: Store + ModelStore + ReviewStore + PrivacyStore + WebhookStore + AccountStore + Replicas,
+        S: Store
+            + ModelStore
+            + ReviewStore
+            + PrivacyStore
+            + WebhookStore
+            + AccountStore
+            + OperationStore
+            + Replicas,
     {
         let store = Arc::new(store);
         Self {
@@ -37,6 +46,7 @@ impl Records {
             privacy: store.clone(),
             webhooks: store.clone(),
             accounts: store.clone(),
+            operations: store.clone(),
             replicas: store.clone(),
             store,
         }

@@ -109,8 +109,11 @@ pub struct WorstError {
     pub spam: bool,
     /// The probability of spam that the model gave, 0–1.
     pub score: f64,
-    /// The comment, with every address masked.
+    /// The comment, with every address masked; empty if it is read from a site's ledger.
     pub text: String,
+    /// The position of its label in the site's ledger, if it is of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<i64>,
 }
 
 impl Evaluation {

@@ -40,7 +40,7 @@ pub use learning_curve::{CurveFigures, LayerFigures, LearningCurve};
 pub use model::{BudgetTable, Head, Model, SourceCount, TrainingSummary};
 pub use perturb::Perturbation;
 pub use recipe::{Fitted, FoldScore, Recipe, RecipeError, Stage, Trained};
-pub use report::html_report;
+pub use report::{html_report, quote_label};
 pub use row_source::{Page, RowSource, RowsError};
 pub use site_layer::{Influence, SiteLayer, SiteLayerError};
 pub use slices::{Judged, Length, Slice, Traits};

@@ -237,19 +237,34 @@ fn worst<'e>(page: &mut String, title: &str, errors: impl Iterator<Item = &'e Wo
     }
     let _ = write!(page, "<h2>{title}</h2><ol>");
     for error in errors {
-        let mut text: String = error.text.chars().take(ERROR_CHARACTERS_MAX).collect();
-        if text.len() < error.text.len() {
-            text.push('…');
-        }
+        let quote = error.position.map_or_else(|| quote(&error.text), quote_mark);
         let _ = write!(
             page,
             "<li><small>{} · {}</small><p dir=auto>{}</p></li>",
             escaped(&error.source),
             percent(Some(error.score)),
-            escaped(&text)
+            quote
         );
     }
     page.push_str("</ol>");
+}
+
+fn quote(text: &str) -> String {
+    let mut quote: String = text.chars().take(ERROR_CHARACTERS_MAX).collect();
+    if quote.len() < text.len() {
+        quote.push('…');
+    }
+    escaped(&quote)
+}
+
+/// What stands for the comment of a label until it is quoted. No text can look like it.
+fn quote_mark(position: i64) -> String {
+    format!("<!--label {position}-->")
+}
+
+/// Puts the comment of a label where a report of a site's labels quotes it.
+pub fn quote_label(report: &mut String, position: i64, text: &str) {
+    *report = report.replace(&quote_mark(position), &quote(text));
 }
 
 fn decimal(figure: Option<f64>) -> String {
@@ -281,6 +296,7 @@ mod tests {
         all.extend((0..60).map(|n| judged("good only", n % 9 == 0, 0.3 - f64::from(n) / 30.0)));
         let mut evaluation = Evaluation::new("m-1".into(), &all, LogOdds::ZERO, LogOdds::ZERO);
         evaluation.worst_errors = vec![WorstError {
+            position: None,
             source: "a".into(),
             spam: true,
             score: 0.1,

@@ -175,6 +175,7 @@ impl EvaluateArgs {
             if *shown < self.worst && seen.insert(text.clone()) {
                 *shown += 1;
                 errors.push(WorstError {
+                    position: None,
                     source: one.source.clone(),
                     spam: one.outcome.spam,
                     score: probability(one.outcome.raw_score),

@@ -101,6 +101,7 @@ fn worst_error(error: &WorstError) -> proto::WorstError {
         label: i32::from(convert::label_to_wire(label)),
         score: error.score,
         text: error.text.clone(),
+        position: error.position.unwrap_or_default(),
     }
 }
 

@@ -27,6 +27,7 @@ mod watch;
 mod webhooks;
 
 pub use connection::{Connection, Peer};
+pub use operations::WireAnswers;
 pub use server::{GrpcLimits, GrpcService};
 
 /// Answers a call, counted.

@@ -61,6 +61,15 @@ impl Models {
         Ok((caller, site, version.to_owned()))
     }
 
+    async fn begin(
+        &self,
+        caller: &Caller,
+        site: Arc<Site>,
+        work: Work,
+    ) -> Result<longrunning::Operation, ModerationError> {
+        operations::operation(&self.moderation.begin(caller.actor(), site, work).await?)
+    }
+
     async fn train(
         &self,
         request: Request<proto::TrainModelRequest>,
@@ -75,8 +84,7 @@ impl Models {
             ledger_position: request.ledger_position,
             seed: request.seed.unwrap_or(1) as u64,
         };
-        let operation = self.moderation.begin(caller.actor(), site, Work::Train(settings))?;
-        Ok(operations::operation(&operation))
+        self.begin(&caller, site, Work::Train(settings)).await
     }
 
     async fn evaluate(
@@ -86,7 +94,7 @@ impl Models {
         let (caller, site, version) = self.of_model(&request, &request.get_ref().name).await?;
         let against = Some(request.into_inner().against_version).filter(|name| !name.is_empty());
         let work = Work::Evaluate { version, against };
-        Ok(operations::operation(&self.moderation.begin(caller.actor(), site, work)?))
+        self.begin(&caller, site, work).await
     }
 
     async fn prove(
@@ -95,7 +103,7 @@ impl Models {
     ) -> Result<longrunning::Operation, ModerationError> {
         let (caller, site, version) = self.of_model(&request, &request.get_ref().name).await?;
         let work = Work::Prove { version };
-        Ok(operations::operation(&self.moderation.begin(caller.actor(), site, work)?))
+        self.begin(&caller, site, work).await
     }
 
     async fn list(

@@ -85,6 +85,9 @@ pub enum ModerationError {
     /// A disabled account is not invited.
     #[error("the moderator is disabled: enable it first")]
     AccountDisabled,
+    /// Who worked on it is gone.
+    #[error("the service that worked on it ended or lost its records: begin it again")]
+    Interrupted,
     /// Somebody asked the work to end.
     #[error("it was cancelled")]
     Cancelled,
@@ -119,6 +122,7 @@ impl ModerationError {
             Self::LastAdministrator => "last-administrator",
             Self::TooManyWebhooks(_) => "too-many-webhooks",
             Self::AccountDisabled => "moderator-disabled",
+            Self::Interrupted => "interrupted",
             Self::Cancelled => "cancelled",
             Self::Unavailable(_) => "store-unavailable",
         }

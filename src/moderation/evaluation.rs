@@ -1,17 +1,19 @@
 //! How good a site's models are on the site's own labels, and which of two is better.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Moderation;
 use super::ModerationError;
 use super::models::Known;
 use super::ports::models::LedgerExample;
-use super::progress::{WorkProgress, WorkStage};
+use super::ports::operations::WorkStage;
+use super::progress::WorkProgress;
 use super::training::{HOLD_OUT_DIVISOR, Teacher, raw_score};
 use crate::classifier::{
     Comparison, Contender, Evaluation, Judged, Model, Outcome, Traits, WorstError, html_report,
 };
-use crate::domain::{Label, LogOdds, Site, probability};
+use crate::domain::{Label, LogOdds, Site, SiteId, probability};
 use crate::features::FeatureBuilder;
 use crate::text::Analysis;
 
@@ -78,6 +80,29 @@ impl Moderation {
         let teacher = self.teacher(site, model.model.summary().seed);
         let judge = Judge { site: site.clone(), model, against, teacher };
         super::blocking("judging", move || judge.run(&ledger, &progress)).await
+    }
+}
+
+impl Moderation {
+    /// The first characters of the comments of labels, as far as they are still there.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn quotes(
+        &self,
+        site: &SiteId,
+        positions: impl IntoIterator<Item = i64>,
+    ) -> Result<HashMap<i64, String>, ModerationError> {
+        let mut quotes = HashMap::new();
+        for position in positions {
+            let found = self.model_store.ledger_examples(site, position - 1, Some(position), 1);
+            let found = found.await.map_err(ModerationError::Unavailable)?;
+            quotes.extend(found.into_iter().map(|example| {
+                let text = example.submission.text.chars().take(WORST_CHARACTERS_MAX).collect();
+                (example.position, text)
+            }));
+        }
+        Ok(quotes)
     }
 }
 
@@ -193,7 +218,8 @@ fn worst_errors(judged: &[Judged], examples: &[LedgerExample], hold: LogOdds) ->
         source: examples[place].source.clone(),
         spam: judged[place].outcome.spam,
         score: probability(judged[place].outcome.raw_score),
-        text: examples[place].submission.text.chars().take(WORST_CHARACTERS_MAX).collect(),
+        text: String::new(),
+        position: Some(examples[place].position),
     };
     worst.map(error).collect()
 }

@@ -56,9 +56,9 @@ pub use explain::{Explained, Explanation, Part};
 pub use feedback::Feedback;
 pub use flip::Flip;
 pub use ledger::{ForeignExample, RetractionRequest, note};
-pub use operations::{Operation, Outcome, Work, Worked};
+pub use operations::{AnswerFormat, Outcome, Work, Worked};
 pub use privacy::{AuthorSelector, ExportRecord, ExportStream};
-pub use progress::{WorkProgress, WorkStage};
+pub use progress::WorkProgress;
 pub use proof::{LabelInfluence, ModelProof, ReporterInfluence};
 pub use replay::{examples as replay_examples, seed_examples};
 pub use review::{Listing, Overview, ReviewDetail, Reviewer, reviewer_name};
@@ -78,6 +78,7 @@ use in_flight::InFlight;
 use models::ModelTable;
 use operations::Operations;
 use ports::models::ModelStore;
+use ports::operations::OperationStore;
 use ports::privacy::PrivacyStore;
 use ports::replicas::Replicas;
 use ports::review::ReviewStore;
@@ -100,6 +101,8 @@ pub struct Moderation {
     replicas: Arc<dyn Replicas>,
     changes: Changes,
     models: ModelTable,
+    operation_store: Arc<dyn OperationStore>,
+    answers: Arc<dyn AnswerFormat>,
     operations: Operations,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -126,6 +129,10 @@ pub struct Ports {
     pub webhook_store: Arc<dyn WebhookStore>,
     /// Who sends them.
     pub webhook_sender: Arc<dyn WebhookSender>,
+    /// Long work.
+    pub operation_store: Arc<dyn OperationStore>,
+    /// How what came of it is written.
+    pub answers: Arc<dyn AnswerFormat>,
     /// Other processes on the same records.
     pub replicas: Arc<dyn Replicas>,
     /// Rate limits.
@@ -154,6 +161,8 @@ impl Moderation {
             replicas: ports.replicas,
             changes: Changes::default(),
             models: ModelTable::new(scorer),
+            operation_store: ports.operation_store,
+            answers: ports.answers,
             operations: Operations::default(),
             guesses: Guesses::new(ports.random.bytes32()),
             call_guesses: Guesses::new(ports.random.bytes32()),

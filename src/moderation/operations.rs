@@ -1,25 +1,37 @@
-//! Long work under way, such as trainings: begun by one call, watched and cancelled by others.
+//! Long work, such as trainings: begun by one call at one replica, watched and cancelled by others at
+//! any. Who works is this module; what is told of it is in the records.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::evaluation::ModelEvaluation;
+use super::ports::StoreError;
 use super::ports::models::ModelRecord;
+use super::ports::operations::{OperationRecord, Standing, WorkKind, WorkStage, WorkState};
 use super::progress::WorkProgress;
 use super::proof::ModelProof;
 use super::training::TrainSettings;
 use super::{Actor, Moderation, ModerationError};
 use crate::domain::{Site, SiteId};
 
-/// Operations that are remembered; the oldest ended one is forgotten first.
-const OPERATION_COUNT_MAX: usize = 256;
-
-/// Ended operations of one site that are remembered: their reports are some hundred kB each, and
-/// all of a site fit into one answer.
-const SITE_OPERATION_COUNT_MAX: usize = 16;
+/// Ended operations of one site that are kept: their reports are some hundred kB each, and all of
+/// a site fit into one answer.
+const KEPT_COUNT: usize = 16;
+/// How often others are told how far work is, and who works sees whether it is still wanted.
+const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
+/// How often who waits looks whether it has ended.
+const LOOK_PERIOD: Duration = Duration::from_millis(200);
+/// How long it takes until an answer that could not be stored is stored again, and how often that is
+/// tried: for ten minutes, after which whoever waited is gone.
+const STORE_PERIOD: Duration = Duration::from_secs(2);
+const STORE_COUNT_MAX: usize = 300;
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,18 +52,14 @@ pub enum Work {
     },
 }
 
-/// Work under way or ended.
-#[derive(Clone)]
-pub struct Operation {
-    /// Its id.
-    pub id: Uuid,
-    /// Its site.
-    pub site: SiteId,
-    /// What is done.
-    pub work: Work,
-    /// How far it is.
-    pub progress: Arc<WorkProgress>,
-    ended: watch::Receiver<Option<Outcome>>,
+impl Work {
+    fn kind(&self) -> WorkKind {
+        match self {
+            Self::Train(_) => WorkKind::Train,
+            Self::Evaluate { .. } => WorkKind::Evaluate,
+            Self::Prove { .. } => WorkKind::Prove,
+        }
+    }
 }
 
 /// What came of work.
@@ -66,69 +74,42 @@ pub enum Worked {
 }
 
 /// How work ended.
-pub type Outcome = Arc<Result<Worked, ModerationError>>;
+pub type Outcome = Result<Worked, ModerationError>;
 
-impl Operation {
-    /// How it ended, if it has.
-    pub fn outcome(&self) -> Option<Outcome> {
-        self.ended.borrow().clone()
-    }
-
-    /// Waits until it has ended.
-    pub async fn wait(&mut self) {
-        // The sender is gone only after it has sent.
-        let _ = self.ended.wait_for(Option::is_some).await;
-    }
+/// Writes what came of work as the contract has it, which later versions read as well.
+pub trait AnswerFormat: Send + Sync + 'static {
+    /// The answer, without the text of any comment.
+    fn write(&self, site: &SiteId, outcome: &Outcome) -> Vec<u8>;
 }
 
-/// The operations of this process.
+/// The operations that this process works on.
 pub(super) struct Operations {
-    all: Mutex<VecDeque<Operation>>,
+    running: Mutex<HashMap<Uuid, Arc<WorkProgress>>>,
     /// One at a time in this process: each takes a core and some hundred MiB.
     turn: Semaphore,
+    /// The service ends.
+    ends: AtomicBool,
 }
 
 impl Default for Operations {
     fn default() -> Self {
-        Self { all: Mutex::default(), turn: Semaphore::new(1) }
+        Self { running: Mutex::default(), turn: Semaphore::new(1), ends: AtomicBool::new(false) }
     }
 }
 
 impl Operations {
-    fn with<T>(&self, work: impl FnOnce(&mut VecDeque<Operation>) -> T) -> T {
-        work(&mut self.all.lock().unwrap_or_else(PoisonError::into_inner))
+    fn running<T>(&self, work: impl FnOnce(&mut HashMap<Uuid, Arc<WorkProgress>>) -> T) -> T {
+        work(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Adds an operation unless one of its site is under way.
-    fn begin(&self, operation: &Operation) -> Result<(), ModerationError> {
-        self.with(|all| {
-            let running = |one: &Operation| one.outcome().is_none();
-            if all.iter().any(|one| one.site == operation.site && running(one)) {
-                return Err(ModerationError::WorkRuns);
-            }
-            let of_site = |one: &Operation| one.site == operation.site;
-            if all.iter().filter(|one| of_site(one)).count() >= SITE_OPERATION_COUNT_MAX {
-                let oldest = all.iter().position(of_site);
-                oldest.and_then(|oldest| all.remove(oldest));
-            }
-            if all.len() >= OPERATION_COUNT_MAX {
-                let ended = all.iter().position(|one| !running(one));
-                all.remove(ended.ok_or(ModerationError::WorkRuns)?);
-            }
-            all.push_back(operation.clone());
-            Ok(())
-        })
-    }
-}
-
-impl Operations {
-    /// Forgets results that quote comments of a site: of evaluations, the worst errors.
-    pub(super) fn forget_texts(&self, site: &SiteId) {
-        let quotes = |one: &Operation| {
-            one.site == *site
-                && one.outcome().is_some_and(|ended| matches!(&*ended, Ok(Worked::Evaluated(_))))
-        };
-        self.with(|all| all.retain(|one| !quotes(one)));
+    /// With how far it is now, if this process works on it.
+    fn lively(&self, mut record: OperationRecord) -> OperationRecord {
+        if record.state == WorkState::Running
+            && let Some(progress) = self.running(|running| running.get(&record.id).cloned())
+        {
+            (record.stage, record.example_count) = (progress.stage(), progress.example_count());
+        }
+        record
     }
 }
 
@@ -136,38 +117,145 @@ impl Moderation {
     /// Begins long work for a site.
     ///
     /// # Errors
-    /// `WorkRuns` if some of this site is under way.
-    pub fn begin(
+    /// `WorkRuns` if some of this site is under way at any replica, `NotFound`, `Unavailable`.
+    pub async fn begin(
         self: &Arc<Self>,
         actor: Actor,
         site: Arc<Site>,
         work: Work,
-    ) -> Result<Operation, ModerationError> {
-        let progress = Arc::new(WorkProgress::default());
-        let (end, ended) = watch::channel(None);
-        let operation = Operation {
+    ) -> Result<OperationRecord, ModerationError> {
+        self.begin_here(actor, site, work).await.map(|(record, _)| record)
+    }
+
+    /// Likewise, for who wants to know how it ends.
+    pub(super) async fn begin_here(
+        self: &Arc<Self>,
+        actor: Actor,
+        site: Arc<Site>,
+        work: Work,
+    ) -> Result<(OperationRecord, JoinHandle<Outcome>), ModerationError> {
+        let record = OperationRecord {
             id: self.random.uuid(),
             site: site.id.clone(),
-            work: work.clone(),
-            progress: progress.clone(),
-            ended,
+            kind: work.kind(),
+            stage: WorkStage::Waiting,
+            example_count: 0,
+            create_time: self.clock.now(),
+            state: WorkState::Running,
         };
-        self.operations.begin(&operation)?;
-        let moderation = self.clone();
-        tokio::spawn(async move {
-            // Never closed, so a permit comes in the end.
-            let _turn = moderation.operations.turn.acquire().await;
-            let worked = moderation.work(&actor, &site, &work, progress).await;
-            match &worked {
-                Ok(Worked::Trained(model)) => {
-                    tracing::info!(model.version = %model.version, "trained");
-                }
-                Ok(Worked::Evaluated(_) | Worked::Proven(_)) => {}
-                Err(error) => tracing::warn!(error = %error, "long work ended without a result"),
+        let (begun, beginning) = oneshot::channel();
+        let (moderation, begins) = (self.clone(), record.clone());
+        // A caller that goes away leaves nothing behind that counts as running.
+        let task = tokio::spawn(async move {
+            let id = begins.id;
+            if let Err(error) = moderation.enter(begins).await {
+                let _ = begun.send(Err(error));
+                return Err(ModerationError::Interrupted);
             }
-            end.send_replace(Some(Arc::new(worked)));
+            let progress = Arc::new(WorkProgress::default());
+            moderation.operations.running(|running| running.insert(id, progress.clone()));
+            let _ = begun.send(Ok(()));
+            let outcome = moderation.carry_out(id, &actor, &site, &work, progress).await;
+            moderation.operations.running(|running| running.remove(&id));
+            outcome
         });
-        Ok(operation)
+        let gone = StoreError::Unavailable("the work did not begin".into());
+        beginning.await.unwrap_or(Err(ModerationError::Unavailable(gone)))?;
+        Ok((record, task))
+    }
+
+    async fn enter(&self, record: OperationRecord) -> Result<(), ModerationError> {
+        let id = record.id;
+        match self.operation_store.begin_operation(record, KEPT_COUNT).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ModerationError::WorkRuns),
+            Err(StoreError::NotFound) => Err(ModerationError::NotFound("site")),
+            Err(error) => {
+                // It may have been begun all the same, and nobody works on it.
+                let store = self.operation_store.clone();
+                tokio::spawn(async move {
+                    for _ in 0..STORE_COUNT_MAX {
+                        if store.end_operation(id, None).await.is_ok() {
+                            return;
+                        }
+                        sleep(STORE_PERIOD).await;
+                    }
+                });
+                Err(ModerationError::Unavailable(error))
+            }
+        }
+    }
+
+    /// Works, tells how far it is, and stores what came of it.
+    async fn carry_out(
+        &self,
+        id: Uuid,
+        actor: &Actor,
+        site: &Arc<Site>,
+        work: &Work,
+        progress: Arc<WorkProgress>,
+    ) -> Outcome {
+        let worked = tokio::select! {
+            worked = self.in_turn(actor, site, work, &progress) => worked,
+            lost = self.tell_progress(id, &progress) => Err(lost),
+        };
+        let worked = match worked {
+            Err(ModerationError::Cancelled) if self.operations.ends.load(Ordering::Acquire) => {
+                Err(ModerationError::Interrupted)
+            }
+            worked => worked,
+        };
+        match &worked {
+            Ok(Worked::Trained(model)) => {
+                tracing::info!(model.version = %model.version, "trained");
+            }
+            Ok(Worked::Evaluated(_) | Worked::Proven(_)) => {}
+            Err(error) => tracing::warn!(error = %error, "long work ended without a result"),
+        }
+        let answer = match &worked {
+            Err(ModerationError::Interrupted) => None,
+            worked => Some(self.answers.write(&site.id, worked)),
+        };
+        for _ in 0..STORE_COUNT_MAX {
+            match self.operation_store.end_operation(id, answer.clone()).await {
+                Ok(_) => break,
+                Err(error) => tracing::warn!(error = %error, "the end of long work is not stored"),
+            }
+            sleep(STORE_PERIOD).await;
+        }
+        worked
+    }
+
+    async fn in_turn(
+        &self,
+        actor: &Actor,
+        site: &Arc<Site>,
+        work: &Work,
+        progress: &Arc<WorkProgress>,
+    ) -> Outcome {
+        let _turn = tokio::select! {
+            // Never closed, so a permit comes in the end.
+            turn = self.operations.turn.acquire() => turn,
+            () = progress.cancelled() => return Err(ModerationError::Cancelled),
+        };
+        self.work(actor, site, work, progress.clone()).await
+    }
+
+    /// Tells how far work is until it counts as interrupted.
+    async fn tell_progress(&self, id: Uuid, progress: &WorkProgress) -> ModerationError {
+        loop {
+            sleep(PROGRESS_PERIOD).await;
+            let (stage, count) = (progress.stage(), progress.example_count());
+            match self.operation_store.note_progress(id, stage, count).await {
+                Ok(Standing::Wanted) => {}
+                Ok(Standing::Cancelled) => progress.cancel(),
+                Ok(Standing::Lost) => {
+                    progress.cancel();
+                    return ModerationError::Interrupted;
+                }
+                Err(error) => tracing::debug!(error = %error, "progress is not stored"),
+            }
+        }
     }
 
     async fn work(
@@ -176,7 +264,7 @@ impl Moderation {
         site: &Arc<Site>,
         work: &Work,
         progress: Arc<WorkProgress>,
-    ) -> Result<Worked, ModerationError> {
+    ) -> Outcome {
         match work {
             Work::Train(settings) => {
                 self.train_model(actor, site, *settings, progress).await.map(Worked::Trained)
@@ -193,38 +281,88 @@ impl Moderation {
         }
     }
 
-    /// The operations of a site, the newest first.
-    pub fn operations(&self, site: &SiteId) -> Vec<Operation> {
-        let of_site = |all: &mut VecDeque<Operation>| {
-            all.iter().rev().filter(|one| one.site == *site).cloned().collect()
-        };
-        self.operations.with(of_site)
+    /// Asks all work of this process to end, because the service does.
+    pub fn cancel_all(&self) {
+        self.operations.ends.store(true, Ordering::Release);
+        self.operations.running(|running| running.values().for_each(|one| one.cancel()));
     }
 
-    /// Asks all work to end, because the service does.
-    pub fn cancel_all(&self) {
-        self.operations.with(|all| all.iter().for_each(|one| one.progress.cancel()));
+    /// Asks work to end if this process works on it.
+    pub(super) fn cancel_here(&self, id: Uuid) {
+        if let Some(progress) = self.operations.running(|running| running.get(&id).cloned()) {
+            progress.cancel();
+        }
+    }
+
+    /// The operations of a site, the newest first, also of other replicas.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn operations(&self, site: &SiteId) -> Result<Vec<OperationRecord>, ModerationError> {
+        let found = self.operation_store.operations(site, None).await;
+        let found = found.map_err(ModerationError::Unavailable)?;
+        Ok(found.into_iter().map(|record| self.operations.lively(record)).collect())
     }
 
     /// An operation of a site.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub fn operation(&self, site: &SiteId, id: Uuid) -> Result<Operation, ModerationError> {
-        let found = self.operations(site).into_iter().find(|one| one.id == id);
-        found.ok_or(ModerationError::NotFound("operation"))
+    /// `NotFound`, `Unavailable`.
+    pub async fn operation(
+        &self,
+        site: &SiteId,
+        id: Uuid,
+    ) -> Result<OperationRecord, ModerationError> {
+        let found = self.operation_store.operations(site, Some(id)).await;
+        let found = found.map_err(ModerationError::Unavailable)?.pop();
+        let found = found.ok_or(ModerationError::NotFound("operation"))?;
+        Ok(self.operations.lively(found))
+    }
+
+    /// An operation of a site once it has ended, or as it is when patience does.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn wait_for_operation(
+        &self,
+        site: &SiteId,
+        id: Uuid,
+        patience: Duration,
+    ) -> Result<OperationRecord, ModerationError> {
+        let end = Instant::now() + patience;
+        loop {
+            let record = self.operation(site, id).await?;
+            let left = end.saturating_duration_since(Instant::now());
+            if record.state != WorkState::Running || left.is_zero() {
+                return Ok(record);
+            }
+            sleep(left.min(LOOK_PERIOD)).await;
+        }
+    }
+
+    /// Asks an operation to end, wherever it is worked on.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn cancel_operation(&self, site: &SiteId, id: Uuid) -> Result<(), ModerationError> {
+        self.operation(site, id).await?;
+        self.cancel_here(id);
+        let asked = self.operation_store.cancel_operation(site, id).await;
+        asked.map_err(ModerationError::store("operation"))
     }
 
     /// Forgets an operation that has ended.
     ///
     /// # Errors
-    /// `NotFound`, `WorkRuns`.
-    pub fn forget_operation(&self, site: &SiteId, id: Uuid) -> Result<(), ModerationError> {
-        let operation = self.operation(site, id)?;
-        if operation.outcome().is_none() {
+    /// `NotFound`, `WorkRuns`, `Unavailable`.
+    pub async fn forget_operation(&self, site: &SiteId, id: Uuid) -> Result<(), ModerationError> {
+        if self.operation(site, id).await?.state == WorkState::Running {
             return Err(ModerationError::WorkRuns);
         }
-        self.operations.with(|all| all.retain(|one| one.id != operation.id));
-        Ok(())
+        let forgotten = self.operation_store.forget_operation(site, id).await;
+        match forgotten.map_err(ModerationError::Unavailable)? {
+            true => Ok(()),
+            false => Err(ModerationError::NotFound("operation")),
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod models;
+pub mod operations;
 pub mod privacy;
 pub mod recent;
 pub mod replicas;

@@ -1,50 +1,18 @@
 //! How far long work is, and whether it is to end.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use tokio_util::sync::CancellationToken;
 
 use super::ModerationError;
-
-/// What long work is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum WorkStage {
-    /// It waits for other work to end.
-    Waiting,
-    /// Examples are read from the ledger.
-    Reading,
-    /// Models are judged on labels that they did not learn from.
-    Judging,
-    /// A model is fitted.
-    Fitting,
-    /// Models are compared byte for byte.
-    Proving,
-    /// The model is stored.
-    Storing,
-}
-
-impl WorkStage {
-    const ALL: [Self; 6] =
-        [Self::Waiting, Self::Reading, Self::Judging, Self::Fitting, Self::Proving, Self::Storing];
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Reading => "reading",
-            Self::Judging => "judging",
-            Self::Fitting => "fitting",
-            Self::Proving => "proving",
-            Self::Storing => "storing",
-        }
-    }
-}
+use super::ports::operations::WorkStage;
 
 /// How far long work is, and whether it is to end. Shared by who works and who watches.
 #[derive(Debug, Default)]
 pub struct WorkProgress {
     example_count: AtomicU64,
     stage: AtomicU8,
-    cancelled: AtomicBool,
+    cancelled: CancellationToken,
 }
 
 impl WorkProgress {
@@ -61,12 +29,17 @@ impl WorkProgress {
 
     /// Asks the work to end.
     pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.cancelled.cancel();
     }
 
     /// Whether the work goes on.
     pub(super) fn goes_on(&self) -> bool {
-        !self.cancelled.load(Ordering::Relaxed)
+        !self.cancelled.is_cancelled()
+    }
+
+    /// Waits until the work is asked to end.
+    pub(super) async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
     }
 
     /// Counts examples as read.

@@ -55,6 +55,8 @@ impl Moderation {
                 Some(News::Relabelled(site)) => {
                     outdated.recent.insert(site);
                 }
+                // What did not arrive is seen by who works, in the records.
+                Some(News::Cancelled(operation)) => self.cancel_here(operation),
                 Some(News::Missed) => outdated.all = true,
                 None => {}
             }

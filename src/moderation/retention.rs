@@ -14,6 +14,9 @@ const STEP: usize = 100;
 /// site, and the writer is theirs for most of the time.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long it is known what came of long work.
+const OPERATION_LIFE: time::Duration = time::Duration::days(30);
+
 /// A kind of data that has a retention of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -34,7 +37,7 @@ impl Kind {
 }
 
 impl Moderation {
-    /// Removes what is too old on every site, and overwrites what was erased. May be dropped at
+    /// Removes what is too old on every site and in general, and overwrites what was erased. May be dropped at
     /// any time. What goes wrong for one site does not stop the others.
     ///
     /// # Errors
@@ -45,6 +48,9 @@ impl Moderation {
                 tracing::warn!(site.id = %site.id, error = %error, "retention did not come to its end");
             }
         }
+        let before = self.clock.now() - OPERATION_LIFE;
+        let forgotten = self.operation_store.forget_operations(before).await;
+        forgotten.map_err(ModerationError::Unavailable)?;
         match self.privacy_store.scrub().await {
             Ok(true) => Ok(()),
             Ok(false) => {

@@ -79,16 +79,12 @@ impl Moderation {
         let position = position.map_err(ModerationError::Unavailable)?;
         let actor = Actor::schedule();
         let settings = TrainSettings { ledger_position: None, seed: SEED };
-        let mut operation = self.begin(actor.clone(), site.clone(), Work::Train(settings))?;
+        let begun = self.begin_here(actor.clone(), site.clone(), Work::Train(settings)).await;
+        let (_, work) = begun?;
         // Only what was begun counts as tried.
         attempts.insert(site.id.clone(), position);
-        operation.wait().await;
-        let Some(outcome) = operation.outcome() else { return Ok(()) };
-        let model = match &*outcome {
-            Ok(Worked::Trained(model)) => model,
-            // It is in the log already.
-            Ok(_) | Err(_) => return Ok(()),
-        };
+        // What went wrong is in the log already.
+        let Ok(Ok(Worked::Trained(model))) = work.await else { return Ok(()) };
         if !schedule.promotes {
             return Ok(());
         }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ports::StoreError;
 use super::ports::models::{LedgerExample, ModelRecord, ModelState};
-use super::progress::{WorkProgress, WorkStage};
+use super::ports::operations::WorkStage;
+use super::progress::WorkProgress;
 use super::{Actor, Moderation, ModerationError, curation, examples, replay};
 use crate::checks::SiteRules;
 use crate::classifier::{

@@ -9,6 +9,7 @@ use crate::domain::{
 };
 use crate::moderation::ports::accounts::Role;
 use crate::moderation::ports::models::ModelState;
+use crate::moderation::ports::operations::{WorkKind, WorkStage, WorkState};
 use crate::moderation::ports::webhooks::DeliveryState;
 use crate::moderation::ports::{LabelEntry, Reporter, StoreError};
 
@@ -93,6 +94,16 @@ pub(super) fn feedback_id(time: OffsetDateTime, position: i64) -> DecisionId {
     DecisionId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
+/// The state of long work from its word and its answer.
+pub(super) fn work_state(word: &str, answer: Option<Vec<u8>>) -> Result<WorkState, StoreError> {
+    match (word, answer) {
+        ("running", _) => Ok(WorkState::Running),
+        ("ended", Some(answer)) => Ok(WorkState::Ended(answer)),
+        ("interrupted", _) => Ok(WorkState::Interrupted),
+        _ => Err(corrupt("a state of an operation")),
+    }
+}
+
 /// Who gave a label, as the audit log has it.
 pub(super) fn label_actor(entry: &LabelEntry) -> String {
     let reporter = entry.reporter.as_str();
@@ -145,6 +156,8 @@ worded!(State, [State::Held, State::Approved, State::Rejected]);
 worded!(Label, [Label::Ham, Label::Spam]);
 worded!(Reporter, Reporter::ALL);
 worded!(ModelState, ModelState::ALL);
+worded!(WorkKind, WorkKind::ALL);
+worded!(WorkStage, WorkStage::ALL);
 worded!(Action, Action::ALL);
 worded!(Role, Role::ALL);
 worded!(DeliveryState, DeliveryState::ALL);

@@ -39,6 +39,7 @@ mod store_accounts;
 mod store_desk_replicas;
 mod store_faults;
 mod store_models;
+mod store_operations;
 mod store_privacy;
 mod store_replicas;
 mod store_review;

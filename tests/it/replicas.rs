@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use replyguard::grpc::client::Client;
-use replyguard::grpc::proto;
+use replyguard::grpc::client::{Client, Message};
+use replyguard::grpc::longrunning::operation::Result as Ended;
+use replyguard::grpc::{longrunning, proto};
 use replyguard::moderation::ports::Store;
 use tempfile::TempDir;
 use tonic::Code;
 
 use crate::support::models::{
-    archive, checked, import, promote, set_policy, train, without_limits,
+    SITE, archive, checked, ended, import, many_labels, promote, set_policy, train, without_limits,
 };
 use crate::support::postgres::shared;
 use crate::support::service::{Service, check, command, comment, wait_for};
@@ -135,4 +136,107 @@ async fn doctor_looks_at_the_database() {
     let nobody = doctor("postgres://ann:hunter2@127.0.0.1:1/guard");
     assert!(nobody.contains("TROUBLE  store: PostgreSQL at 127.0.0.1, database guard"), "{nobody}");
     assert!(!nobody.contains("hunter2") && !nobody.contains("ann:"), "{nobody}");
+}
+
+/// What one operation is told as.
+async fn operation(client: &mut Client, name: &str) -> longrunning::Operation {
+    let request = longrunning::GetOperationRequest { name: name.into() };
+    client.operations.get_operation(request).await.unwrap().into_inner()
+}
+
+async fn begin_training(client: &mut Client) -> String {
+    let request = proto::TrainModelRequest { parent: SITE.into(), ..Default::default() };
+    client.models.train_model(request).await.unwrap().into_inner().name
+}
+
+/// The code of the error that an operation ended with.
+async fn end_code(client: &mut Client, name: &str) -> Code {
+    match ended(client, name).await.result.unwrap() {
+        Ended::Error(status) => Code::from_i32(status.code),
+        Ended::Response(_) => panic!("it was done before it was stopped"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_work_is_watched_cancelled_and_given_up_from_another_replica() {
+    let place = shared().database();
+    let first = Service::start_with(&["--database-url", &place.url()]).await;
+    let second = first.start_beside(&["--database-url", &place.url()]).await;
+    let (mut here, mut there) = (first.client().await, second.client().await);
+    many_labels(&mut here).await;
+
+    let name = begin_training(&mut here).await;
+    let request = proto::TrainModelRequest { parent: SITE.into(), ..Default::default() };
+    let refused = there.models.train_model(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "one of a site at a time: {refused:?}");
+    wait_for("progress to be seen", || {
+        let (mut there, name) = (there.clone(), name.clone());
+        async move {
+            let operation = operation(&mut there, &name).await;
+            assert!(!operation.done, "it was not cancelled: {operation:?}");
+            let metadata = operation.metadata.unwrap();
+            let metadata = proto::WorkMetadata::decode(metadata.value.as_slice()).unwrap();
+            (metadata.example_count > 0 && metadata.stage != "waiting").then_some(())
+        }
+    })
+    .await;
+    let delete = longrunning::DeleteOperationRequest { name: name.clone() };
+    let refused = there.operations.delete_operation(delete.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "it runs");
+    let cancel = longrunning::CancelOperationRequest { name: name.clone() };
+    let begin = Instant::now();
+    there.operations.cancel_operation(cancel).await.unwrap();
+    assert_eq!(end_code(&mut there, &name).await, Code::Cancelled);
+    assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
+    assert_eq!(end_code(&mut here, &name).await, Code::Cancelled, "the same everywhere");
+
+    // Who worked on the next is killed. By its lease it would be given up after a while.
+    let orphan = begin_training(&mut here).await;
+    first.signal("KILL");
+    place.sql("UPDATE leases SET expire_time = now() WHERE name LIKE 'operation %'");
+    let operation = ended(&mut there, &orphan).await;
+    let Some(Ended::Error(status)) = operation.result else { panic!("{operation:?}") };
+    assert_eq!(Code::from_i32(status.code), Code::Aborted);
+    assert!(status.message.contains("begin it again"), "{status:?}");
+    let list = longrunning::ListOperationsRequest { name: SITE.into(), ..Default::default() };
+    let listed = there.operations.list_operations(list).await.unwrap().into_inner().operations;
+    let names: Vec<_> = listed.iter().map(|one| &one.name).collect();
+    assert_eq!(names, [&orphan, &name]);
+    there.operations.delete_operation(delete.clone()).await.unwrap();
+    let gone = there.operations.delete_operation(delete).await.unwrap_err();
+    assert_eq!(gone.code(), Code::NotFound);
+    let again = begin_training(&mut there).await;
+    let cancel = longrunning::CancelOperationRequest { name: again.clone() };
+    there.operations.cancel_operation(cancel).await.unwrap();
+    assert_eq!(end_code(&mut there, &again).await, Code::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_evaluation_is_told_elsewhere_and_its_record_quotes_nobody() {
+    let place = shared().database();
+    let first = Service::start_with(&["--database-url", &place.url()]).await;
+    let second = first.start_beside(&["--database-url", &place.url()]).await;
+    let (mut here, mut there) = (first.client().await, second.client().await);
+    import(&mut here, archive(90)).await;
+    let base = checked(&mut here, "Thanks for the recipe").await.model_version;
+    let request = proto::EvaluateModelRequest {
+        name: format!("{SITE}/models/{base}"),
+        against_version: String::new(),
+    };
+    let name = here.models.evaluate_model(request).await.unwrap().into_inner().name;
+    let evaluation = evaluation(&mut there, &name).await;
+    let error = &evaluation.worst_errors[0];
+    let own_words = ["depot", "sourdough", "crust", "dough", "loaf"];
+    assert!(own_words.iter().any(|word| error.text.contains(word)), "{error:?}");
+    assert!(evaluation.html.contains(&error.text), "the page quotes it too");
+    let stored = place.sql("SELECT encode(answer, 'escape') FROM operations");
+    assert!(stored.contains("<svg"), "the page is there");
+    let quoted = own_words.iter().find(|word| stored.contains(**word));
+    assert_eq!(quoted, None, "the record quotes a comment");
+}
+
+async fn evaluation(client: &mut Client, name: &str) -> proto::ModelEvaluation {
+    let Some(Ended::Response(any)) = ended(client, name).await.result else { panic!("{name}") };
+    let response = proto::EvaluateModelResponse::decode(any.value.as_slice()).unwrap();
+    response.evaluation.unwrap()
 }

@@ -8,8 +8,8 @@ use replyguard::grpc::{longrunning, proto};
 use tokio_stream::StreamExt;
 
 use crate::support::models::{
-    SITE, archive, checked, ended, example, import, promote, set_policy, spelled, train,
-    without_limits,
+    SITE, archive, checked, ended, example, import, many_labels, promote, set_policy, spelled,
+    train, without_limits,
 };
 use crate::support::service::{Service, comment, wait_for};
 
@@ -201,9 +201,15 @@ async fn work_does_not_outlive_the_service_and_a_kill_leaves_nothing() {
     let mut client = service.client().await;
     many_labels(&mut client).await;
     let train = || proto::TrainModelRequest { parent: SITE.into(), ..Default::default() };
-    client.models.train_model(train()).await.unwrap();
+    let begun = client.models.train_model(train()).await.unwrap().into_inner();
     service.kill_and_restart().await;
     let mut client = service.client().await;
+    let known = operations(&mut client).await;
+    assert_eq!((known.len(), &known[0].name), (1, &begun.name));
+    match known[0].result.as_ref().unwrap() {
+        Ended::Error(status) => assert_eq!(status.code, Code::Aborted as i32, "{status:?}"),
+        Ended::Response(_) => panic!("it ended before the kill"),
+    }
     let request = proto::ListModelsRequest { parent: SITE.into(), ..Default::default() };
     let listed = client.models.list_models(request).await.unwrap().into_inner();
     assert!(listed.models.is_empty() && listed.active_version.starts_with("base-"));
@@ -214,20 +220,6 @@ async fn work_does_not_outlive_the_service_and_a_kill_leaves_nothing() {
 async fn operations(client: &mut Client) -> Vec<longrunning::Operation> {
     let request = longrunning::ListOperationsRequest { name: SITE.into(), ..Default::default() };
     client.operations.list_operations(request).await.unwrap().into_inner().operations
-}
-
-/// Enough labels that a training takes a while.
-async fn many_labels(client: &mut Client) {
-    for chunk in 0..4 {
-        let first = 1_000 * (chunk + 1);
-        let examples = (first..first + 500).map(|number| {
-            let mut example = example(number, number % 3 == 0);
-            let comment = example.comment.as_mut().unwrap();
-            comment.text = format!("{} {}", spelled(number * 7_919), comment.text);
-            example
-        });
-        import(client, examples.collect()).await;
-    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a process needs to know of others that work on the same records.
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::{ContentPrint, StoreError};
 use crate::domain::{Label, SiteId};
@@ -14,6 +15,8 @@ pub enum News {
     Labels(SiteId, Vec<(ContentPrint, Label)>),
     /// Labels of the site changed otherwise: what is known of them is to be read anew.
     Relabelled(SiteId),
+    /// Somebody asked this long work to end.
+    Cancelled(Uuid),
     /// There may have been news that did not arrive: all is to be read anew.
     Missed,
 }

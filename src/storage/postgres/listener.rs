@@ -39,6 +39,8 @@ pub(super) enum Told {
     Labels(SiteId, Vec<(ContentPrint, Label)>),
     /// Labels of the site changed otherwise, or too many to be told.
     Relabelled(SiteId),
+    /// Somebody asked this long work to end.
+    Cancelled(Uuid),
 }
 
 impl Told {
@@ -68,6 +70,7 @@ impl fmt::Display for Told {
                 })
             }
             Self::Relabelled(site) => write!(f, "relabelled {site}"),
+            Self::Cancelled(operation) => write!(f, "cancelled {operation}"),
         }
     }
 }
@@ -89,6 +92,7 @@ impl FromStr for Told {
                 Ok(Self::Labels(site()?, labels.ok_or(())?))
             }
             "relabelled" => Ok(Self::Relabelled(site()?)),
+            "cancelled" => about.parse().map(Self::Cancelled).map_err(|_| ()),
             _ => Err(()),
         }
     }
@@ -150,7 +154,9 @@ impl Listener {
             Ok(connected) => connected,
             Err(error) => return plain(&error),
         };
-        if let Err(why) = self.ask(&client, &format!("LISTEN {CHANNEL}")).await {
+        // What ran out meanwhile is kept, unless another one was faster.
+        let begin = format!("LISTEN {CHANNEL}; {}", self.renewal());
+        if let Err(why) = self.ask(&client, &begin).await {
             task.abort();
             return why;
         }
@@ -211,6 +217,7 @@ impl Listener {
             Told::Models(site) => self.news.put(News::Models(site)),
             Told::Labels(site, labels) => self.news.put(News::Labels(site, labels)),
             Told::Relabelled(site) => self.news.put(News::Relabelled(site)),
+            Told::Cancelled(operation) => self.news.put(News::Cancelled(operation)),
         }
     }
 }
@@ -232,10 +239,11 @@ mod tests {
             Told::Labels(site.clone(), labels),
             Told::Labels(site.clone(), Vec::new()),
             Told::Relabelled(site.clone()),
+            Told::Cancelled(Uuid::from_u128(7)),
         ] {
             assert_eq!(told.to_string().parse(), Ok(told));
         }
-        for other in ["", "site", "key abc", "weather fine", "labels blog 12"] {
+        for other in ["", "site", "key abc", "weather fine", "labels blog 12", "cancelled blog"] {
             assert_eq!(other.parse::<Told>(), Err(()), "{other}");
         }
         let many = vec![(print, Label::Spam); PRINT_COUNT_MAX];

@@ -10,7 +10,7 @@ use super::options::PostgresAddress;
 use super::rows::get;
 
 /// The migrations in order; the schema's version is how many have run.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../../migrations/postgres/0001_records.sql"),
     include_str!("../../../migrations/postgres/0002_models.sql"),
     include_str!("../../../migrations/postgres/0003_review.sql"),
@@ -18,6 +18,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../../../migrations/postgres/0005_webhooks.sql"),
     include_str!("../../../migrations/postgres/0006_key_uses.sql"),
     include_str!("../../../migrations/postgres/0007_privacy.sql"),
+    include_str!("../../../migrations/postgres/0008_operations.sql"),
 ];
 /// The schema's version that this program works with.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;

@@ -39,6 +39,7 @@ mod listener;
 mod lists;
 mod migrate;
 mod models;
+mod operations;
 mod options;
 mod privacy;
 mod queries;

@@ -35,6 +35,7 @@ mod ledger;
 mod maintenance;
 mod models;
 mod open;
+mod operations;
 mod privacy;
 mod queue;
 mod readers;

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 /// `rpgd`, so that a file of another program is not taken for ours (and `file` can name it).
 const APPLICATION_ID: i32 = 0x7270_6764;
 /// The migrations in order; the schema's version is how many have run.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../../migrations/sqlite/0001_records.sql"),
     include_str!("../../../migrations/sqlite/0002_models.sql"),
     include_str!("../../../migrations/sqlite/0003_review.sql"),
@@ -19,6 +19,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../../../migrations/sqlite/0005_webhooks.sql"),
     include_str!("../../../migrations/sqlite/0006_key_uses.sql"),
     include_str!("../../../migrations/sqlite/0007_privacy.sql"),
+    include_str!("../../../migrations/sqlite/0008_operations.sql"),
 ];
 /// The schema's version that this program works with.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;

@@ -21,6 +21,7 @@ use super::erase;
 use super::error::closed;
 use super::feedback;
 use super::open::{self, OpenError, SqliteOptions};
+use super::operations;
 use super::queries;
 use super::readers::Readers;
 use super::rows::{CommentRow, StoredSite};
@@ -53,6 +54,8 @@ impl SqliteStore {
     fn open_blocking(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
         let lock = Arc::new(open::lock(path)?);
         let connection = open::open_writer(path, options)?;
+        operations::interrupt_all(&connection)
+            .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
         let readers = Readers::open(path, options.reader_count, Arc::clone(&lock))
             .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
         let caches = Arc::new(Caches::new(options.author_cache_count));
@@ -70,7 +73,7 @@ impl SqliteStore {
         if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
 
-    async fn stored_site(&self, id: &SiteId) -> Result<Option<StoredSite>, StoreError> {
+    pub(super) async fn stored_site(&self, id: &SiteId) -> Result<Option<StoredSite>, StoreError> {
         self.check_open()?;
         let miss = match self.caches.sites.get(id) {
             Ok(site) => return Ok(Some(site)),

@@ -209,6 +209,22 @@ pub(super) const TABLES: &[Table] = &[
             ("promote_time", Int),
         ],
     ),
+    numbered(
+        "operations",
+        "number",
+        &[
+            ("number", Int),
+            ("site", Int),
+            ("id", Id),
+            ("kind", Text),
+            ("state", Text),
+            ("stage", Text),
+            ("example_count", Int),
+            ("cancelled", Flag),
+            ("create_time", Int),
+            ("answer", Bytes),
+        ],
+    ),
     table(
         "queue_entries",
         "site, campaign",

@@ -108,3 +108,17 @@ pub async fn without_limits(client: &mut Client) {
     let policy = proto::SitePolicy { limits, ..Default::default() };
     set_policy(client, policy, "policy.limits").await;
 }
+
+/// Enough labels that a training takes a while.
+pub async fn many_labels(client: &mut Client) {
+    for chunk in 0..4 {
+        let first = 1_000 * (chunk + 1);
+        let examples = (first..first + 500).map(|number| {
+            let mut example = example(number, number % 3 == 0);
+            let comment = example.comment.as_mut().unwrap();
+            comment.text = format!("{} {}", spelled(number * 7_919), comment.text);
+            example
+        });
+        import(client, examples.collect()).await;
+    }
+}
