@@ -183,14 +183,6 @@ impl Head {
         names: &Names,
         signals: &[Signal],
     ) -> Vec<Contribution> {
-        let sums = self.sums_by_name(vector, names);
-        let mut parts: Vec<(usize, i64)> = Vec::with_capacity(sums.len() + signals.len());
-        parts.extend(sums.into_iter().enumerate().filter(|(_, sum)| *sum != 0));
-        for (index, signal) in signals.iter().enumerate() {
-            if signal.weight != LogOdds::ZERO {
-                parts.push((names.count() + index, signal.weight.steps()));
-            }
-        }
         // Only the names that are shown or decide between equal weights are looked at.
         let name = |index: usize| match index.checked_sub(names.count()) {
             Some(signal) => ("signal", signals[signal].name.as_str()),
@@ -200,13 +192,25 @@ impl Head {
         let heavier = |a: &(usize, i64), b: &(usize, i64)| {
             b.1.unsigned_abs().cmp(&a.1.unsigned_abs()).then_with(|| name(a.0).cmp(&name(b.0)))
         };
-        let mut rest = LogOdds::ZERO;
-        if parts.len() > CONTRIBUTION_COUNT_MAX {
-            parts.select_nth_unstable_by(CONTRIBUTION_COUNT_MAX, heavier);
-            let light = parts.drain(CONTRIBUTION_COUNT_MAX..);
-            rest = light.map(|(_, sum)| LogOdds::from_steps(sum)).sum();
+        let of_signals = signals.iter().map(|signal| signal.weight.steps());
+        let sums = self.sums_by_name(vector, names);
+        let mut parts: Vec<(usize, i64)> = Vec::with_capacity(CONTRIBUTION_COUNT_MAX + 1);
+        let (mut rest, mut lightest) = (LogOdds::ZERO, 0);
+        for part in sums.into_iter().chain(of_signals).enumerate() {
+            if part.1.unsigned_abs() < lightest || part.1 == 0 {
+                rest += LogOdds::from_steps(part.1);
+                continue;
+            }
+            let mut place = parts.len();
+            while place > 0 && heavier(&part, &parts[place - 1]).is_lt() {
+                place -= 1;
+            }
+            parts.insert(place, part);
+            if parts.len() > CONTRIBUTION_COUNT_MAX {
+                rest += parts.pop().map_or(LogOdds::ZERO, |(_, sum)| LogOdds::from_steps(sum));
+                lightest = parts.last().map_or(0, |(_, sum)| sum.unsigned_abs());
+            }
         }
-        parts.sort_unstable_by(heavier);
         let mut shown = Vec::with_capacity(parts.len() + 2);
         for (index, sum) in parts {
             let (kind, value) = name(index);
@@ -235,22 +239,16 @@ impl Head {
     /// What the features of each name weigh together, in steps.
     fn sums_by_name(&self, vector: &FeatureVector, names: &Names) -> Vec<i64> {
         let mut sums = vec![0; names.count()];
-        let mut runs = names.runs();
-        let mut current = runs.next();
-        let mut start = 0;
-        for (_, value, buckets) in vector.families() {
-            let steps = value_steps(value);
-            let end = start + buckets.len();
-            while let Some((name, run)) = current.clone().filter(|(_, run)| run.start < end) {
-                // A name may go on from one family into the next.
-                let here = &buckets[run.start.max(start) - start..run.end.min(end) - start];
-                sums[name] += self.sum(here, steps);
-                if run.end > end {
-                    break;
-                }
-                current = runs.next();
+        let mut families = vector.families();
+        let (mut steps, mut end) = (0.0, 0);
+        for (name, run) in names.runs() {
+            // Features are named in their family, so that no run goes on into the next.
+            while run.start >= end
+                && let Some((_, value, buckets)) = families.next()
+            {
+                (steps, end) = (value_steps(value), end + buckets.len());
             }
-            start = end;
+            sums[name] += self.sum(&vector.buckets()[run], steps);
         }
         sums
     }
@@ -258,10 +256,21 @@ impl Head {
     /// What buckets of one value weigh together, in steps.
     #[inline]
     fn sum(&self, buckets: &[u32], steps: f64) -> i64 {
-        // Whole numbers below 2^53 are added exactly as floats too.
-        let sum: f64 =
-            buckets.iter().map(|bucket| rounded(self.weights[*bucket as usize], steps)).sum();
-        sum as i64
+        // Whole numbers below 2^53 are added exactly as floats too, so in any order: four sums at
+        // once do not wait for each other.
+        let weighed = |bucket: u32| rounded(self.weights[bucket as usize], steps);
+        if let [bucket] = buckets {
+            return weighed(*bucket) as i64;
+        }
+        let (fours, last) = buckets.as_chunks::<4>();
+        let mut sums = [0.0; 4];
+        for four in fours {
+            for (sum, bucket) in sums.iter_mut().zip(four) {
+                *sum += weighed(*bucket);
+            }
+        }
+        let last: f64 = last.iter().map(|bucket| weighed(*bucket)).sum();
+        (sums.iter().sum::<f64>() + last) as i64
     }
 }
 
@@ -401,6 +410,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::{RawSubmission, RequiredFields, SignalName, SiteSecret, Submission};
+    use crate::features::FeatureBuilder;
+    use crate::text::{Analysis, hide};
 
     fn table(scores: impl IntoIterator<Item = f64>) -> BudgetTable {
         BudgetTable::measure(scores.into_iter().map(|s| (LogOdds::from_f64(s), 1.0)).collect())
@@ -424,6 +436,73 @@ mod tests {
         let decade = table.threshold(1_000).to_f64() - shown.to_f64();
         assert!((decade - TAIL_SLOPE_MIN).abs() < 1e-6, "{decade}");
         assert!(table.threshold(u32::MAX) > table.threshold(100_000));
+    }
+
+    /// The parts of a score as the documentation says it, one feature after the other.
+    fn plain(
+        head: &Head,
+        vector: &FeatureVector,
+        names: &Names,
+        signals: &[Signal],
+    ) -> Vec<Contribution> {
+        let entries: Vec<(u32, f32)> = vector.entries().collect();
+        let mut sums: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for (name, run) in names.runs() {
+            for (bucket, value) in &entries[run] {
+                let weight = f64::from(head.weights[*bucket as usize]);
+                let steps = (weight * value_steps(*value)).round_ties_even() as i64;
+                *sums.entry(names.name(name)).or_default() += steps;
+            }
+        }
+        let of_signals = signals.iter().map(|one| (("signal", one.name.as_str()), one.weight));
+        let mut parts: Vec<_> = sums.into_iter().collect();
+        parts.extend(of_signals.map(|(name, weight)| (name, weight.steps())));
+        parts.retain(|(_, steps)| *steps != 0);
+        parts.sort_by_key(|(name, steps)| (std::cmp::Reverse(steps.unsigned_abs()), *name));
+        let light = parts.split_off(parts.len().min(CONTRIBUTION_COUNT_MAX));
+        let part = |name: String, steps| Contribution { name, weight: LogOdds::from_steps(steps) };
+        let mut shown: Vec<_> = parts
+            .into_iter()
+            .map(|((kind, value), steps)| part(format!("{kind}:{value}"), steps))
+            .collect();
+        shown.push(part("bias".into(), head.bias.steps()));
+        let rest = light.iter().map(|(_, steps)| steps).sum();
+        if rest != 0 {
+            shown.push(part("rest".into(), rest));
+        }
+        shown
+    }
+
+    #[test]
+    fn contributions_are_what_a_plain_sum_over_features_gives() {
+        let model = crate::classifier::base_model();
+        let (mut builder, mut names) = (FeatureBuilder::default(), Names::default());
+        let signals =
+            [("links", 900_000), ("near", -12_345_678), ("none", 0)].map(|(name, steps)| Signal {
+                name: SignalName::new(name),
+                weight: LogOdds::from_steps(steps),
+                detail: String::new(),
+            });
+        let words = "the cheap pills of the casino, the CASINO pills! c4sino тхе 加微信 ☎☎ $500 \
+            http://shop.example.com/cheap-pills?x=1 thanks for the bread, the pills of the bread";
+        for (count, signals) in
+            (0..words.split(' ').count()).flat_map(|count| [(count, &signals[..]), (count, &[])])
+        {
+            let raw = RawSubmission {
+                text: words.split(' ').take(count + 1).collect::<Vec<_>>().join(" "),
+                author: "Best Pills".into(),
+                url: "https://pills.example.com/buy".into(),
+                ..RawSubmission::default()
+            };
+            let optional = RequiredFields { author: false, email: false };
+            let Ok(submission) = Submission::parse(raw, &optional) else { panic!("{count}") };
+            let submission = hide(submission, &SiteSecret::from_bytes([1; 32]));
+            let vector = builder.build_named(&Analysis::new(&submission), [].iter(), &mut names);
+            let score = model.score(vector, &names, signals);
+            assert_eq!(score.contributions, plain(model.spam(), vector, &names, signals));
+            let own: LogOdds = signals.iter().map(|signal| signal.weight).sum();
+            assert_eq!(score.raw_score, model.spam().raw_score(vector) + own);
+        }
     }
 
     #[test]

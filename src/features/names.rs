@@ -9,26 +9,22 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// Bytes of a word that are shown.
 const VALUE_BYTES_MAX: usize = 64;
 
-/// Told what the features that follow stand for. Serving without explanation uses `()`, for
-/// which all of this is compiled away. `position` is how many features the comment has so far.
+/// Told what the features that were counted since the last name stand for. Serving without
+/// explanation uses `()`, for which all of this is compiled away. `position` is how many features
+/// the comment has so far; where none was new, a name costs a comparison.
 pub(super) trait Naming {
-    /// Features from here on come from this thing, such as the word `casino`.
-    fn origin(&mut self, kind: &'static str, value: &str, position: usize);
-    /// Features from here on come from two words that stand side by side.
-    fn pair(&mut self, first: &str, second: &str, position: usize);
-    /// There are no more features than `position`.
-    fn finish(&mut self, position: usize);
+    /// They come from this thing, such as the word `casino`.
+    fn name(&mut self, kind: &'static str, value: &str, position: usize);
+    /// They come from two words that stand side by side.
+    fn name_pair(&mut self, first: &str, second: &str, position: usize);
 }
 
 impl Naming for () {
     #[inline(always)]
-    fn origin(&mut self, _: &'static str, _: &str, _: usize) {}
+    fn name(&mut self, _: &'static str, _: &str, _: usize) {}
 
     #[inline(always)]
-    fn pair(&mut self, _: &str, _: &str, _: usize) {}
-
-    #[inline(always)]
-    fn finish(&mut self, _: usize) {}
+    fn name_pair(&mut self, _: &str, _: &str, _: usize) {}
 }
 
 /// Readable names of the features of one comment, in the order of its vector.
@@ -43,8 +39,6 @@ pub struct Names {
     origins: Vec<(&'static str, Range<usize>)>,
     /// Hash of kind and value to the position in `origins`.
     known: HashMap<u64, u32, BuildHasherDefault<AsItIs>>,
-    /// The name that was told last: its kind, where in `values` it begins, and its first feature.
-    told: Option<(&'static str, usize, usize)>,
     /// Features side by side that have one name.
     runs: Vec<NameRun>,
 }
@@ -87,30 +81,26 @@ impl Names {
         self.values.clear();
         self.origins.clear();
         self.known.clear();
-        self.told = None;
         self.runs.clear();
     }
 
-    /// Gives the name that was told last to the features up to `position`.
-    fn settle(&mut self, position: usize) {
-        let Some((kind, start, first)) = self.told.take() else { return };
-        if first == position {
-            self.values.truncate(start);
-            return;
-        }
-        let origin = self.origin_of(kind, start);
-        self.runs.push(NameRun { origin, end: position });
+    /// How many features have a name.
+    fn end(&self) -> usize {
+        self.runs.last().map_or(0, |run| run.end)
     }
 
-    /// The position in `origins` of the value that stands at the end of `values`, from `start` on.
+    /// The position in `origins` of a name with this hash: a known one, or `next`.
+    fn known(&mut self, hash: u64, next: u32) -> u32 {
+        *self.known.entry(hash).or_insert(next)
+    }
+
+    /// The origin of a value that stands at the end of `values`, from `start` on.
     fn origin_of(&mut self, kind: &'static str, start: usize) -> u32 {
         let value = start..self.values.len();
-        let seed = kind.as_bytes().iter().fold(0, |seed, byte| seed << 5 ^ u64::from(*byte));
-        let hash = xxh3_64_with_seed(self.values[value.clone()].as_bytes(), seed);
         let next = self.origins.len() as u32;
-        let known = *self.known.entry(hash).or_insert(next);
-        let same =
-            known != next && self.name(known as usize) == (kind, &self.values[value.clone()]);
+        let known = self.known(hash(kind, &self.values[value.clone()]), next);
+        let same = known != next
+            && Self::name(self, known as usize) == (kind, &self.values[value.clone()]);
         if same {
             self.values.truncate(start);
             known
@@ -122,23 +112,49 @@ impl Names {
 }
 
 impl Naming for &mut Names {
-    fn origin(&mut self, kind: &'static str, value: &str, position: usize) {
-        self.settle(position);
-        self.told = Some((kind, self.values.len(), position));
-        self.values.push_str(cut(value));
+    #[inline]
+    fn name(&mut self, kind: &'static str, value: &str, position: usize) {
+        if self.end() == position {
+            return;
+        }
+        let value = cut(value);
+        let next = self.origins.len() as u32;
+        let known = self.known(hash(kind, value), next);
+        let same = known != next && Names::name(self, known as usize) == (kind, value);
+        let origin = if same {
+            known
+        } else {
+            let start = self.values.len();
+            self.values.push_str(value);
+            self.origins.push((kind, start..self.values.len()));
+            next
+        };
+        self.runs.push(NameRun { origin, end: position });
     }
 
-    fn pair(&mut self, first: &str, second: &str, position: usize) {
-        self.settle(position);
-        self.told = Some(("words", self.values.len(), position));
+    #[inline]
+    fn name_pair(&mut self, first: &str, second: &str, position: usize) {
+        if self.end() == position {
+            return;
+        }
+        let start = self.values.len();
         self.values.push_str(cut(first));
         self.values.push(' ');
         self.values.push_str(cut(second));
+        let origin = self.origin_of("words", start);
+        self.runs.push(NameRun { origin, end: position });
     }
+}
 
-    fn finish(&mut self, position: usize) {
-        self.settle(position);
-    }
+/// The hash of a name.
+fn hash(kind: &str, value: &str) -> u64 {
+    // Nearly all names are of the first two kinds.
+    let seed = match kind {
+        "word" => 1,
+        "words" => 2,
+        kind => kind.bytes().fold(0, |seed, byte| seed << 5 ^ u64::from(byte)),
+    };
+    xxh3_64_with_seed(value.as_bytes(), seed)
 }
 
 /// The beginning of a value, as much as a person wants to see of 60 kB without a space.
@@ -177,11 +193,11 @@ mod tests {
         for (position, (kind, value)) in
             [("word", "casino"), ("host", "casino"), ("word", "casino")].iter().enumerate()
         {
-            naming.origin(kind, value, position);
+            Naming::name(&mut naming, kind, value, position + 1);
         }
-        naming.pair("free", "casino", 3);
-        naming.origin("word", "nothing new", 5);
-        naming.finish(5);
+        naming.name_pair("free", "casino", 5);
+        Naming::name(&mut naming, "word", "nothing new", 5);
+        naming.name_pair("nothing", "new", 5);
         assert_eq!(names.count(), 3);
         let found: Vec<_> = names.runs().map(|(name, run)| (names.name(name), run)).collect();
         assert_eq!(

@@ -109,13 +109,13 @@ pub(super) fn add<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>, fold
     let phrases = &*PHRASES;
     let counts = phrases.count(input.analysis.text.text(), fold);
     for (group, name) in phrases.found(&counts) {
-        out.origin("phrase", name);
         out.token(kind::GROUP, name.as_bytes());
         let count = band(counts[usize::from(group)]).as_bytes();
         out.token(kind::COUNT, &[group, count[0], count.len() as u8]);
         for other in (0..group).filter(|other| counts[usize::from(*other)] > 0) {
             out.token(kind::PAIR, &[group, other]);
         }
+        out.name("phrase", name);
     }
     if input.analysis.submission.author.is_some() {
         for (_, name) in phrases.found(&phrases.count(input.analysis.author.text(), fold)) {

@@ -37,6 +37,12 @@ impl FeatureVector {
             .flat_map(|(_, value, buckets)| buckets.iter().map(move |bucket| (*bucket, value)))
     }
 
+    /// The buckets of all families, in order.
+    #[inline]
+    pub fn buckets(&self) -> &[u32] {
+        &self.buckets
+    }
+
     /// How many distinct features the comment has.
     pub fn bucket_count(&self) -> usize {
         self.buckets.len()

@@ -9,7 +9,7 @@ use super::fold::Fold;
 use super::names::Naming;
 use super::{Family, Input};
 
-/// Shortest and longest run of characters within a word.
+/// Shortest and longest run of characters within a word; [`Collector::runs`] has the same.
 const RUN: (usize, usize) = (2, 5);
 /// Shortest and longest run of characters where words are not spaced, as words.
 pub(super) const UNSPACED_RUN: (usize, usize) = (1, 3);
@@ -49,15 +49,15 @@ pub(super) fn add_words<N: Naming>(
             before = None;
             continue;
         }
-        out.origin("word", word.text);
         let hash = xxh3_64_with_seed(fold.of(word.text), seed);
         out.hash(hash);
+        out.name("word", word.text);
         if let Some((first, spelt)) = before {
-            out.pair(spelt, word.text);
             // The pair's order counts: `out of` is not `of out`.
             out.hash(
                 (first.rotate_left(23) ^ hash ^ pair_seed).wrapping_mul(0x9E37_79B9_7F4A_7C15),
             );
+            out.name_pair(spelt, word.text);
         }
         before = Some((hash, word.text));
     }
@@ -99,30 +99,19 @@ pub(super) fn add_characters<N: Naming>(
         }
         let cut = chunk.char_indices().nth(CHUNK_CHARACTERS_MAX).map_or(chunk.len(), |(at, _)| at);
         let chunk = &chunk[..cut];
-        out.origin("word", chunk.trim_matches(|c: char| c.is_ascii_punctuation()));
         scratch.clear();
         scratch.push(b' ');
         scratch.extend_from_slice(fold.of(chunk));
         scratch.push(b' ');
         if scratch.is_ascii() {
-            add_runs::<2, N>(scratch, seed, out);
-            add_runs::<3, N>(scratch, seed, out);
-            add_runs::<4, N>(scratch, seed, out);
-            add_runs::<5, N>(scratch, seed, out);
+            out.runs(scratch, seed);
         } else {
             bounds.of_bytes(scratch);
             for run in bounds.runs(RUN) {
                 out.hash(xxh3_64_with_seed(&scratch[run], seed));
             }
         }
-    }
-}
-
-/// Counts the runs of so many ASCII characters. Hashing is faster where the length is a constant.
-fn add_runs<const LENGTH: usize, N: Naming>(chunk: &[u8], seed: u64, out: &mut Collector<'_, N>) {
-    const { assert!(RUN.0 <= LENGTH && LENGTH <= RUN.1) }
-    for run in chunk.array_windows::<LENGTH>() {
-        out.hash(xxh3_64_with_seed(run, seed));
+        out.name("word", chunk.trim_matches(|c: char| c.is_ascii_punctuation()));
     }
 }
 
