@@ -5,6 +5,8 @@
 //! used twice for different things. The messages stand here and not with the public contract,
 //! since records change for other reasons than answers. Every backend stores the same bytes.
 
+mod wire;
+
 use prost::Message;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -16,6 +18,8 @@ use crate::domain::{
     Honeypot, IpFingerprints, LogOdds, Missing, Reason, Signal, SignalName,
 };
 use crate::moderation::ports::StoreError;
+
+use wire::Wire;
 
 /// What a comment's columns say of its submission.
 pub(super) struct SubmissionColumns {
@@ -137,38 +141,91 @@ struct StoredTime {
     nanos: u32,
 }
 
+/// What the search index has of a comment. The rest of [`StoredBody`] is passed over.
+#[derive(Clone, PartialEq, Message)]
+struct StoredWords {
+    #[prost(message, required, tag = "1")]
+    submission: StoredTexts,
+    #[prost(message, repeated, tag = "4")]
+    signals: Vec<StoredName>,
+}
+
+/// Of [`StoredSubmission`].
+#[derive(Clone, PartialEq, Message)]
+struct StoredTexts {
+    #[prost(string, tag = "1")]
+    text: String,
+    #[prost(string, optional, tag = "2")]
+    author: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    url: Option<String>,
+}
+
+/// Of [`StoredPart`].
+#[derive(Clone, PartialEq, Message)]
+struct StoredName {
+    #[prost(string, tag = "1")]
+    name: String,
+}
+
+/// What can be searched for in a comment.
+pub(super) struct Searched {
+    /// Text, name and website.
+    pub texts: Vec<String>,
+    /// Names of its signals.
+    pub signals: Vec<String>,
+}
+
+/// What a record says that can be searched for.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn decode_searched(bytes: &[u8]) -> Result<Searched, StoreError> {
+    let StoredWords { submission, signals } =
+        StoredWords::decode(bytes).map_err(|error| corrupt(&error.to_string()))?;
+    let texts = [Some(submission.text), submission.author, submission.url];
+    Ok(Searched {
+        texts: texts.into_iter().flatten().collect(),
+        signals: signals.into_iter().map(|signal| signal.name).collect(),
+    })
+}
+
 /// The record of a comment, but for what stands in columns.
 pub(super) fn encode(comment: &CheckedComment) -> Vec<u8> {
-    let contributions = comment.score.iter().flat_map(|score| &score.contributions);
-    let part = |name: &str, weight: LogOdds, text: &str| StoredPart {
-        name: name.to_owned(),
-        weight: weight.steps(),
-        text: text.to_owned(),
-    };
-    let body = StoredBody {
-        submission: stored_submission(&comment.submission),
-        raw_score: comment.score.as_ref().map(|score| score.raw_score.steps()),
-        contributions: contributions.map(|one| part(&one.name, one.weight, "")).collect(),
-        signals: comment
-            .signals
-            .iter()
-            .map(|signal| part(signal.name.as_str(), signal.weight, &signal.detail))
-            .collect(),
-        reasons: comment
-            .reasons
-            .iter()
-            .map(|reason| part(&reason.name, LogOdds::ZERO, &reason.description))
-            .collect(),
-        missing: comment.missing.iter().map(|missing| missing.as_str().to_owned()).collect(),
-        degraded: comment.degraded.iter().map(|part| part.as_str().to_owned()).collect(),
-        abuse: comment.score.as_ref().and_then(|score| score.abuse),
-    };
-    body.encode_to_vec()
+    let submission = &comment.submission;
+    // Room for most records, so that they grow once at most.
+    let room = 1_024 + submission.text.len();
+    let mut wire = Wire(Vec::with_capacity(room));
+    wire.message(1, |wire| wire.submission(submission));
+    if let Some(score) = &comment.score {
+        wire.optional_signed(2, Some(score.raw_score.steps()));
+        for one in &score.contributions {
+            wire.part(3, &one.name, one.weight, "");
+        }
+    }
+    for signal in &comment.signals {
+        wire.part(4, signal.name.as_str(), signal.weight, &signal.detail);
+    }
+    for reason in &comment.reasons {
+        wire.part(5, &reason.name, LogOdds::ZERO, &reason.description);
+    }
+    for missing in &comment.missing {
+        wire.bytes(6, missing.as_str().as_bytes());
+    }
+    for part in &comment.degraded {
+        wire.bytes(7, part.as_str().as_bytes());
+    }
+    if let Some(abuse) = comment.score.as_ref().and_then(|score| score.abuse) {
+        wire.double(8, abuse);
+    }
+    wire.0
 }
 
 /// The record of an example, which is a submission alone.
 pub(super) fn encode_submission(submission: &BlindSubmission) -> Vec<u8> {
-    stored_submission(submission).encode_to_vec()
+    let mut wire = Wire(Vec::with_capacity(256 + submission.text.len()));
+    wire.submission(submission);
+    wire.0
 }
 
 /// What the record of an example and the columns beside it say.
@@ -181,40 +238,6 @@ pub(super) fn decode_submission(
 ) -> Result<BlindSubmission, StoreError> {
     let stored = StoredSubmission::decode(bytes).map_err(|error| corrupt(&error.to_string()))?;
     submission(stored, columns)
-}
-
-fn stored_submission(submission: &BlindSubmission) -> StoredSubmission {
-    StoredSubmission {
-        text: submission.text.clone(),
-        author: submission.author.clone(),
-        email: submission.email.as_ref().map(|email| StoredEmail {
-            fingerprint: email.fingerprint.as_bytes().to_vec(),
-            domain: email.domain.clone(),
-            masked: email.masked.clone(),
-            length: email.shape.length,
-            digit_count: email.shape.digit_count,
-            dot_count: email.shape.dot_count,
-            tagged: email.shape.tagged,
-            matches_author: email.shape.matches_author,
-            role: email.role,
-            disposable: email.disposable,
-        }),
-        url: submission.url.clone(),
-        page_title: submission.page_title.clone(),
-        page_publish_time: submission
-            .page_publish_time
-            .map(|time| StoredTime { seconds: time.unix_timestamp(), nanos: time.nanosecond() }),
-        page_closed: submission.page_closed,
-        parent_comment: submission.parent_comment.clone(),
-        honeypot: match submission.honeypot {
-            Honeypot::Absent => 0,
-            Honeypot::Empty => 1,
-            Honeypot::Filled => 2,
-        },
-        elapsed_ms: submission.elapsed_ms,
-        masked_address_count: submission.masked_address_count,
-        avatar_seed: submission.avatar_seed.map(|seed| seed.as_bytes().to_vec()),
-    }
 }
 
 /// What a record and the columns beside it say.
@@ -324,6 +347,7 @@ fn corrupt(what: &str) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{CommentId, Score, State, Verdict};
 
     /// What stands in databases stays readable: new fields get new numbers, and none of these
     /// bytes changes its meaning.
@@ -343,6 +367,99 @@ mod tests {
         assert_eq!(body.reasons[0].name, "r");
         assert_eq!(body.missing, [Missing::Email]);
         assert!(body.degraded.is_empty());
+    }
+
+    fn comment() -> CheckedComment {
+        let print = |n| Fingerprint::from_bytes([n; 16]);
+        let shape = EmailShape {
+            length: 200,
+            digit_count: 1,
+            dot_count: 0,
+            tagged: true,
+            matches_author: false,
+        };
+        let submission = BlindSubmission {
+            text: "A text of more than 127 bytes, so that its length takes two. ".repeat(3),
+            author: Some(String::new()),
+            email: Some(EmailTraits {
+                fingerprint: print(1),
+                folded_fingerprint: print(2),
+                domain: "example.org".into(),
+                masked: "j•••@e•••.org".into(),
+                shape,
+                role: false,
+                disposable: true,
+            }),
+            url: Some("https://example.org/".into()),
+            ip: None,
+            user_agent: None,
+            referrer: None,
+            page_uri: None,
+            page_title: Some("Title".into()),
+            page_publish_time: OffsetDateTime::from_unix_timestamp(-5).ok(),
+            page_closed: true,
+            parent_comment: None,
+            lang: None,
+            honeypot: Honeypot::Filled,
+            elapsed_ms: Some(0),
+            masked_address_count: 0,
+            avatar_seed: Some(print(3)),
+        };
+        let part = |name: &str, steps| Contribution {
+            name: name.into(),
+            weight: LogOdds::from_steps(steps),
+        };
+        CheckedComment {
+            id: CommentId::from_uuid(uuid::Uuid::nil()),
+            site: "blog".parse().unwrap(),
+            check_time: OffsetDateTime::UNIX_EPOCH,
+            submission,
+            verdict: Verdict::Hold,
+            state: State::Held,
+            score: Some(Score {
+                probability: 0.5,
+                raw_score: LogOdds::ZERO,
+                contributions: vec![part("word:a", i64::MIN), part("rest", 300), part("", 0)],
+                model_version: "base".into(),
+                abuse: Some(0.0),
+            }),
+            signals: vec![Signal {
+                name: SignalName::new("links"),
+                weight: LogOdds::from_steps(-1),
+                detail: "2".into(),
+            }],
+            reasons: vec![Reason { name: "r".into(), description: String::new() }],
+            missing: vec![Missing::Email, Missing::Ip],
+            degraded: vec![Degraded::History],
+            discard: false,
+            content_hash: 0,
+            simhash: 0,
+            campaign: CommentId::from_uuid(uuid::Uuid::nil()),
+            uncertainty: 0.0,
+        }
+    }
+
+    #[test]
+    fn records_are_written_as_prost_writes_them_and_read_back() {
+        let comment = comment();
+        let bytes = encode(&comment);
+        let stored = StoredBody::decode(bytes.as_slice()).unwrap();
+        assert_eq!(stored.encode_to_vec(), bytes);
+        let author = comment.submission.email.as_ref().map(|email| email.folded_fingerprint);
+        let columns = || SubmissionColumns { author, ip: None, page_uri: None, lang: None };
+        let body = decode(&bytes, columns()).unwrap();
+        assert_eq!(body.submission, comment.submission);
+        let score = comment.score.unwrap();
+        assert_eq!((body.raw_score, body.abuse), (Some(score.raw_score), score.abuse));
+        assert_eq!(body.contributions, score.contributions);
+        assert_eq!((body.signals, body.reasons), (comment.signals, comment.reasons));
+        assert_eq!((body.missing, body.degraded), (comment.missing, comment.degraded));
+        let searched = decode_searched(&bytes).unwrap();
+        assert_eq!(searched.texts, [&*comment.submission.text, "", "https://example.org/"]);
+        assert_eq!(searched.signals, ["links"]);
+        let alone = encode_submission(&comment.submission);
+        assert_eq!(stored.submission.encode_to_vec(), alone);
+        assert_eq!(decode_submission(&alone, columns()).unwrap(), comment.submission);
     }
 
     #[test]

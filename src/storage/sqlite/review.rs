@@ -22,8 +22,9 @@ use super::store::SqliteStore;
 use super::writer::{Batch, Undo};
 use super::{claims, days, decision_queries, decisions, queries, review_queries as read, words};
 
-/// Comments whose words are put into the index in one transaction: some milliseconds.
-const INDEX_EACH: usize = 200;
+/// Comments whose words are put into the index in one transaction: some milliseconds. Each makes a
+/// segment of the index, and merging segments costs as much as making them, so not too few.
+const INDEX_EACH: usize = 500;
 
 #[async_trait]
 impl ReviewStore for SqliteStore {

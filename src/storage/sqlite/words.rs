@@ -4,14 +4,15 @@
 
 use rusqlite::{Connection, Row, params};
 
-use crate::domain::{CheckedComment, CommentFilter, SiteId};
+use crate::domain::CommentFilter;
 use crate::moderation::ports::StoreError;
+use crate::storage::record::{self, Searched};
 use crate::storage::values::is_unspaced;
 
 use super::commands::execute;
 use super::error::from_sqlite;
 use super::queries::{all, first};
-use super::rows::{self, COMMENT_COLUMNS};
+use super::rows::corrupt;
 use super::writer::Batch;
 
 /// A comment's row of the index.
@@ -35,18 +36,15 @@ pub(super) fn after(
     number: i64,
     count_max: usize,
 ) -> Result<Vec<Words>, StoreError> {
-    let sql = format!(
-        "SELECT {COMMENT_COLUMNS}, comments.number, comments.site FROM comments \
-         WHERE number > ?1 ORDER BY number LIMIT ?2"
-    );
-    // Whose it is stands in `marks`; the comment itself is read without its site's name.
-    let nobody: SiteId = "site".parse().expect("a DNS label");
-    all(db, &sql, params![number, count_max as i64], |row: &Row<'_>| {
-        let number = row.get(17).map_err(from_sqlite)?;
-        let site_number = row.get(18).map_err(from_sqlite)?;
-        let id = row.get(0).map_err(from_sqlite)?;
-        Ok(match rows::comment(&nobody, row) {
-            Ok(comment) => Words::new(number, id, site_number, &comment),
+    let sql =
+        "SELECT number, site, id, body FROM comments WHERE number > ?1 ORDER BY number LIMIT ?2";
+    all(db, sql, params![number, count_max as i64], |row: &Row<'_>| {
+        let number = row.get(0).map_err(from_sqlite)?;
+        let site_number = row.get(1).map_err(from_sqlite)?;
+        let id = row.get(2).map_err(from_sqlite)?;
+        let body = row.get_ref(3).map_err(from_sqlite)?.as_bytes().map_err(corrupt)?;
+        Ok(match record::decode_searched(body) {
+            Ok(searched) => Words::new(number, id, site_number, &searched),
             // One that cannot be read must not keep all others from being found.
             Err(_) => Words { number, id, words: String::new(), marks: site_mark(site_number) },
         })
@@ -54,17 +52,18 @@ pub(super) fn after(
 }
 
 impl Words {
-    fn new(number: i64, id: [u8; 16], site_number: i64, comment: &CheckedComment) -> Self {
-        let submission = &comment.submission;
-        let mut words = spaced(&submission.text);
-        for part in [&submission.author, &submission.url].into_iter().flatten() {
-            words.push('\n');
-            words.push_str(&spaced(part));
+    fn new(number: i64, id: [u8; 16], site_number: i64, searched: &Searched) -> Self {
+        let mut words = String::new();
+        for (index, text) in searched.texts.iter().enumerate() {
+            if index > 0 {
+                words.push('\n');
+            }
+            push_spaced(&mut words, text);
         }
         let mut marks = site_mark(site_number);
-        for signal in &comment.signals {
+        for signal in &searched.signals {
             marks.push(' ');
-            marks.push_str(&signal_mark(signal.name.as_str()));
+            marks.push_str(&signal_mark(signal));
         }
         Self { number, id, words, marks }
     }
@@ -122,7 +121,16 @@ fn signal_mark(name: &str) -> String {
 /// The text with blanks around each sign of a script that is written without them, so that each
 /// is found as a word.
 fn spaced(text: &str) -> String {
-    let mut spaced = String::with_capacity(text.len());
+    let mut spaced = String::new();
+    push_spaced(&mut spaced, text);
+    spaced
+}
+
+fn push_spaced(spaced: &mut String, text: &str) {
+    spaced.reserve(text.len());
+    if text.is_ascii() && !text.contains('\0') {
+        return spaced.push_str(text);
+    }
     for c in text.chars() {
         if is_unspaced(c) {
             spaced.push(' ');
@@ -132,7 +140,6 @@ fn spaced(text: &str) -> String {
             spaced.push(if c == '\0' { ' ' } else { c });
         }
     }
-    spaced
 }
 
 #[cfg(test)]
