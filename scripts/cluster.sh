@@ -121,15 +121,19 @@ cluster_is_whole() { redis-cli -p "$redis_port" cluster info | grep -q "cluster_
 wait_for "the Redis Cluster" cluster_is_whole
 redis_url="redis+cluster://$(IFS=,; echo "${nodes[*]}")"
 
-# Two replicas that share nothing but these.
+# Two replicas that share nothing but these. Who points a link to another binary and ends the replica has the
+# other one started in its place. Calls go on for two seconds after /readyz says no: HAProxy looks twice a second.
+mkdir -p "$work/bin"
 for n in 1 2; do
+    ln -sfn "$(readlink -f "$bin")" "$work/bin/replica-$n"
     keep "replica-$n" env \
         REPLYGUARD_DATABASE_URL="postgres://replyguard@127.0.0.1:$postgres_port/replyguard" \
         REPLYGUARD_REDIS_URL="$redis_url" \
         REPLYGUARD_DATA_DIR="$work/replica-$n" \
+        REPLYGUARD_DRAIN_DELAY_MS=2000 \
         REPLYGUARD_GRPC_ADDRESS="127.0.0.1:${replica_ports[$((n - 1))]}" \
         REPLYGUARD_HTTP_ADDRESS="127.0.0.1:${replica_http_ports[$((n - 1))]}" \
-        "$bin" serve
+        "$work/bin/replica-$n" serve
 done
 ready() { "$bin" doctor --probe "http://127.0.0.1:$1/readyz"; }
 for port in "${replica_http_ports[@]}"; do
@@ -155,7 +159,7 @@ backend grpc
     balance leastconn
     option httpchk GET /readyz"
     for n in 1 2; do
-        echo "    server replica-$n 127.0.0.1:${replica_ports[$((n - 1))]} proto h2 check port ${replica_http_ports[$((n - 1))]} check-proto h1 inter 500ms fall 1 rise 1 on-marked-down shutdown-sessions"
+        echo "    server replica-$n 127.0.0.1:${replica_ports[$((n - 1))]} proto h2 check port ${replica_http_ports[$((n - 1))]} check-proto h1 inter 500ms fall 1 rise 1"
     done
     echo "frontend http
     bind 127.0.0.1:$http_port

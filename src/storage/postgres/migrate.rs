@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_postgres::Row;
+
 use crate::moderation::ports::StoreError;
 
 use super::db::{Db, Ended, Source};
@@ -22,6 +24,10 @@ const MIGRATIONS: [&str; 8] = [
 ];
 /// The schema's version that this program works with.
 pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;
+
+/// The last migration that took something away: a program that does not know it cannot work with what
+/// comes after. One that does goes on beside a newer program, and may be started again beside it.
+const NEEDED_VERSION: i32 = 7;
 
 /// How long migrations may take: an index over 100 million rows is made in minutes.
 const PATIENCE: Duration = Duration::from_secs(3_600);
@@ -49,14 +55,20 @@ pub(super) async fn migrate(
         }
     }
     if done.is_ok() && found < SCHEMA_VERSION {
-        let sql = "INSERT INTO replyguard_schema (number, version) VALUES (1, $1) \
-             ON CONFLICT (number) DO UPDATE SET version = $1";
-        done = db.execute(sql, &[&SCHEMA_VERSION]).await.map(drop);
+        done = note_version(&db).await;
     }
     match db.end(done).await {
         Ended::Done(Ok(())) => Ok((found, SCHEMA_VERSION)),
         Ended::Done(Err(error)) | Ended::Again(error) => Err(unreachable(error)),
     }
+}
+
+async fn note_version(db: &Db) -> Result<(), StoreError> {
+    db.batch("ALTER TABLE replyguard_schema ADD COLUMN IF NOT EXISTS needed_version INTEGER")
+        .await?;
+    let sql = "INSERT INTO replyguard_schema (number, version, needed_version) \
+         VALUES (1, $1, $2) ON CONFLICT (number) DO UPDATE SET version = $1, needed_version = $2";
+    db.execute(sql, &[&SCHEMA_VERSION, &NEEDED_VERSION]).await.map(drop)
 }
 
 /// The version of the schema; 0 for an empty database, in which the table of it is made.
@@ -76,17 +88,39 @@ async fn version(db: &Db, address: &PostgresAddress) -> Result<i32, PostgresErro
         db.batch(sql).await.map_err(unreachable)?;
         return Ok(0);
     };
-    if found > SCHEMA_VERSION {
+    if found.is_too_new() {
+        let found = found.version;
         return Err(PostgresError::NewerSchema { place: place(), found, known: SCHEMA_VERSION });
     }
-    Ok(found)
+    Ok(found.version)
+}
+
+/// What a database says of its schema.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredVersion {
+    /// Its version.
+    pub version: i32,
+    /// The version that a program has to know to work with it.
+    needed: i32,
+}
+
+impl StoredVersion {
+    /// Whether this program cannot work with it.
+    pub fn is_too_new(self) -> bool {
+        self.needed.min(self.version) > SCHEMA_VERSION
+    }
 }
 
 /// The version that a database says it has, if it is ours.
-pub(super) async fn stored_version(db: &Db) -> Result<Option<i32>, StoreError> {
+pub(super) async fn stored_version(db: &Db) -> Result<Option<StoredVersion>, StoreError> {
     let sql = "SELECT to_regclass('replyguard_schema') IS NOT NULL";
     if db.first(sql, &[], |row| get::<bool>(row, 0)).await? != Some(true) {
         return Ok(None);
     }
-    db.first("SELECT version FROM replyguard_schema", &[], |row| get(row, 0)).await
+    // Older programs did not say what they need.
+    let sql = "SELECT version, \
+         coalesce((to_jsonb(replyguard_schema) ->> 'needed_version')::integer, version) \
+         FROM replyguard_schema";
+    let read = |row: &Row| Ok(StoredVersion { version: get(row, 0)?, needed: get(row, 1)? });
+    db.first(sql, &[], read).await
 }

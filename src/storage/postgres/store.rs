@@ -216,14 +216,16 @@ async fn examine(source: &Source, address: &PostgresAddress) -> Result<String, P
     };
     match found.map_err(unreachable)? {
         None => Ok("empty, the first start makes its tables".into()),
-        Some((found, _)) if found > migrate::SCHEMA_VERSION => {
-            Err(PostgresError::NewerSchema { place, found, known: migrate::SCHEMA_VERSION })
+        Some((found, _)) if found.is_too_new() => {
+            let (found, known) = (found.version, migrate::SCHEMA_VERSION);
+            Err(PostgresError::NewerSchema { place, found, known })
         }
         Some((_, (false, ..))) => Err(PostgresError::Unreachable {
             place,
             cause: "fsync is off: a power cut would lose what was acknowledged".into(),
         }),
         Some((version, (true, server, count))) => {
+            let version = version.version;
             Ok(format!("server {server}, schema {version}, about {count} comments"))
         }
     }

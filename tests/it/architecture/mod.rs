@@ -2,6 +2,7 @@
 
 mod habits;
 mod imports;
+mod migrations;
 mod source;
 
 use std::fmt;
