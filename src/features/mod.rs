@@ -219,7 +219,7 @@ mod tests {
             }
         }
         let pinned = (FEATURE_DEFINITION, hash.finalize().to_hex()[..16].to_owned());
-        assert_eq!(pinned, ("2026-11-5", "882df6c0e04f3261".to_owned()));
+        assert_eq!(pinned, ("2026-11-6", "882df6c0e04f3261".to_owned()));
     }
 
     #[test]
