@@ -20,7 +20,8 @@ pub struct RecentOptions {
     /// Different labelled texts of a site, kept longer than the others. The one falls out that was
     /// neither labelled nor lent its label for longest: that of a campaign under way stays.
     pub labelled_count_max: usize,
-    /// Sites; the one that was not asked for longest is forgotten. A full one takes 1.5 MiB.
+    /// Sites; the one that was not asked for longest is forgotten. A full one takes 3.1 MiB
+    /// (29 November 2026; 3.5 before its bands had places of 32 bits).
     pub site_count_max: usize,
 }
 
