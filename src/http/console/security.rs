@@ -69,7 +69,10 @@ pub(super) fn is_own(console: &Console, headers: &HeaderMap) -> bool {
         Some(url) => origin.as_bytes().eq_ignore_ascii_case(url.as_bytes()),
         None => {
             let host = headers.get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
-            let own = origin.as_bytes().strip_prefix(b"http://");
+            let origin = origin.as_bytes();
+            let plain = origin.strip_prefix(b"http://");
+            // This port may speak TLS itself, or a proxy before it that nobody told us of.
+            let own = plain.or_else(|| origin.strip_prefix(b"https://"));
             own.is_some_and(|own| !host.is_empty() && own.eq_ignore_ascii_case(host))
         }
     }

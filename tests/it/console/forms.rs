@@ -40,6 +40,8 @@ async fn forms_need_their_own_sessions_token() {
         ada.clone().with_header("origin", &origin).with_header("sec-fetch-site", "same-origin");
     assert_eq!(add(&mut here, &own).await, 201);
     assert_eq!(add(&mut ada, &own).await, 409, "the name is taken");
+    let mut through_tls = ada.clone().with_header("origin", &origin.replacen("http", "https", 1));
+    assert_eq!(add(&mut through_tls, &own).await, 409, "taken, but the form is ours");
 }
 
 #[tokio::test]
