@@ -100,8 +100,7 @@ async fn the_command_line_explains() {
     let service = Service::start().await;
     let output = service.command(&["models", "explain", SPAM]);
     let text = String::from_utf8(output.stdout).unwrap();
-    for part in ["word:casino", "style", "bias", "without “https://casino-bonus.example.com/win”"]
-    {
+    for part in ["word:casino", "style", "bias", "without “casino”"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let output = service.command(&["models", "explain", SPAM, "--json"]);
