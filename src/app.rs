@@ -109,7 +109,10 @@ impl App {
         let invited = invited
             .map_err(|error| BindError::Storage(format!("the first administrator: {error}")))?;
         let console_url = console_url(&config, &http);
-        let options = ConsoleOptions { public_url: config.console.public_url.clone() };
+        let options = ConsoleOptions {
+            public_url: config.console.public_url.clone(),
+            tls: speaks_tls(&config),
+        };
         let limits = grpc_limits(&config);
         let mut app = Self {
             service: GrpcService::new(moderation.clone(), accounts.clone(), &console_url, limits),
@@ -265,6 +268,11 @@ fn webhook_sender(config: &Config) -> Result<Arc<HttpsSender>, BindError> {
     sender.map(Arc::new).map_err(|error| BindError::Config(format!("webhooks.ca_file: {error}")))
 }
 
+/// Whether the HTTP port speaks TLS itself.
+fn speaks_tls(config: &Config) -> bool {
+    config.server.http_certificate_file.is_some()
+}
+
 /// Where browsers find the console that listens there.
 fn console_url(config: &Config, http: &TcpListener) -> String {
     let direct = || {
@@ -273,7 +281,7 @@ fn console_url(config: &Config, http: &TcpListener) -> String {
             // It listens everywhere, so also on this machine.
             address.set_ip(Ipv4Addr::LOCALHOST.into());
         }
-        let scheme = if config.server.http_certificate_file.is_some() { "https" } else { "http" };
+        let scheme = if speaks_tls(config) { "https" } else { "http" };
         format!("{scheme}://{address}")
     };
     config.console.public_url.clone().unwrap_or_else(direct) + http::CONSOLE_PATH

@@ -68,13 +68,13 @@ impl<'a, N: Naming> Collector<'a, N> {
     /// Names the tokens since the last name.
     #[inline]
     pub(super) fn name(&mut self, kind: &'static str, value: &str) {
-        self.names.name(kind, value, self.vector.buckets.len());
+        self.names.attribute(kind, value, self.vector.buckets.len());
     }
 
     /// Names the tokens since the last name after two neighbouring words.
     #[inline]
     pub(super) fn name_pair(&mut self, first: &str, second: &str) {
-        self.names.name_pair(first, second, self.vector.buckets.len());
+        self.names.attribute_pair(first, second, self.vector.buckets.len());
     }
 
     /// Counts a token of the current family. `kind` keeps tokens apart that are spelt alike.

@@ -14,17 +14,17 @@ const VALUE_BYTES_MAX: usize = 64;
 /// the comment has so far; where none was new, a name costs a comparison.
 pub(super) trait Naming {
     /// They come from this thing, such as the word `casino`.
-    fn name(&mut self, kind: &'static str, value: &str, position: usize);
+    fn attribute(&mut self, kind: &'static str, value: &str, position: usize);
     /// They come from two words that stand side by side.
-    fn name_pair(&mut self, first: &str, second: &str, position: usize);
+    fn attribute_pair(&mut self, first: &str, second: &str, position: usize);
 }
 
 impl Naming for () {
     #[inline(always)]
-    fn name(&mut self, _: &'static str, _: &str, _: usize) {}
+    fn attribute(&mut self, _: &'static str, _: &str, _: usize) {}
 
     #[inline(always)]
-    fn name_pair(&mut self, _: &str, _: &str, _: usize) {}
+    fn attribute_pair(&mut self, _: &str, _: &str, _: usize) {}
 }
 
 /// Readable names of the features of one comment, in the order of its vector.
@@ -99,8 +99,8 @@ impl Names {
         let value = start..self.values.len();
         let next = self.origins.len() as u32;
         let known = self.known(hash(kind, &self.values[value.clone()]), next);
-        let same = known != next
-            && Self::name(self, known as usize) == (kind, &self.values[value.clone()]);
+        let same =
+            known != next && self.name(known as usize) == (kind, &self.values[value.clone()]);
         if same {
             self.values.truncate(start);
             known
@@ -113,14 +113,14 @@ impl Names {
 
 impl Naming for &mut Names {
     #[inline]
-    fn name(&mut self, kind: &'static str, value: &str, position: usize) {
+    fn attribute(&mut self, kind: &'static str, value: &str, position: usize) {
         if self.end() == position {
             return;
         }
         let value = cut(value);
         let next = self.origins.len() as u32;
         let known = self.known(hash(kind, value), next);
-        let same = known != next && Names::name(self, known as usize) == (kind, value);
+        let same = known != next && self.name(known as usize) == (kind, value);
         let origin = if same {
             known
         } else {
@@ -133,7 +133,7 @@ impl Naming for &mut Names {
     }
 
     #[inline]
-    fn name_pair(&mut self, first: &str, second: &str, position: usize) {
+    fn attribute_pair(&mut self, first: &str, second: &str, position: usize) {
         if self.end() == position {
             return;
         }
@@ -193,11 +193,11 @@ mod tests {
         for (position, (kind, value)) in
             [("word", "casino"), ("host", "casino"), ("word", "casino")].iter().enumerate()
         {
-            Naming::name(&mut naming, kind, value, position + 1);
+            naming.attribute(kind, value, position + 1);
         }
-        naming.name_pair("free", "casino", 5);
-        Naming::name(&mut naming, "word", "nothing new", 5);
-        naming.name_pair("nothing", "new", 5);
+        naming.attribute_pair("free", "casino", 5);
+        naming.attribute("word", "nothing new", 5);
+        naming.attribute_pair("nothing", "new", 5);
         assert_eq!(names.count(), 3);
         let found: Vec<_> = names.runs().map(|(name, run)| (names.name(name), run)).collect();
         assert_eq!(

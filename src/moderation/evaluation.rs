@@ -81,9 +81,7 @@ impl Moderation {
         let judge = Judge { site: site.clone(), model, against, teacher };
         super::blocking("judging", move || judge.run(&ledger, &progress)).await
     }
-}
 
-impl Moderation {
     /// The first characters of the comments of labels, as far as they are still there.
     ///
     /// # Errors

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use replyguard::grpc::client::{Client, ClientTls};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
@@ -85,8 +87,8 @@ async fn callers_need_a_certificate_where_the_owner_asks_for_one() {
     assert!(String::from_utf8(listed.stdout).unwrap().contains("sites/default"));
 }
 
-/// The certificate that a port shows.
-async fn shown(address: &str, ca: &str) -> Option<Vec<u8>> {
+/// A connection to a port that shows a certificate of this authority.
+async fn connect(address: &str, ca: &str) -> Option<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -98,9 +100,52 @@ async fn shown(address: &str, ca: &str) -> Option<Vec<u8>> {
     let address = address.rsplit('/').next().unwrap();
     let stream = TcpStream::connect(address).await.ok()?;
     let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()
+}
+
+/// The certificate that a port shows.
+async fn shown(address: &str, ca: &str) -> Option<Vec<u8>> {
+    let stream = connect(address, ca).await?;
     let (_, connection) = stream.get_ref();
     Some(connection.peer_certificates().unwrap()[0].to_vec())
+}
+
+/// What the console answers over TLS: head and page.
+async fn ask(address: &str, ca: &str, request: String) -> String {
+    let mut stream = connect(address, ca).await.expect("a connection");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // Whether the end of the line is announced is no matter here.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn the_console_signs_in_over_tls_and_its_cookies_go_no_other_way() {
+    let authority = Authority::new();
+    let files = authority.write("server", 2050);
+    let http = ["--http-certificate-file", &files.0, "--http-key-file", &files.1];
+    let service = Service::start_with(&http).await;
+    let (address, ca) = (service.first.http.clone(), authority.ca());
+    let host = address.rsplit('/').next().unwrap().to_owned();
+    let head = |first: &str| format!("{first} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+    let page = ask(&address, &ca, head("GET /console/log-in") + "\r\n").await;
+    let after = |text: &str, mark: &str| text.split_once(mark).unwrap().1.to_owned();
+    let visit = after(&page, "replyguard_visit=");
+    let (visit, rest) = visit.split_once(';').unwrap();
+    assert!(rest.lines().next().unwrap().ends_with("; Secure"), "{page}");
+    let token: String = after(&page, "name=\"form_token\" value=\"").chars().take(64).collect();
+    let body = format!("form_token={token}&name=nobody&password=wrong");
+    let send = |origin: &str| {
+        head("POST /console/log-in")
+            + &format!("origin: {origin}\r\ncookie: replyguard_visit={visit}\r\n")
+            + "content-type: application/x-www-form-urlencoded\r\n"
+            + &format!("content-length: {}\r\n\r\n{body}", body.len())
+    };
+    let answer = ask(&address, &ca, send(&format!("https://{host}"))).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "our form, but nobody's name: {answer}");
+    let answer = ask(&address, &ca, send("https://elsewhere.example")).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ pub const CONSOLE_PATH: &str = "/console";
 pub struct ConsoleOptions {
     /// Scheme and host through a proxy; nothing without one.
     pub public_url: Option<String>,
+    /// Whether the port itself speaks TLS.
+    pub tls: bool,
 }
 
 /// What the pages stand on; cheap to clone.
@@ -94,7 +96,7 @@ impl Console {
 
     /// Whether browsers come by https, so that cookies must not go another way.
     fn is_https(&self) -> bool {
-        self.public_url().is_some_and(|url| url.starts_with("https://"))
+        self.0.options.tls || self.public_url().is_some_and(|url| url.starts_with("https://"))
     }
 }
 
