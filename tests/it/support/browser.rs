@@ -230,12 +230,22 @@ impl Browser {
         assert!(phone || drawn == json!(width), "the window is {drawn} wide, not {width}");
     }
 
-    /// Asserts that nothing is wider than the window.
+    /// Asserts that nothing is wider than the window, and that no control lies on another.
     pub async fn assert_fits(&self) {
         let script = "const root = document.documentElement; \
              return [root.scrollWidth, root.clientWidth]";
         let widths = self.run(script).await;
         assert!(widths[0].as_u64() <= widths[1].as_u64(), "wider than the window: {widths}");
+        let script = "const shown = [...document.querySelectorAll('main button, main select')]
+                 .filter(one => one.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
+                 .map(one => [one, one.getBoundingClientRect()]);
+             const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+                 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+             return shown.flatMap(([one, a], at) => shown.slice(at + 1)
+                 .filter(([other, b]) => meet(a, b) && !one.contains(other))
+                 .map(([other]) => [one.outerHTML, other.outerHTML]))";
+        let covered = self.run(script).await;
+        assert_eq!(covered, json!([]), "one lies on the other");
     }
 
     /// Writes the whole page as a PNG, if `REPLYGUARD_SCREENSHOTS` names a folder.
