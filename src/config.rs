@@ -458,10 +458,22 @@ mod tests {
                 TelemetryConfig { otlp_endpoint, otlp_sample_ratio, ..Default::default() };
             Config { telemetry, ..Config::default() }.validate()
         };
-        for good in ["http://127.0.0.1:4317", "http://collector.example:4317/", "http://[::1]:9"] {
+        for good in ["http://127.0.0.1:4317", "https://collector.example:4317/", "http://[::1]:9"] {
             assert_eq!(check(good, 0.5), Ok(()), "{good}");
         }
-        for bad in ["127.0.0.1:4317", "https://a:4317", "http://", "http://u:p@a:1", "http://a/b"] {
+        let otlp_ca_file = Some("ca.pem".into());
+        for (endpoint, good) in
+            [(Some("https://a"), true), (Some("http://a"), false), (None, false)]
+        {
+            let telemetry = TelemetryConfig {
+                otlp_endpoint: endpoint.map(Into::into),
+                otlp_ca_file: otlp_ca_file.clone(),
+                ..Default::default()
+            };
+            let checked = Config { telemetry, ..Config::default() }.validate();
+            assert_eq!(checked.is_ok(), good, "{endpoint:?}: {checked:?}");
+        }
+        for bad in ["127.0.0.1:4317", "ftp://a:4317", "http://", "http://u:p@a:1", "http://a/b"] {
             let error = check(bad, 1.0).unwrap_err();
             assert!(error.starts_with("telemetry.otlp_endpoint: "), "{bad}: {error}");
         }

@@ -115,9 +115,13 @@ pub(super) struct ConfigArgs {
     /// How log lines look
     #[arg(long, env = "REPLYGUARD_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<Format>,
-    /// Send traces to this collector by OTLP over gRPC: http://HOST:PORT
+    /// Send traces to this collector by OTLP over gRPC: http://HOST:PORT; with TLS
+    /// https://HOST:PORT
     #[arg(long, env = "REPLYGUARD_OTLP_ENDPOINT", value_name = "URL")]
     otlp_endpoint: Option<String>,
+    /// Certificates (PEM) that the collector's is checked against, in place of those of the web
+    #[arg(long, env = "REPLYGUARD_OTLP_CA_FILE", value_name = "FILE")]
+    otlp_ca_file: Option<PathBuf>,
     /// Which share of the calls that bring no trace of their own is traced, 0 to 1 [default: 1]
     #[arg(long, env = "REPLYGUARD_OTLP_SAMPLE_RATIO", value_name = "RATIO")]
     otlp_sample_ratio: Option<f64>,
@@ -188,6 +192,7 @@ impl ConfigArgs {
         });
         set(&mut config.telemetry.log_format, format);
         set(&mut config.telemetry.otlp_endpoint, self.otlp_endpoint.map(Some));
+        set(&mut config.telemetry.otlp_ca_file, self.otlp_ca_file.map(Some));
         set(&mut config.telemetry.otlp_sample_ratio, self.otlp_sample_ratio);
         config.validate().map_err(Failure::usage)?;
         Ok(config)

@@ -4,17 +4,22 @@
 //! and no log lines. Spans wait in a queue of bounded length for a thread of their own; when the
 //! collector is slow or dead the queue is full and further spans are dropped, so no call ever waits.
 
+use std::fmt::Display;
+use std::path::Path;
 use std::time::Duration;
 
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider,
 };
 use tokio::runtime::Runtime;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
@@ -38,6 +43,18 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last spans may take when the process ends.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// TLS that trusts the certificates of a file, or those of the web.
+fn tls(ca_file: Option<&Path>) -> Result<ClientTlsConfig, String> {
+    let Some(file) = ca_file else { return Ok(ClientTlsConfig::new().with_webpki_roots()) };
+    let unreadable =
+        |error: &dyn Display| format!("telemetry.otlp_ca_file: {}: {error}", file.display());
+    let pem = std::fs::read(file).map_err(|error| unreadable(&error))?;
+    if !CertificateDer::pem_slice_iter(&pem).any(|certificate| certificate.is_ok()) {
+        return Err(unreadable(&"no certificate in it"));
+    }
+    Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
+}
+
 /// What sends traces. [`end`](Self::end) sends what still waits.
 pub struct Traces {
     provider: SdkTracerProvider,
@@ -59,12 +76,15 @@ impl Traces {
             .build()
             .map_err(|error| error.to_string())?;
         let entered = runtime.enter();
-        let exporter = SpanExporter::builder()
+        let mut exporter = SpanExporter::builder()
             .with_tonic()
             .with_endpoint(endpoint)
-            .with_timeout(EXPORT_TIMEOUT)
-            .build()
-            .map_err(|error| format!("telemetry.otlp_endpoint: {error}"))?;
+            .with_timeout(EXPORT_TIMEOUT);
+        if endpoint.starts_with("https:") {
+            exporter = exporter.with_tls_config(tls(config.otlp_ca_file.as_deref())?);
+        }
+        let exporter =
+            exporter.build().map_err(|error| format!("telemetry.otlp_endpoint: {error}"))?;
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE_LENGTH)
             .with_max_export_batch_size(BATCH_COUNT_MAX)

@@ -10,7 +10,8 @@ use tokio::net::TcpListener;
 use crate::privacy;
 use crate::support::collector::{Collector, attribute};
 use crate::support::models::without_limits;
-use crate::support::service::{Service, check, comment, wait_for};
+use crate::support::pki::Authority;
+use crate::support::service::{Service, check, command, comment, wait_for};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -107,6 +108,42 @@ async fn callers_that_do_not_sample_are_obeyed_and_the_last_spans_arrive() {
     let has = |id: &str| spans.iter().any(|span| attribute(span, "request.id") == id);
     assert!(has("sampled"), "what waited was sent at the end: {}", spans.len());
     assert!(!has("unsampled"));
+}
+
+#[tokio::test]
+async fn a_collector_behind_tls_gets_the_spans_and_the_headers_it_asks_for() {
+    let authority = Authority::new();
+    let collector = Collector::start_with_tls(authority.sign(2100)).await;
+    let endpoint = collector.endpoint();
+    let key = ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=gazette");
+    let (endpoint, ca) = (["--otlp-endpoint", &endpoint], authority.ca());
+    let trusting = [&endpoint[..], &["--otlp-ca-file", &ca]].concat();
+    let service = Service::start_among(&[key], &trusting).await;
+    let mut client = service.client().await;
+    client.comments.check_comment(check(comment("Thank you for the map."))).await.unwrap();
+    arrives(&collector, "the span of the call", |span| span.name.ends_with("/CheckComment")).await;
+    assert_eq!(collector.header("x-tenant").first().map(String::as_str), Some("gazette"));
+
+    // Without the authority's certificate it is a stranger, and gets nothing.
+    let stranger = Collector::start_with_tls(authority.sign(2100)).await;
+    let mut service = Service::start_with(&["--otlp-endpoint", &stranger.endpoint()]).await;
+    let mut client = service.client().await;
+    client.comments.check_comment(check(comment("Thank you for the map."))).await.unwrap();
+    assert!(service.stop().await.success());
+    assert_eq!(stranger.spans().len(), 0);
+}
+
+#[test]
+fn a_file_without_certificates_ends_the_start_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, "not a certificate").unwrap();
+    let (data, file) = (folder.path().to_str().unwrap(), file.to_str().unwrap());
+    let arguments = ["serve", "--data-dir", data, "--otlp-endpoint", "https://127.0.0.1:1"];
+    let output = command(&[&arguments[..], &["--otlp-ca-file", file]].concat()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(said.contains("telemetry.otlp_ca_file: ") && said.contains("no certificate"), "{said}");
 }
 
 /// Checks comments on several connections at once; gives the longest wait for an answer.

@@ -110,12 +110,16 @@ async fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
 
 /// Whether somebody listens where traces go.
 pub(super) async fn collector(endpoint: &str) -> Finding {
-    let address = endpoint.trim_start_matches("http://").trim_end_matches('/');
+    let (address, port) = match endpoint.strip_prefix("https://") {
+        Some(address) => (address, 443),
+        None => (endpoint.trim_start_matches("http://"), 80),
+    };
+    let address = address.trim_end_matches('/');
     // The port of the web's own scheme, as gRPC takes it.
     let with_port = if address.rsplit(']').next().is_some_and(|rest| rest.contains(':')) {
         address.to_owned()
     } else {
-        format!("{address}:80")
+        format!("{address}:{port}")
     };
     let connected = tokio::net::TcpStream::connect(&with_port);
     let why = match tokio::time::timeout(ANSWER_TIMEOUT, connected).await {
