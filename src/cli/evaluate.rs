@@ -34,6 +34,10 @@ pub struct EvaluateArgs {
     /// one training a source
     #[arg(long)]
     leave_one_source_out: bool,
+    /// Sources to train on and not to judge by, where folds are scored: examples that are no comments
+    /// of real sites
+    #[arg(long, num_args = 1.., value_name = "SOURCE", conflicts_with_all = ["model", "learning_curve"])]
+    train_only: Vec<String>,
     /// Score later comments by models trained on earlier ones, in fifths of those that have a date
     #[arg(long, conflicts_with_all = ["leave_one_source_out", "learning_curve", "model", "perturb", "against"])]
     forward_in_time: bool,
@@ -220,6 +224,11 @@ impl EvaluateArgs {
         let (plan, read) = (self.plan(), |bytes| bar.inc(bytes));
         let set = read_training_set(&self.data, |_| false, &plan, &read)?;
         bar.finish_and_clear();
+        if let Some(unknown) = self.train_only.iter().find(|name| !set.sources().contains(name)) {
+            return Err(Failure::usage(format!(
+                "--train-only: no example has the source {unknown}"
+            )));
+        }
         let set = match self.head {
             HeadName::Spam => set,
             HeadName::Abuse => set
@@ -241,6 +250,9 @@ impl EvaluateArgs {
             ("Leave one source out", (scores, budget))
         };
         bar.finish_and_clear();
+        let judged_by =
+            |score: &&FoldScore| !self.train_only.contains(&set.sources()[score.source]);
+        let scores: Vec<FoldScore> = scores.iter().filter(judged_by).copied().collect();
         let (scored, trials) = in_order(&set, &scores);
         let version = "one a fold".to_owned();
         Ok(Measured { title, version, scored, trials, thresholds: thresholds(&budget) })

@@ -33,8 +33,11 @@ pub(super) fn add<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>) {
         add_website(website, input, out);
     }
     if let Some(email) = &input.analysis.submission.email {
-        out.named("email-domain", kind::DOMAIN, &email.domain);
-        out.named("email-tld", kind::TLD, email.domain.rsplit('.').next().unwrap_or_default());
+        if hosts::before_reserved(&email.domain).is_none() {
+            out.named("email-domain", kind::DOMAIN, &email.domain);
+            let tld = email.domain.rsplit('.').next().unwrap_or_default();
+            out.named("email-tld", kind::TLD, tld);
+        }
         out.named("email-digits", kind::SHAPE, band(email.shape.digit_count));
         out.named("email-length", kind::SHAPE, band(email.shape.length));
         let facts = [
@@ -89,9 +92,12 @@ fn form<'a>(name: &str, buffer: &'a mut [u8; 3]) -> &'a str {
 
 fn add_website<N: Naming>(website: &Link<'_>, input: &Input<'_>, out: &mut Collector<'_, N>) {
     let host = website.host.as_str();
-    out.named("website-host", kind::HOST, host);
-    out.named("website-tld", kind::TLD, website.tld());
-    for word in words(host).chain(words(website.path)).take(WORD_COUNT_MAX) {
+    let reserved = hosts::before_reserved(host);
+    if reserved.is_none() {
+        out.named("website-host", kind::HOST, host);
+        out.named("website-tld", kind::TLD, website.tld());
+    }
+    for word in words(reserved.unwrap_or(host)).chain(words(website.path)).take(WORD_COUNT_MAX) {
         out.named("website-word", kind::WORD, &word);
     }
     let deep = !website.path.trim_matches('/').is_empty();

@@ -19,6 +19,22 @@ static GROUPS: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| 
     hosts
 });
 
+/// Top-level domains that are kept for documentation and tests (RFC 2606, RFC 6761).
+const RESERVED_TLDS: [&str; 4] = ["example", "test", "invalid", "localhost"];
+/// Domains that are kept for documentation (RFC 2606).
+const RESERVED_DOMAINS: [&str; 3] = ["example.com", "example.net", "example.org"];
+
+/// What a host says of itself before the ending that is kept for documentation (`shop` of
+/// `shop.example`); none for hosts that can exist. Such endings are in examples alone, so what the
+/// seed corpus seems to say of them means nothing for comments.
+pub(super) fn before_reserved(host: &str) -> Option<&str> {
+    let ending = |ending: &&str| {
+        host.strip_suffix(*ending).filter(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let rest = RESERVED_TLDS.iter().chain(&RESERVED_DOMAINS).find_map(|it| ending(&it))?;
+    Some(rest.trim_end_matches('.'))
+}
+
 /// The group that the host of a link belongs to.
 pub(super) fn group(link: &Link<'_>) -> Option<&'static str> {
     let host = link.host.as_str();
@@ -36,6 +52,22 @@ pub(super) fn group(link: &Link<'_>) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::text::find_links;
+
+    #[test]
+    fn endings_for_documentation_are_cut_off_and_real_ones_stay() {
+        for (host, before) in [
+            ("lucky-spins.example", Some("lucky-spins")),
+            ("a.b.test", Some("a.b")),
+            ("localhost", Some("")),
+            ("www.example.com", Some("www")),
+            ("example.org", Some("")),
+            ("myexample.com", None),
+            ("example.co.uk", None),
+            ("test.com", None),
+        ] {
+            assert_eq!(before_reserved(host), before, "{host}");
+        }
+    }
 
     #[test]
     fn a_host_is_known_whole_or_by_its_domain() {

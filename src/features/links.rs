@@ -30,9 +30,11 @@ pub(super) fn add<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>) {
         return;
     }
     for link in links.iter().take(LINK_COUNT_MAX) {
-        out.named("host", kind::HOST, &link.host);
-        out.named("domain", kind::DOMAIN, link.registered_domain());
-        out.named("tld", kind::TLD, link.tld());
+        if hosts::before_reserved(&link.host).is_none() {
+            out.named("host", kind::HOST, &link.host);
+            out.named("domain", kind::DOMAIN, link.registered_domain());
+            out.named("tld", kind::TLD, link.tld());
+        }
         for word in words(link.path).take(WORD_COUNT_MAX) {
             out.named("path", kind::PATH, &word);
         }

@@ -31,7 +31,7 @@ pub const BUCKET_COUNT: u32 = 1 << 20;
 
 /// Names what features are built of. A model records it and is refused under another; change it
 /// whenever a comment's features change.
-pub const FEATURE_DEFINITION: &str = "2026-11-6";
+pub const FEATURE_DEFINITION: &str = "2026-11-7";
 
 /// Features of one kind, scaled together: a long comment's words don't drown its links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,10 +189,10 @@ mod tests {
 
     /// Comments that touch every family and every way of writing.
     fn golden() -> Vec<BlindSubmission> {
-        let sea = "Buy now!!! <a href=\"http://shop.example.com/pills?x=1\">cheap pills</a> $500";
+        let sea = "Buy now!!! <a href=\"http://shop.example.co.uk/pills?x=1\">cheap pills</a> $500";
         [
             ("Does this bread keep for two days?", "Jane Doe", "jane.doe1@example.org", ""),
-            (sea, "BEST pills 24", "sales@example.net", "http://pills.example.com/buy"),
+            (sea, "BEST pills 24", "sales@example.co.uk", "http://pills.example.co.uk/buy"),
             ("加微信abc123 看片, 很好!", "", "", ""),
             ("𝐁𝐮𝐲 ca\u{200B}sino Привет 👍👍 @somebody", "Ўжо", "", "https://example.com"),
             ("[url=http://a.example.org]x[/url] http://b.example.net.", "", "", ""),
@@ -219,7 +219,7 @@ mod tests {
             }
         }
         let pinned = (FEATURE_DEFINITION, hash.finalize().to_hex()[..16].to_owned());
-        assert_eq!(pinned, ("2026-11-6", "882df6c0e04f3261".to_owned()));
+        assert_eq!(pinned, ("2026-11-7", "499902b1c5bdac78".to_owned()));
     }
 
     #[test]
@@ -256,12 +256,12 @@ mod tests {
         for name in [
             "word:pills",
             "words:cheap pills",
-            "host:shop.example.com",
+            "host:shop.example.co.uk",
             "path:pills",
             "anchor:cheap",
             "name:best",
-            "email-domain:example.net",
-            "website-host:pills.example.com",
+            "email-domain:example.co.uk",
+            "website-host:pills.example.co.uk",
             "signal:shouting",
             "title-words:0",
             "amounts-of-money:1",
@@ -273,6 +273,26 @@ mod tests {
         ] {
             assert!(found.iter().any(|found| found == name), "{name} in {found:?}");
         }
+    }
+
+    #[test]
+    fn hosts_of_examples_say_nothing_of_real_ones() {
+        let by_host =
+            ["host", "domain", "tld", "website-host", "website-tld", "email-domain", "email-tld"];
+        let mut builder = FeatureBuilder::default();
+        // Two hosts, since a website and an address in one top-level domain count once.
+        let mut of = |host: &str, other: &str| {
+            let text = format!("see http://{host}/a");
+            let address = format!("jo@{other}");
+            let submission = blind(&text, "Jo", &address, &format!("http://{host}")).unwrap();
+            let mut names = Names::default();
+            builder.build_named(&Analysis::new(&submission), [].iter(), &mut names);
+            let kinds: Vec<_> = names.runs().map(|(name, _)| names.name(name).0).collect();
+            by_host.into_iter().filter(|kind| kinds.contains(kind)).collect::<Vec<_>>()
+        };
+        assert_eq!(of("mail.shop.co.uk", "shop.de"), by_host);
+        assert_eq!(of("mail.shop.example", "shop.test"), Vec::<&str>::new());
+        assert_eq!(of("example.com", "example.org"), Vec::<&str>::new());
     }
 
     proptest! {

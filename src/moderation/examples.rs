@@ -71,7 +71,8 @@ pub fn blind(example: Example) -> Result<BlindSubmission, ExampleError> {
 /// The ways in which an example enters the training table, and the trials of `kinds`.
 ///
 /// Of each there is a copy that is disguised in one of the ways, ham and spam alike, so that a
-/// disguise by itself is no evidence. One with a name, website or address enters twice, with and without these fields: sources
+/// disguise by itself is no evidence, and one without its links, so that the rest is weighed too.
+/// One with a name, website or address enters twice, with and without these fields: sources
 /// differ in which they have, and a model that sees them only in some learns the source.
 /// (First study: the fields taken naively harm; entered both ways they raise the area under the
 /// curve on sources never seen from 0.863 to 0.875.)
@@ -84,10 +85,13 @@ pub fn views(
     rules: &SiteRules,
     builder: &mut FeatureBuilder,
 ) -> Result<Vec<View>, ExampleError> {
-    let copy = disguised(example);
-    let rest = if copy.is_some() { 1.0 - DISGUISED_SHARE } else { 1.0 };
-    let mut views = shared_views(&blind(example.clone())?, rest, rules, builder);
-    views.extend(copy.map(|copy| view(&copy, DISGUISED_SHARE, Role::Variant, rules, builder)));
+    let cut = Perturbation::LinkFree.copy(example, 0).and_then(|copy| blind(copy).ok());
+    let copies = [(disguised(example), DISGUISED_SHARE), (cut, LINK_FREE_SHARE)];
+    let of_copies: f32 = copies.iter().filter(|copy| copy.0.is_some()).map(|copy| copy.1).sum();
+    let mut views = shared_views(&blind(example.clone())?, 1.0 - of_copies, rules, builder);
+    for (copy, share) in copies {
+        views.extend(copy.map(|copy| view(&copy, share, Role::Variant, rules, builder)));
+    }
     for (kind, copy) in trials(example, kinds) {
         views.push(view(&copy, 0.0, Role::Trial(kind), rules, builder));
     }
@@ -136,6 +140,11 @@ fn view(
 /// disguised ham of sources never seen fall from 46 % to 2 % with look-alikes and from 35 % to
 /// 3 % with styled letters; 0.06 leaves 4 %, 0.35 gains nothing more (November 2026).
 const DISGUISED_SHARE: f32 = 0.15;
+
+/// Share of an example's weight that its copy without links has, ham and spam alike. Spam of sources
+/// never seen that lost its links is found in 47 instead of 43 % where 1 % of good comments are
+/// flagged, and of all spam 55.0 instead of 54.1 % (November 2026).
+const LINK_FREE_SHARE: f32 = 0.2;
 
 /// The disguised copy that is trained on, with name, website and address or without.
 fn disguised(example: &Example) -> Option<BlindSubmission> {

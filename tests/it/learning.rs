@@ -22,9 +22,9 @@ fn at(folder: &Path, name: &str) -> (PathBuf, String) {
 fn a_model_is_trained_to_the_same_bytes_and_measured() {
     let folder = tempfile::tempdir().unwrap();
     let (first, first_name) = at(folder.path(), "site.rgmodel");
-    let (english, german) = (seed("en"), seed("de"));
+    let (chinese, german) = (seed("zh"), seed("de"));
     let train = || {
-        let output = replyguard(&["train", "--data", &english, &german, "--out", &first_name]);
+        let output = replyguard(&["train", "--data", &chinese, &german, "--out", &first_name]);
         assert!(output.status.success(), "{output:?}");
         std::fs::read(&first).unwrap()
     };
@@ -35,7 +35,7 @@ fn a_model_is_trained_to_the_same_bytes_and_measured() {
         "--model",
         &first_name,
         "--data",
-        &english,
+        &chinese,
         "--json",
         "--report",
         &report,
@@ -44,7 +44,7 @@ fn a_model_is_trained_to_the_same_bytes_and_measured() {
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(figures["model_version"].as_str().unwrap().starts_with("site-"));
     assert!(figures["pooled"]["auc"].as_f64().unwrap() > 0.95, "it was trained on these");
-    assert!(figures["sources"]["seed_english"]["reject"]["recall"].is_number());
+    assert!(figures["sources"]["seed_chinese"]["reject"]["recall"].is_number());
     let page = std::fs::read_to_string(Path::new(&report).join("report.html")).unwrap();
     assert!(page.contains("<svg"));
 }
@@ -117,7 +117,7 @@ fn a_file_that_is_no_model_is_refused() {
 fn later_comments_can_be_judged_by_earlier_ones() {
     let folder = tempfile::tempdir().unwrap();
     let (path, name) = at(folder.path(), "dated.jsonl");
-    let examples = std::fs::read_to_string(seed("en")).unwrap();
+    let examples = std::fs::read_to_string(seed("zh")).unwrap();
     let dated = |(day, line): (usize, &str)| {
         let mut example: serde_json::Value = serde_json::from_str(line).unwrap();
         // Shuffled evenly over two years.
@@ -138,4 +138,22 @@ fn later_comments_can_be_judged_by_earlier_ones() {
     let output = replyguard(&["evaluate", "--forward-in-time", "--data", &undated]);
     assert_eq!(output.status.code(), Some(65));
     assert!(String::from_utf8_lossy(&output.stderr).contains("date"));
+}
+
+#[test]
+fn sources_can_be_trained_on_without_being_judged_by() {
+    let files = [seed("de"), seed("hi"), seed("zh")];
+    let files = files.each_ref().map(String::as_str);
+    let evaluate = |train_only: &str| {
+        let folds = ["evaluate", "--leave-one-source-out", "--train-only", train_only, "--json"];
+        replyguard(&[&folds[..], &["--data"], &files].concat())
+    };
+    let output = evaluate("seed_european");
+    assert!(output.status.success(), "{output:?}");
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let judged: Vec<&String> = figures["sources"].as_object().unwrap().keys().collect();
+    assert_eq!(judged, ["seed_asian", "seed_east_asian"]);
+    let output = evaluate("seed_europe");
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no example has the source"));
 }
