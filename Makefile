@@ -42,7 +42,7 @@ wordpress-test: ## A real WordPress with Akismet's own plugin against the servic
 	$(CARGO) test --locked --no-run --test it
 	tests/wordpress/with-wordpress.sh php tests/wordpress/check.php
 
-deps: ## Install what the tests use: redis-server, Chromium, axe-core, Akismet's client libraries.
+deps: ## Install what the tests use: redis-server, PostgreSQL, faketime, Chromium, axe-core, Akismet's client libraries.
 	@sh scripts/install-test-deps.sh
 
 # Seconds for each target, and which.

@@ -57,6 +57,7 @@ pub async fn examine(config: &Config, config_file: Option<&Path>) -> Findings {
     findings.push(("clock", clock::examine(config, now)));
     findings.push(("model", model(config)));
     findings.extend(tls(config, now).into_iter().map(|found| ("tls", found)));
+    findings.extend(authorities(config, now).map(|found| ("tls", found)));
     findings.extend(reach::ports(config).await.into_iter().map(|found| ("ports", found)));
     if config.limits.redis_url.is_some() {
         findings.push(("redis", redis(config).await));
@@ -69,6 +70,18 @@ pub async fn examine(config: &Config, config_file: Option<&Path>) -> Findings {
         findings.extend(webhooks(&metrics).map(|found| ("webhooks", found)));
     }
     findings
+}
+
+/// The certificates of authorities that the configuration names, without which nothing starts.
+fn authorities(config: &Config, now: time::OffsetDateTime) -> impl Iterator<Item = Finding> {
+    let files = [
+        ("webhooks.ca_file", &config.webhooks.ca_file),
+        ("telemetry.otlp_ca_file", &config.telemetry.otlp_ca_file),
+        ("limits.redis_ca_file", &config.limits.redis_ca_file),
+    ];
+    files.into_iter().filter_map(move |(setting, file)| {
+        Some(certificates::authority(setting, file.as_ref()?, now))
+    })
 }
 
 /// The certificates of the ports that speak TLS.

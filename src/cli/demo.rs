@@ -20,6 +20,8 @@ impl DemoArgs {
         let folder = tempfile::Builder::new().prefix("replyguard-demo-").tempdir();
         let folder = folder.map_err(|error| Failure::unavailable(error.to_string()))?;
         config.storage.data_dir = folder.path().join("data");
+        // Nothing of it goes where real comments are.
+        (config.storage.database_url, config.limits.redis_url) = (None, None);
         let bar = progress::bar(0, "demo", "{msg:>12} {wide_bar} {pos}/{len} comments {elapsed}");
         let filled = block_on(async {
             let filled = fill_demo(&config, |done, total| {

@@ -98,15 +98,22 @@ impl EmailAddress {
         }
         let (mut text, mut count) = (text.to_owned(), 0);
         let canonical = format!("{}@{}", self.local, self.domain);
+        let masked = self.masked();
         for form in [&self.written, &canonical] {
             for form in [form.to_ascii_lowercase(), form.to_ascii_lowercase().replace('@', "%40")] {
                 // Lower-casing ASCII moves no byte.
                 let lower = text.to_ascii_lowercase();
-                let places: Vec<usize> = lower.match_indices(&form).map(|(at, _)| at).collect();
-                for at in places.iter().rev() {
-                    text.replace_range(*at..at + form.len(), &self.masked());
+                let (mut out, mut copied) = (String::new(), 0);
+                for (at, _) in lower.match_indices(&form) {
+                    out.push_str(&text[copied..at]);
+                    out.push_str(&masked);
+                    copied = at + form.len();
+                    count += 1;
                 }
-                count += places.len() as u32;
+                if copied > 0 {
+                    out.push_str(&text[copied..]);
+                    text = out;
+                }
             }
         }
         (count > 0).then_some((text, count))

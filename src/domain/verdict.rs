@@ -123,7 +123,8 @@ pub enum Degraded {
 
 impl Degraded {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::RateLimit, Self::History, Self::Model, Self::Deadline];
+    pub const ALL: [Self; 5] =
+        [Self::RateLimit, Self::RecentContent, Self::History, Self::Model, Self::Deadline];
 
     /// The kebab-case name.
     pub fn as_str(self) -> &'static str {

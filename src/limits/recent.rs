@@ -20,14 +20,22 @@ pub struct RecentOptions {
     /// Different labelled texts of a site, kept longer than the others. The one falls out that was
     /// neither labelled nor lent its label for longest: that of a campaign under way stays.
     pub labelled_count_max: usize,
-    /// Sites; the one that was not asked for longest is forgotten. A full one takes 3.1 MiB
-    /// (29 November 2026; 3.5 before its bands had places of 32 bits).
+    /// Sites; the one that was not asked for longest is forgotten.
     pub site_count_max: usize,
+    /// Texts of all sites together, above which further sites are forgotten, so that many small
+    /// ones have room where few large ones have. A full site of 8,192 takes 3.1 MiB (29 November
+    /// 2026), a text of a small one up to 1 KiB.
+    pub text_total_max: usize,
 }
 
 impl Default for RecentOptions {
     fn default() -> Self {
-        Self { text_count_max: 4_096, labelled_count_max: 4_096, site_count_max: 256 }
+        Self {
+            text_count_max: 4_096,
+            labelled_count_max: 4_096,
+            site_count_max: 8_192,
+            text_total_max: 1 << 20,
+        }
     }
 }
 
@@ -36,7 +44,37 @@ impl Default for RecentOptions {
 /// Workload: one look-up and one insertion a comment, some microseconds together.
 pub struct MemoryRecent {
     options: RecentOptions,
-    sites: Mutex<LruCache<SiteId, SiteTexts>>,
+    sites: Mutex<Sites>,
+}
+
+/// The sites in memory.
+struct Sites {
+    texts: LruCache<SiteId, SiteTexts>,
+    /// Texts of all of them.
+    total: usize,
+    total_max: usize,
+}
+
+impl Sites {
+    fn put(&mut self, site: SiteId, texts: SiteTexts) {
+        self.total += texts.len();
+        if let Some((_, old)) = self.texts.push(site, texts) {
+            self.total -= old.len();
+        }
+        self.make_room();
+    }
+
+    fn pop(&mut self, site: &SiteId) {
+        self.total -= self.texts.pop(site).map_or(0, |texts| texts.len());
+    }
+
+    /// Forgets the sites that were not asked for longest, until the others are few enough. The one
+    /// that was asked for last stays.
+    fn make_room(&mut self) {
+        while self.total > self.total_max && self.texts.len() > 1 {
+            self.total -= self.texts.pop_lru().map_or(0, |(_, texts)| texts.len());
+        }
+    }
 }
 
 /// The texts of one site.
@@ -51,6 +89,10 @@ impl SiteTexts {
             all: Window::new(options.text_count_max),
             labelled: Window::new(options.labelled_count_max),
         }
+    }
+
+    fn len(&self) -> usize {
+        self.all.len() + self.labelled.len()
     }
 
     fn insert(&mut self, text: RecentText) {
@@ -142,12 +184,13 @@ impl MemoryRecent {
     /// An index that has seen nothing.
     pub fn new(options: RecentOptions) -> Self {
         let sites = NonZeroUsize::new(options.site_count_max).unwrap_or(NonZeroUsize::MIN);
-        Self { options, sites: Mutex::new(LruCache::new(sites)) }
+        let (texts, total_max) = (LruCache::new(sites), options.text_total_max);
+        Self { options, sites: Mutex::new(Sites { texts, total: 0, total_max }) }
     }
 
     /// Whether anything of the site is in memory.
     pub(super) fn knows(&self, site: &SiteId) -> bool {
-        self.sites().contains(site)
+        self.sites().texts.contains(site)
     }
 
     /// Puts a site into memory as a whole, in place of what was there: its texts, the oldest first,
@@ -173,7 +216,7 @@ impl MemoryRecent {
 
     /// The neighbours of a text, if anything of the site is in memory.
     pub(super) fn look(&self, site: &SiteId, print: &ContentPrint) -> Option<Neighbours> {
-        self.sites().get(site).map(|texts| texts.neighbours(print))
+        self.sites().texts.get(site).map(|texts| texts.neighbours(print))
     }
 
     /// As [`RecentContent::insert`].
@@ -192,14 +235,19 @@ impl MemoryRecent {
         self.sites().pop(site);
     }
 
-    fn sites(&self) -> MutexGuard<'_, LruCache<SiteId, SiteTexts>> {
+    fn sites(&self) -> MutexGuard<'_, Sites> {
         self.sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with_site<T>(&self, site: &SiteId, work: impl FnOnce(&mut SiteTexts) -> T) -> T {
         let mut sites = self.sites();
-        if let Some(texts) = sites.get_mut(site) {
-            return work(texts);
+        if let Some(texts) = sites.texts.get_mut(site) {
+            let before = texts.len();
+            let result = work(texts);
+            let after = texts.len();
+            sites.total = sites.total + after - before;
+            sites.make_room();
+            return result;
         }
         let mut texts = SiteTexts::new(&self.options);
         let result = work(&mut texts);

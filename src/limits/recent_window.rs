@@ -59,6 +59,11 @@ impl Window {
         }
     }
 
+    /// How many texts it has.
+    pub(super) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
     /// Adds a text, or counts it again, which keeps it no longer.
     pub(super) fn add(&mut self, text: RecentText) {
         let RecentText { print, campaign, label, .. } = text;

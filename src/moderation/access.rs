@@ -151,29 +151,26 @@ impl Moderation {
         secret: &str,
         client: IpAddr,
     ) -> Result<Caller, ModerationError> {
-        let (hash, guesses) = (key_hash(secret), &self.call_guesses);
-        let known = guesses.is_right(&hash);
-        if !known {
-            let retry_after = guesses.throttle.key_wait(client, self.clock.now());
-            if !retry_after.is_zero() {
-                metrics::counter!("replyguard_limited_total", "limit" => "failed-key").increment(1);
-                return Err(ModerationError::GuessesTooFast { retry_after });
-            }
-        }
         let caller = match self.authenticate_again(secret).await {
-            Err(ModerationError::KeyInvalid) => {
-                guesses.was_wrong(&hash);
-                guesses.throttle.count_network(client, self.clock.now());
-                metrics::counter!("replyguard_failed_keys_total", "surface" => "grpc").increment(1);
-                return Err(ModerationError::KeyInvalid);
-            }
+            Err(ModerationError::KeyInvalid) => return Err(self.wrong_key(client)),
             other => other?,
         };
-        if !known {
-            guesses.was_right(hash);
-        }
         self.count_call(&caller)?;
         Ok(caller)
+    }
+
+    /// Counts a wrong key, and says what to answer. Right keys are let in whatever others at the same
+    /// address send: behind a proxy, all callers have its address.
+    fn wrong_key(&self, client: IpAddr) -> ModerationError {
+        let now = self.clock.steady();
+        let retry_after = self.call_guesses.key_wait(client, now);
+        if !retry_after.is_zero() {
+            metrics::counter!("replyguard_limited_total", "limit" => "failed-key").increment(1);
+            return ModerationError::GuessesTooFast { retry_after };
+        }
+        self.call_guesses.count_network(client, now);
+        metrics::counter!("replyguard_failed_keys_total", "surface" => "grpc").increment(1);
+        ModerationError::KeyInvalid
     }
 
     /// Counts a call.
@@ -182,7 +179,7 @@ impl Moderation {
     /// [`ModerationError::CallsTooFast`].
     pub fn count_call(&self, caller: &Caller) -> Result<(), ModerationError> {
         let Some(rate) = self.call_rate else { return Ok(()) };
-        let taken = self.call_limits.take(rate, caller.key.id, self.clock.now());
+        let taken = self.call_limits.take(rate, caller.key.id, self.clock.steady());
         taken.map_err(|retry_after| {
             metrics::counter!("replyguard_limited_total", "limit" => "call").increment(1);
             ModerationError::CallsTooFast { retry_after }

@@ -86,8 +86,12 @@ impl Moderation {
         let (print, campaign, judgement, shadow) = {
             let analysis = Analysis::new(&submission);
             let print = analysis.print;
-            if !options.unlimited {
+            let counted = mark.is_some_and(|mark| self.counted.has(&site.id, mark.id));
+            if !options.unlimited && !counted {
                 self.limit(site, &submission, &print, &mut degraded).await?;
+            }
+            if let Some(mark) = mark {
+                self.counted.note(&site.id, mark.id);
             }
             let facts = self.facts(site, &submission, &print, now, &mut degraded).await;
             let rules = self.rules.of(site);
@@ -102,7 +106,11 @@ impl Moderation {
         let comment = self.record_of(site, submission, print, campaign, judgement, now);
         let span = tracing::info_span!(target: TRACE, "record");
         let recorded = self.store.record_check(&comment, mark).instrument(span).await;
-        match (recorded.map_err(ModerationError::Unavailable)?, mark) {
+        let recorded = recorded.map_err(ModerationError::Unavailable)?;
+        if let Some(mark) = mark {
+            self.counted.forget(&site.id, mark.id);
+        }
+        match (recorded, mark) {
             (RecordedCheck::Repeated(digest, comment), Some(mark)) => {
                 return repeated(mark, digest, *comment);
             }

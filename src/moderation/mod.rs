@@ -73,8 +73,9 @@ pub use webhooks::{NewWebhook, WEBHOOK_COUNT_MAX, WebhookTest};
 
 use crate::domain::SiteId;
 use access::{Guesses, KeyUses};
+use accounts::Throttle;
 use call_limits::CallLimits;
-use in_flight::InFlight;
+use in_flight::{Counted, InFlight};
 use models::ModelTable;
 use operations::Operations;
 use ports::models::ModelStore;
@@ -107,8 +108,9 @@ pub struct Moderation {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     in_flight: InFlight,
+    counted: Counted,
     guesses: Guesses,
-    call_guesses: Guesses,
+    call_guesses: Throttle,
     call_rate: Option<CallRate>,
     call_limits: CallLimits,
     key_uses: KeyUses,
@@ -165,13 +167,14 @@ impl Moderation {
             answers: ports.answers,
             operations: Operations::default(),
             guesses: Guesses::new(ports.random.bytes32()),
-            call_guesses: Guesses::new(ports.random.bytes32()),
+            call_guesses: Throttle::new(ports.random.bytes32()),
             call_rate: None,
             call_limits: CallLimits::default(),
             key_uses: KeyUses::default(),
             clock: ports.clock,
             random: ports.random,
             in_flight: InFlight::default(),
+            counted: Counted::default(),
             rules: RulesCache::default(),
         }
     }

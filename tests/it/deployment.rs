@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use replyguard::config::Config;
+use replyguard::storage::PostgresAddress;
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -214,4 +215,50 @@ fn the_image_runs_without_rights_and_is_probed() {
     for line in dockerfile.lines().filter(|line| line.starts_with("FROM ")) {
         assert!(line.contains(':') && !line.contains(":latest"), "{line}");
     }
+}
+
+/// The file of a database's address among what a configuration says, as the service reads it.
+fn database(text: &str) -> String {
+    let url = Config::parse(text).unwrap().storage.database_url.unwrap();
+    assert!(url.parse::<PostgresAddress>().is_ok());
+    url
+}
+
+#[test]
+fn databases_elsewhere_say_how_they_are_trusted() {
+    // Without `sslmode` a certificate of the web's authorities is expected, which none of these has.
+    let secret = of_kind("Secret")["stringData"].clone();
+    let url = database(secret["replyguard.toml"].as_str().unwrap());
+    let file = url.split("sslrootcert=/etc/replyguard/").nth(1).expect("an authority");
+    assert!(secret[file].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE-----"), "{file}");
+    let text = read(&root().join("compose.yaml"));
+    assert!(text.contains("?sslmode=disable"), "the containers' PostgreSQL has no certificate");
+}
+
+#[test]
+fn what_is_compiled_in_reaches_the_builder() {
+    let ignored = read(&root().join(".dockerignore"));
+    let let_in: Vec<PathBuf> =
+        ignored.lines().filter_map(|line| Some(root().join(line.strip_prefix('!')?))).collect();
+    let mut count = 0;
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = read(&path);
+            for call in ["include_str!(\"", "include_bytes!(\""] {
+                for after in text.split(call).skip(1) {
+                    let named = folder.join(after.split('"').next().unwrap());
+                    let file = named.canonicalize().unwrap();
+                    let known = let_in.iter().any(|let_in| file.starts_with(let_in));
+                    assert!(known, "{}: {} is ignored", path.display(), file.display());
+                    count += 1;
+                }
+            }
+        }
+    }
+    assert!(count > 40, "only {count} files were found");
 }

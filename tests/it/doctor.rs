@@ -113,6 +113,10 @@ fn certificates_collectors_and_permissions_are_looked_at() {
     mode(Path::new(&key), 0o644);
     assert_eq!(tls(&good, &key), [format!("tls: {key} can be read by others")]);
 
+    assert_eq!(with(&["--webhook-ca-file", &good]), Vec::<String>::new());
+    let found = with(&["--webhook-ca-file", &old]);
+    assert!(found[0].starts_with("tls: webhooks.ca_file: "), "{found:?}");
+
     let nobody = with(&["--otlp-endpoint", "http://127.0.0.1:1"]);
     assert!(nobody[0].starts_with("traces: nobody takes traces"), "{nobody:?}");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

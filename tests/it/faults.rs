@@ -177,6 +177,7 @@ async fn postgresql_is_killed_stopped_and_restarted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_disk_is_full() {
     let service = Service::start().await;
+    let mut slow = slow_site(&service, "slow").await;
     let load = Load::start(&[&service], CALLERS, PAUSE).await;
     load.await_calls(200).await;
     limit_files(&service, Some(4_096));
@@ -190,9 +191,14 @@ async fn the_disk_is_full() {
     .await;
     let name = "replyguard_calls_total{method=\"CheckComment\",outcome=\"store-unavailable\"}";
     assert!(service.metric(name).await.is_some_and(|count| count > 0.0));
+    let id = "0f0e6b5e-58b6-4f0b-9a6e-3c1d2b7a9e10";
+    assert_eq!(slow.send_as(id, "ada").await, Code::Unavailable);
     limit_files(&service, None);
     load.await_calls(200).await;
     load.await_sound().await;
+    // It was counted when it could not be recorded, and is not counted again.
+    assert_eq!(slow.send_as(id, "ada").await, Code::Ok);
+    assert_eq!(slow.send("ada").await, Code::ResourceExhausted);
     wait_for("the service to say that it is ready", async || {
         (service.page("/readyz").await.0 == 200).then_some(())
     })
@@ -386,16 +392,32 @@ async fn slow_site(service: &Service, id: &str) -> SlowSite {
 
 impl SlowSite {
     async fn call(&mut self, author: &str) -> Result<(), replyguard::grpc::client::Status> {
+        self.call_as("", author).await
+    }
+
+    async fn call_as(
+        &mut self,
+        id: &str,
+        author: &str,
+    ) -> Result<(), replyguard::grpc::client::Status> {
         let sent = proto::Comment {
             email: format!("{author}@example.org"),
             ..comment("I come here every day and like what I read, most of all the pictures.")
         };
-        let request = proto::CheckCommentRequest { parent: self.parent.clone(), ..check(sent) };
+        let request = proto::CheckCommentRequest {
+            parent: self.parent.clone(),
+            request_id: id.into(),
+            ..check(sent)
+        };
         self.client.comments.check_comment(request).await.map(drop)
     }
 
     async fn send(&mut self, author: &str) -> Code {
-        self.call(author).await.map_or_else(|status| status.code(), |()| Code::Ok)
+        self.send_as("", author).await
+    }
+
+    async fn send_as(&mut self, id: &str, author: &str) -> Code {
+        self.call_as(id, author).await.map_or_else(|status| status.code(), |()| Code::Ok)
     }
 
     /// Seconds that an author has to wait.

@@ -24,7 +24,12 @@ async fn implementations() -> (RedisServer, TempDir, Vec<(&'static str, Arc<dyn 
     let redis = RedisServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(open(&folder).await);
-    let options = RecentOptions { text_count_max: 100, labelled_count_max: 10, site_count_max: 3 };
+    let options = RecentOptions {
+        text_count_max: 100,
+        labelled_count_max: 10,
+        site_count_max: 3,
+        ..RecentOptions::default()
+    };
     let shared = || shared(&redis, options, store.clone());
     let replicas = Replicas { teller: shared(), asked: shared() };
     let all: Vec<(_, Arc<dyn RecentContent>)> = vec![
@@ -318,7 +323,12 @@ async fn what_is_read_back_has_the_label_of_a_campaign_under_way() {
     for number in 100..105 {
         store.record_check(&far(number, 0), None).await.unwrap();
     }
-    let options = RecentOptions { labelled_count_max: 10, text_count_max: 8, site_count_max: 2 };
+    let options = RecentOptions {
+        labelled_count_max: 10,
+        text_count_max: 8,
+        site_count_max: 2,
+        ..RecentOptions::default()
+    };
     let memory = RefilledRecent::new(MemoryRecent::new(options), store.clone());
     let all: [(_, Arc<dyn RecentContent>); 2] =
         [("memory", Arc::new(memory)), ("redis", Arc::new(shared(&redis, options, store)))];
@@ -353,10 +363,14 @@ async fn a_forgotten_site_is_read_back_with_its_decisions() {
         store.record_check(&comment, None).await.unwrap();
         store.append_label(records::label(name, number, Label::Spam)).await.unwrap();
     }
-    let options = RecentOptions { site_count_max: 2, ..RecentOptions::default() };
-    let memory = RefilledRecent::new(MemoryRecent::new(options), store.clone());
-    let all: [(_, Arc<dyn RecentContent>); 2] =
-        [("memory", Arc::new(memory)), ("redis", Arc::new(shared(&redis, options, store)))];
+    let few = RecentOptions { site_count_max: 2, ..RecentOptions::default() };
+    let full = RecentOptions { text_total_max: 4, ..RecentOptions::default() };
+    let refilled = |options| RefilledRecent::new(MemoryRecent::new(options), store.clone());
+    let all: [(_, Arc<dyn RecentContent>); 3] = [
+        ("memory for two sites", Arc::new(refilled(few))),
+        ("memory for four texts", Arc::new(refilled(full))),
+        ("redis", Arc::new(shared(&redis, few, store.clone()))),
+    ];
     for (kind, index) in all {
         for _ in 0..2 {
             for (number, name) in (0u64..).zip(names) {
@@ -378,6 +392,36 @@ async fn a_forgotten_site_is_read_back_with_its_decisions() {
         let found = futures_util::future::join_all((0..8).map(ask)).await;
         assert!(found.into_iter().all(|found| found.exact_count == 1), "{kind}");
     }
+}
+
+#[tokio::test]
+async fn many_small_sites_have_room_where_few_large_ones_have() {
+    let options = RecentOptions { text_total_max: 12, ..RecentOptions::default() };
+    let index = MemoryRecent::new(options);
+    let seen = async |name: &str| find(&index, &site(name), &recorded(0)).await.near_count;
+    let fill = async |name: &str, count: u64| {
+        for number in 0..count {
+            let (comment, campaign, label) = (None, None, None);
+            let text = RecentText { print: recorded(number), comment, campaign, label };
+            index.insert(&site(name), text).await.unwrap();
+        }
+    };
+    for name in ["one", "two", "three", "four"] {
+        fill(name, 3).await;
+    }
+    for name in ["four", "three", "two", "one"] {
+        assert!(seen(name).await > 0, "{name}");
+    }
+    // The one that was not asked for longest makes room.
+    fill("five", 3).await;
+    assert_eq!(seen("four").await, 0);
+    for name in ["one", "two", "three", "five"] {
+        assert!(seen(name).await > 0, "{name}");
+    }
+    // One by itself may be larger.
+    fill("large", 40).await;
+    assert!(seen("large").await > 0);
+    assert_eq!(seen("five").await, 0);
 }
 
 /// The prints of [`records::comment`].

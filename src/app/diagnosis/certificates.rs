@@ -18,7 +18,17 @@ pub(super) fn examine(certificates: &Path, key: &Path, now: OffsetDateTime) -> V
     vec![life(certificates, now), key_file(key)]
 }
 
-/// How long the first certificate, the port's own, is good.
+/// The first certificate of a file of authorities that something else's is checked against.
+pub(super) fn authority(setting: &str, path: &Path, now: OffsetDateTime) -> Finding {
+    match life(path, now) {
+        Finding::Good(what) => Finding::Good(format!("{setting}: {what}")),
+        Finding::Bad { what, advice } => {
+            Finding::Bad { what: format!("{setting}: {what}"), advice }
+        }
+    }
+}
+
+/// How long the first certificate of a file is good; a port's own comes first.
 fn life(path: &Path, now: OffsetDateTime) -> Finding {
     let name = path.display();
     let bad = |what: String, advice: &str| Finding::Bad { what, advice: advice.into() };

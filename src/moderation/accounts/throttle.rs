@@ -32,8 +32,7 @@ const ACCOUNT: Slope = Slope { free_count: 5, wait_max: Duration::from_secs(60) 
 /// An office or a school shares one network.
 const NETWORK: Slope = Slope { free_count: 20, wait_max: Duration::from_secs(900) };
 
-/// Keys of 256 bits are not guessed. Who tries costs a look into the store, once a second from here
-/// on; and whoever mends a wrong key is let in within a second.
+/// Keys of 256 bits are not guessed; who tries is told to be slower.
 const KEYS: Slope = Slope { free_count: 20, wait_max: Duration::from_secs(1) };
 
 impl Slope {

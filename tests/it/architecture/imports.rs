@@ -104,8 +104,15 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     (&["redis"], &["limits"], "redis only in `limits`"),
     (
         &["tokio_rustls", "webpki_roots"],
-        &["tls", "webhooks", "http::client", "storage::postgres::connect", "limits::connection"],
-        "TLS only in `tls`, `webhooks`, `http::client`, `storage::postgres::connect` and `limits::connection`",
+        &[
+            "tls",
+            "webhooks",
+            "http::client",
+            "storage::postgres::connect",
+            "telemetry::traces",
+            "limits::connection",
+        ],
+        "TLS only in `tls`, `webhooks`, `http::client`, `storage::postgres::connect`, `telemetry::traces` and `limits::connection`",
     ),
     (&["x509_parser"], &["tls"], "x509-parser only in `tls`"),
     (
