@@ -12,7 +12,7 @@ pub const SITE: &str = "sites/default";
 /// The `n`th of a campaign: near duplicates by different people.
 pub fn variant(n: usize) -> proto::Comment {
     let text = format!(
-        "Dear readers, my uncle found the very best cheap replica watches for his wedding at our \
+        "Dear readers, my uncle found a fine pair of old wall clocks for his wedding at our \
          little shop downtown and number {n} of them is on sale until the end of this month only"
     );
     proto::Comment {
