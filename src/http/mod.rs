@@ -2,6 +2,7 @@
 
 pub mod client;
 mod akismet;
+mod body;
 mod calls;
 mod console;
 mod ops;

@@ -188,6 +188,40 @@ async fn slow_headers_are_hung_up_on() {
     }
 }
 
+/// The beginning of a form of 200,000 bytes.
+fn begun_form(path: &str, cookie: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nContent-Type: \
+         application/x-www-form-urlencoded\r\nContent-Length: 200000\r\n\r\nkey="
+    )
+}
+
+#[tokio::test]
+async fn slow_bodies_are_hung_up_on() {
+    let service = Service::start_with(&["--connection-count-max", "4"]).await;
+    let http = service.first.http.clone();
+    let check = begun_form("/1.1/verify-key", "a=b");
+    // The console looks at a form only if a browser brings a visit.
+    let visit = format!("replyguard_visit={}", "0".repeat(64));
+    let log_in = begun_form("/console/log-in", &visit);
+    let trickles =
+        [&check, &log_in].map(|form| tokio::spawn(trickle(http.clone(), form.clone().into(), b'a')));
+    let silent = [check, log_in].map(|form| {
+        let http = http.clone();
+        tokio::spawn(async move { answer_to(&http, &form).await })
+    });
+    // Every place is taken; this waits until the slow ones are gone.
+    assert_eq!(service.page("/healthz").await.0, 200);
+    for attack in trickles {
+        tokio::time::timeout(PATIENCE, attack).await.expect("it is hung up on").unwrap();
+    }
+    for attack in silent {
+        let answer = tokio::time::timeout(PATIENCE, attack).await.expect("an answer").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+        assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn idle_connections_are_closed_and_streams_are_not_idle() {
     let (service, _) = service_that_holds_with(&["--grpc-idle-timeout-s", "2"]).await;

@@ -17,12 +17,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{any, get};
 
+use super::body::{self, BodyError};
 use super::peer::{self, Peer};
 use crate::domain::Site;
 use crate::moderation::{Caller, Moderation, ModerationError};
@@ -144,8 +144,14 @@ async fn answer(akismet: &Akismet, operation: Operation, request: Request) -> Re
 
 async fn read(akismet: &Akismet, request: Request, guid: String) -> Result<Call, Reply> {
     let (head, body) = request.into_parts();
-    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
-        Reply::undecided(StatusCode::PAYLOAD_TOO_LARGE, "At most 256 KiB are taken.")
+    let body = body::read(body, BODY_BYTES_MAX).await.map_err(|error| match error {
+        BodyError::TooLarge => {
+            Reply::undecided(StatusCode::PAYLOAD_TOO_LARGE, "At most 256 KiB are taken.")
+        }
+        BodyError::TooSlow => {
+            Reply::undecided(StatusCode::REQUEST_TIMEOUT, "The request did not come in time.")
+                .with("connection", "close")
+        }
     })?;
     let query = head.uri.query().unwrap_or_default().as_bytes();
     let key = key(&Fields::parse(&body), &Fields::parse(query), &head.headers);

@@ -32,6 +32,8 @@ pub(in crate::http::console) enum PageError {
     Conflict(String),
     /// Too much was sent.
     TooLarge,
+    /// It did not come in time.
+    TooSlow,
     /// Too many attempts.
     Limited(Duration),
     /// The store cannot be used now.
@@ -106,6 +108,11 @@ impl PageError {
                 "Too much",
                 "More was sent than this page takes.".into(),
             ),
+            Self::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "Too slow",
+                "What was sent did not come in time. Please try again.".into(),
+            ),
             Self::Limited(wait) => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too many attempts",
@@ -131,9 +138,14 @@ impl IntoResponse for PageError {
             return Redirect::to(&path).into_response();
         }
         let wait = if let Self::Limited(wait) = &self { Some(seconds(*wait)) } else { None };
+        let close = matches!(self, Self::TooSlow);
         let (status, title, text) = self.words();
         let shown = ErrorPage { frame: Frame::for_visitors(title), status: status.as_u16(), text };
         let mut response = (status, page(&shown)).into_response();
+        if close {
+            // The rest of what was sent is not waited for.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(wait) = wait {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use url::form_urlencoded;
@@ -10,6 +9,7 @@ use url::form_urlencoded;
 use super::errors::PageError;
 use super::session::{is_form_token, signed_in};
 use super::{Console, cookies, security};
+use crate::http::body::{self, BodyError};
 use crate::http::peer::{self, Peer};
 use crate::moderation::accounts::{Session, Token};
 
@@ -104,7 +104,10 @@ async fn read(
     if !kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
         return Err(PageError::BadRequest("A form was expected.".into()));
     }
-    let body = to_bytes(request.into_body(), bytes_max).await.map_err(|_| PageError::TooLarge)?;
+    let body = body::read(request.into_body(), bytes_max).await.map_err(|error| match error {
+        BodyError::TooLarge => PageError::TooLarge,
+        BodyError::TooSlow => PageError::TooSlow,
+    })?;
     let form = Form(form_urlencoded::parse(&body).into_owned().collect());
     if !is_form_token(token, form.get(TOKEN_FIELD)) {
         return Err(PageError::FormToken);
