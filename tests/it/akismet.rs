@@ -241,6 +241,28 @@ async fn odd_requests_get_an_answer_with_a_guid() {
 }
 
 #[tokio::test]
+async fn a_hidden_field_counts_whatever_a_robot_wrote_into_it() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let long = "x".repeat(70_000);
+    let filled = [("POST_ak_hp_textarea", "filled"), ("POST_ak_hp_textarea", "\0"), ("hp", &*long)];
+    for (n, (field, value)) in filled.into_iter().enumerate() {
+        let (email, ip) = (format!("robot{n}@example.org"), format!("198.51.100.{n}"));
+        let fields = with(&spam(), "comment_author_email", &email);
+        let fields = with(&fields, "user_ip", &ip);
+        let fields = with(&fields, "honeypot_field_name", "hp");
+        let caught = send(&service, "comment-check", &with(&fields, field, value)).await;
+        assert_eq!((caught.status, &*caught.body), (200, "true"), "{n}: {}", caught.head);
+        let name = format!("{SITE}/comments/{}", caught.guid());
+        let read = proto::GetCommentRequest { name };
+        let read = client.comments.get_comment(read).await.unwrap().into_inner();
+        let signals = read.comment.unwrap().signals;
+        let found = signals.iter().any(|signal| signal.name == "honeypot-filled");
+        assert!(found, "{n}: {signals:?}");
+    }
+}
+
+#[tokio::test]
 async fn fixed_answers_and_tests_record_nothing() {
     let service = Service::start().await;
     for (name, value, expected) in [

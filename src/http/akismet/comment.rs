@@ -17,13 +17,14 @@ pub(super) fn submission(fields: &Fields, escaped: bool) -> RawSubmission {
         let value = fields.get(name);
         if escaped { as_written(&unescaped(value)) } else { as_written(value) }
     };
-    let content = written("comment_content");
+    let content = written("comment_content").replace('\0', " ");
     let names = ["comment_author", "comment_author_url", "permalink"];
     // Sign-ups and the like have no text; what they have is looked at instead.
-    let text = if content.trim().is_empty() { fields.first(&names).to_owned() } else { content };
+    let text = if content.trim().is_empty() { fields.first(&names).replace('\0', " ") } else { content };
     let context: Vec<_> = fields.list("comment_context").collect();
     RawSubmission {
-        text: cut(&text.replace('\0', " "), COMMENT_BYTES_MAX),
+        // Blanks in front, however many, do not push a text beyond its end.
+        text: cut(text.trim_start(), COMMENT_BYTES_MAX),
         author: written("comment_author"),
         email: fields.get("comment_author_email").to_owned(),
         url: fields.get("comment_author_url").to_owned(),
@@ -146,6 +147,9 @@ mod tests {
         assert_eq!((raw.parent_comment.as_str(), raw.elapsed_ms), ("", None));
         assert_eq!(raw.honeypot.as_deref(), Some(""));
         assert_eq!(raw.page_title, "bread, rye");
+        let blanks = "+".repeat(COMMENT_BYTES_MAX) + "%00";
+        assert_eq!(parse(&format!("comment_content={blanks}late")).text, "late");
+        assert_eq!(parse("comment_content=%00+&comment_author=Bo").text, "Bo");
         let other = parse("honeypot_field_name=hp&hp=filled&POST_ak_js=4000&comment_author=Bo");
         assert_eq!(other.honeypot.as_deref(), Some("filled"));
         assert_eq!(other.elapsed_ms, Some(4_000));
