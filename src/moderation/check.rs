@@ -5,14 +5,13 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tracing::Instrument;
 
-use super::ports::review::{ListOrder, ReviewedComment};
 use super::ports::{
     LimitKey, LimitKind, LimitOutcome, RecentText, RecordedCheck, RequestMark, StoreError,
 };
 use super::{Judgement, Moderation, ModerationError};
 use crate::checks::Facts;
 use crate::domain::{
-    BlindSubmission, CheckedComment, CommentFilter, CommentId, ContentPrint, Degraded, Fingerprint,
+    BlindSubmission, CheckedComment, CommentId, ContentPrint, Degraded, Fingerprint,
     RawSubmission, RequestId, Site, State, Submission,
 };
 use crate::text::{self, Analysis};
@@ -24,9 +23,6 @@ const FACTS_TIMEOUT: Duration = Duration::from_millis(250);
 /// The target of spans that go into traces and never into logs; without a collector they cost
 /// nothing.
 const TRACE: &str = "replyguard::trace";
-
-/// Comments looked at to find one that was sent before.
-const LOOK_BACK: usize = 100;
 
 /// How a comment is checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -159,36 +155,6 @@ impl Moderation {
         Ok(self.record_of(site, submission, print, campaign, judgement, now))
     }
 
-    /// The last check of a comment that was sent before: the same page, author and text. The
-    /// last hundred by this author on this page are looked at.
-    ///
-    /// # Errors
-    /// `Invalid`, `Unavailable`.
-    pub async fn find_check(
-        &self,
-        site: &Site,
-        raw: RawSubmission,
-    ) -> Result<Option<ReviewedComment>, ModerationError> {
-        let submission = blind(site, raw, true)?;
-        let print = Analysis::new(&submission).print;
-        let author = submission.email.as_ref().map(|email| email.folded_fingerprint);
-        let filter = CommentFilter {
-            page_uri: submission.page_uri.clone(),
-            author,
-            ..CommentFilter::default()
-        };
-        if filter == CommentFilter::default() {
-            return Ok(None);
-        }
-        let store = &self.review_store;
-        let found = store.list_comments(&site.id, filter, ListOrder::Newest, None, LOOK_BACK).await;
-        let found = found.map_err(ModerationError::Unavailable)?.rows;
-        Ok(found.into_iter().find(|reviewed| {
-            reviewed.comment.content_hash == print.content_hash
-                && reviewed.comment.submission.author == submission.author
-        }))
-    }
-
     /// Takes the comment's share of every limit of the site.
     async fn limit(
         &self,
@@ -305,7 +271,7 @@ impl Moderation {
 }
 
 /// What was sent, without addresses.
-fn blind(
+pub(super) fn blind(
     site: &Site,
     raw: RawSubmission,
     lenient: bool,

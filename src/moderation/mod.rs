@@ -17,6 +17,7 @@ mod feedback;
 mod flip;
 mod gate;
 mod in_flight;
+mod known;
 mod ledger;
 mod lenient;
 mod models;

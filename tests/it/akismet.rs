@@ -365,6 +365,37 @@ async fn not_spam_stays_ham_when_it_is_checked_again() {
 }
 
 #[tokio::test]
+async fn an_edited_comment_is_checked_anew_whatever_its_guid_says() {
+    let (service, mut client) = service_that_holds().await;
+    let held = send(&service, "comment-check", &comment()).await;
+    decide(&mut client, held.guid(), proto::DecisionAction::Approve).await;
+    let again = with(&comment(), "recheck_reason", "edit");
+    for name in ["guid", "akismet_guid"] {
+        let named = with(&again, name, held.guid());
+        let same = send(&service, "comment-check", &named).await;
+        assert_eq!((&*same.body, same.guid()), ("false", held.guid()), "nothing was edited");
+        for (field, value) in [
+            ("comment_content", "Free spins at https://casino-bonus.example.com/free-spins now!"),
+            ("comment_author_url", "https://casino-bonus.example.com/free-spins"),
+            ("comment_author", "Casino Bonus"),
+        ] {
+            let edited = send(&service, "comment-check", &with(&named, field, value)).await;
+            assert_ne!(edited.guid(), held.guid(), "{field} was edited");
+            let whole = field == "comment_content";
+            assert!(!whole || edited.body != "false", "what was approved was another text");
+        }
+    }
+    // Feedback goes by the guid alone.
+    let edited = with(&comment(), "comment_content", "Free spins for all!");
+    let feedback = with(&edited, "guid", held.guid());
+    assert_eq!(send(&service, "submit-spam", &feedback).await.body, THANKS);
+    let name = format!("{SITE}/comments/{}", held.guid());
+    let read = proto::GetReviewedCommentRequest { name };
+    let read = client.reviews.get_reviewed_comment(read).await.unwrap().into_inner();
+    assert_eq!(read.comment.unwrap().label(), proto::Label::Spam);
+}
+
+#[tokio::test]
 async fn accounts_are_told_what_clients_ask_for() {
     let service = Service::start().await;
     send(&service, "comment-check", &comment()).await;

@@ -106,14 +106,16 @@ fn fixed(call: &Call) -> Option<&'static str> {
     fields.list("user_role").any(|role| role == "administrator").then_some("false")
 }
 
-/// The check of a comment that is asked for again, if it still stands: somebody decided on it, or
-/// the same model would say the same.
+/// The check of a comment that is asked for again, if it still stands: nothing was edited since,
+/// and somebody decided on it, or the same model would say the same.
 async fn known(
     akismet: &Akismet,
     site: &Site,
     call: &Call,
 ) -> Result<Option<CheckedComment>, ModerationError> {
-    let Some(found) = find(akismet, site, call, true).await? else { return Ok(None) };
+    let raw = submission(&call.fields, true);
+    let found = akismet.moderation().find_unedited(site, raw, named(call)).await?;
+    let Some(found) = found else { return Ok(None) };
     let decided =
         found.label.is_some() || found.comment.state != State::from(found.comment.verdict);
     let scored_by = found.comment.score.as_ref().map(|score| score.model_version.as_str());
@@ -121,23 +123,28 @@ async fn known(
     Ok(stands.then_some(found.comment))
 }
 
-/// The check of a comment that a client speaks of: by its guid, else by page, author and text.
+/// The comment that a client names by its guid.
+fn named(call: &Call) -> Option<CommentId> {
+    let guid = call.fields.first(&["guid", "akismet_guid"]);
+    uuid::Uuid::parse_str(guid).ok().map(CommentId::from_uuid)
+}
+
+/// The check of a comment that feedback speaks of: by its guid, else by page, author and text,
+/// which is not escaped.
 pub(super) async fn find(
     akismet: &Akismet,
     site: &Site,
     call: &Call,
-    escaped: bool,
 ) -> Result<Option<ReviewedComment>, ModerationError> {
     let moderation = akismet.moderation();
-    let guid = call.fields.first(&["guid", "akismet_guid"]);
-    if let Ok(uuid) = uuid::Uuid::parse_str(guid) {
-        match moderation.review_detail(site, CommentId::from_uuid(uuid)).await {
+    if let Some(id) = named(call) {
+        match moderation.review_detail(site, id).await {
             Ok(detail) => return Ok(Some(detail.reviewed)),
             Err(ModerationError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
     }
-    let raw = submission(&call.fields, escaped);
+    let raw = submission(&call.fields, false);
     if raw.text.trim().is_empty() { Ok(None) } else { moderation.find_check(site, raw).await }
 }
 

@@ -29,8 +29,7 @@ async fn take(akismet: &Akismet, call: &Call, spam: bool) -> Result<Reply, Moder
         return Ok(Reply::word(THANKS));
     }
     let label = if spam { Label::Spam } else { Label::Ham };
-    // What is sent back is not escaped.
-    if let Some(known) = check::find(akismet, &site, call, false).await? {
+    if let Some(known) = check::find(akismet, &site, call).await? {
         let name = fields.get("reporter").trim();
         let feedback = Feedback {
             label,
