@@ -29,6 +29,9 @@ const TRACE: &str = "replyguard::trace";
 pub struct CheckOptions {
     /// The caller's id, by which a repeated call gets the first answer.
     pub request: Option<RequestId>,
+    /// Another id under which the same request may have come before; only looked for. It has to be
+    /// older than `request`, for those who wait for each other.
+    pub earlier: Option<RequestId>,
     /// Whether fields that are not valid are left out, and none is required but the text.
     pub lenient: bool,
     /// Whether it counts against no limit: the site itself asks again.
@@ -60,12 +63,16 @@ impl Moderation {
             return self.check_new(site, raw, None, options).await;
         };
         let mark = RequestMark { id, digest: digest(site, &raw) };
-        let _turn = self.in_flight.enter(&site.id, id).await;
-        let earlier = self.store.find_request(&site.id, id, self.clock.now()).await;
-        match earlier.map_err(ModerationError::Unavailable)? {
-            Some((digest, comment)) => repeated(mark, digest, *comment),
-            None => self.check_new(site, raw, Some(mark), options).await,
+        // All take their turns from the older id to the younger, so that no two wait for each other.
+        let mut turns = Vec::with_capacity(2);
+        for known in options.earlier.into_iter().chain([id]) {
+            turns.push(self.in_flight.enter(&site.id, known).await);
+            let found = self.store.find_request(&site.id, known, self.clock.now()).await;
+            if let Some((digest, comment)) = found.map_err(ModerationError::Unavailable)? {
+                return repeated(mark, digest, *comment);
+            }
         }
+        self.check_new(site, raw, Some(mark), options).await
     }
 
     async fn check_new(

@@ -1,5 +1,7 @@
 //! Akismet's dialect over real HTTP, in the shapes in which its clients write it.
 
+use std::time::{Duration, Instant};
+
 use replyguard::grpc::client::Client;
 use replyguard::grpc::proto;
 use replyguard::moderation::ports::webhooks::{WebhookMessage, WebhookSender};
@@ -8,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::form_urlencoded;
 
+use crate::support::clock::Clock;
 use crate::support::desk::{SITE, service_that_holds, service_that_holds_with};
 use crate::support::receiver::Receiver;
 use crate::support::service::{Service, command, wait_for};
@@ -393,6 +396,34 @@ async fn an_edited_comment_is_checked_anew_whatever_its_guid_says() {
     let read = proto::GetReviewedCommentRequest { name };
     let read = client.reviews.get_reviewed_comment(read).await.unwrap().into_inner();
     assert_eq!(read.comment.unwrap().label(), proto::Label::Spam);
+}
+
+#[tokio::test]
+async fn copies_without_a_date_are_one_for_a_moment_and_then_a_flood() {
+    let clock = Clock::new();
+    let service = Service::start_among(&clock.environment(), &[]).await;
+    let undated = with(&comment(), "comment_date_gmt", "");
+    let begin = Instant::now();
+    let first = send(&service, "comment-check", &undated).await;
+    assert_eq!(first.body, "false");
+    // The last copy of a slow WordPress.
+    clock.set("+30");
+    let copy = send(&service, "comment-check", &undated).await;
+    assert_eq!((&*copy.body, copy.guid()), ("false", first.guid()));
+    // The limits go by a clock that nobody sets, so they count it with the first one, unless this
+    // machine was as slow as they are.
+    clock.set("+3m");
+    let flood = send(&service, "comment-check", &undated).await;
+    assert_ne!(flood.guid(), first.guid(), "{}", flood.head);
+    assert!(flood.status == 429 || begin.elapsed() > Duration::from_secs(14), "{}", flood.head);
+    // A date tells a copy.
+    let dated = with(&comment(), "user_ip", "192.0.2.8");
+    let dated = with(&dated, "comment_author_email", "bo@example.org");
+    let first = send(&service, "comment-check", &dated).await;
+    clock.set("+9m");
+    let copy = send(&service, "comment-check", &dated).await;
+    assert_eq!((&*copy.body, copy.guid()), (&*first.body, first.guid()));
+    assert_eq!(copy.status, first.status);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tonic_types::StatusExt;
 
 use crate::akismet::send_body;
+use crate::support::clock::Clock;
 use crate::support::desk::SITE;
 use crate::support::load::Load;
 use crate::support::postgres::PostgresServer;
@@ -281,39 +282,6 @@ async fn names_are_not_resolved() {
     assert!(phase.longest < Duration::from_secs(5), "{:?}", phase.longest);
     load.end(&[&service]).await;
     assert!(service.stop().await.success(), "{}", service.printed());
-}
-
-/// Debian's libfaketime, and the file that says how far the clock is off.
-struct Clock {
-    library: String,
-    file: tempfile::NamedTempFile,
-}
-
-impl Clock {
-    fn new() -> Self {
-        let found = std::fs::read_dir("/usr/lib").unwrap().filter_map(|entry| {
-            let library = entry.ok()?.path().join("faketime/libfaketimeMT.so.1");
-            library.exists().then(|| library.to_str().map(str::to_owned))?
-        });
-        let library =
-            found.last().expect("libfaketime, of Debian's package faketime (`make deps`)");
-        let clock = Self { library, file: tempfile::NamedTempFile::new().unwrap() };
-        clock.set("+0");
-        clock
-    }
-
-    fn set(&self, offset: &str) {
-        std::fs::write(self.file.path(), format!("{offset}\n")).unwrap();
-    }
-
-    fn environment(&self) -> [(&str, &str); 4] {
-        [
-            ("LD_PRELOAD", &self.library),
-            ("FAKETIME_TIMESTAMP_FILE", self.file.path().to_str().unwrap()),
-            ("FAKETIME_NO_CACHE", "1"),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ]
-    }
 }
 
 /// The time by which the service records checks, in seconds.

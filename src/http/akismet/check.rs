@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::comment::{request_id, submission};
+use super::comment::{request_ids, submission};
 use super::reply::Reply;
 use super::{Akismet, Call};
 use crate::domain::{CheckedComment, CommentId, Site, State};
@@ -56,8 +56,13 @@ async fn answer_in_time(akismet: &Akismet, call: &Call) -> Result<Response, Mode
         let waits = wait(akismet, &site, call, &mut known).await?;
         return Ok(verdict(akismet, &site, &known, waits, &guid(known.id)));
     }
-    let request = (!again).then(|| request_id(&site, fields));
-    let options = CheckOptions { request, lenient: true, unlimited: again };
+    let ids = (!again).then(|| request_ids(&site, fields, moderation.now()));
+    let options = CheckOptions {
+        request: ids.map(|(id, _)| id),
+        earlier: ids.and_then(|(_, earlier)| earlier),
+        lenient: true,
+        unlimited: again,
+    };
     let mut checked = moderation.check(&site, raw, options).await?.comment;
     let waits = wait(akismet, &site, call, &mut checked).await?;
     Ok(verdict(akismet, &site, &checked, waits, &guid(checked.id)))

@@ -1,5 +1,7 @@
 //! A comment in Akismet's words.
 
+use time::OffsetDateTime;
+
 use crate::domain::{COMMENT_BYTES_MAX, OTHER_BYTES_MAX, RawSubmission, RequestId, Site};
 
 use super::fields::{Fields, as_written, unescaped};
@@ -10,6 +12,9 @@ const SCRIPTLESS_MS_MAX: i64 = 250;
 /// which the form was shown: that is what the script of WordPress's plugin 5.0.2 writes. Nobody
 /// took three years for a comment.
 const INSTANT_MS_MIN: i64 = 100_000_000_000;
+/// Seconds in which the copies of a comment without a date are one, at the least; twice as many at
+/// the most. WordPress sends its last copy within 46. A robot's next one is no copy but a flood.
+const UNDATED_PERIOD_S: i64 = 60;
 
 /// What was sent, as a submission. Only what a check uses is read; of the rest nothing is kept.
 pub(super) fn submission(fields: &Fields, escaped: bool) -> RawSubmission {
@@ -78,13 +83,30 @@ fn cut(text: &str, bytes_max: usize) -> String {
 /// The id by which the copies of one comment are known: a slow WordPress sends the same request three
 /// times. A digest of all of it under the site's key, so that it tells nothing about what was sent,
 /// and so that whoever sends a form twice, a moment later, sends another one.
-pub(super) fn request_id(site: &Site, fields: &Fields) -> RequestId {
+///
+/// Where the client says no date, nothing tells a copy from the same text sent again, so the id is
+/// that of a short period. The second id is that of the period before, under which the first copy
+/// may have come.
+pub(super) fn request_ids(
+    site: &Site,
+    fields: &Fields,
+    now: OffsetDateTime,
+) -> (RequestId, Option<RequestId>) {
     let mut bytes = Vec::new();
     for part in fields.parts() {
         bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
         bytes.extend_from_slice(part.as_bytes());
     }
-    let print = site.secret.fingerprint("akismet-request", &bytes);
+    if !fields.first(&["comment_date_gmt"]).is_empty() {
+        return (id_of(site, &bytes), None);
+    }
+    let period = now.unix_timestamp().div_euclid(UNDATED_PERIOD_S);
+    let in_period = |period: i64| id_of(site, &[&bytes, &period.to_le_bytes()[..]].concat());
+    (in_period(period), Some(in_period(period - 1)))
+}
+
+fn id_of(site: &Site, bytes: &[u8]) -> RequestId {
+    let print = site.secret.fingerprint("akismet-request", bytes);
     RequestId::from_uuid(uuid::Builder::from_custom_bytes(*print.as_bytes()).into_uuid())
 }
 
@@ -92,9 +114,11 @@ pub(super) fn request_id(site: &Site, fields: &Fields) -> RequestId {
 mod tests {
     use super::*;
     use crate::domain::{SitePolicy, SiteSecret};
+    use time::Duration;
+    use time::macros::datetime;
 
-    #[test]
-    fn copies_have_one_id_and_a_form_sent_twice_has_two() {
+    /// The ids of a form that was sent some seconds after twelve.
+    fn ids(text: &str, seconds: i64) -> (RequestId, Option<RequestId>) {
         let site = Site {
             id: "blog".parse().unwrap(),
             display_name: String::new(),
@@ -103,7 +127,33 @@ mod tests {
             revision: 1,
             create_time: time::OffsetDateTime::UNIX_EPOCH,
         };
-        let id = |text: &str| request_id(&site, &Fields::parse(text.as_bytes()));
+        let now = datetime!(2026-11-24 12:00 UTC) + Duration::seconds(seconds);
+        request_ids(&site, &Fields::parse(text.as_bytes()), now)
+    }
+
+    #[test]
+    fn copies_without_a_date_are_one_for_a_moment() {
+        let text = "comment_content=a&comment_date_gmt=&POST_ak_js=4000";
+        // Also over the edge of a period.
+        for begin in [0, 30, 59] {
+            let (first, _) = ids(text, begin);
+            for later in [0, 1, 46, 60] {
+                let (id, earlier) = ids(text, begin + later);
+                assert!(id == first || earlier == Some(first), "{later} s after {begin}");
+            }
+            for later in [120, 3_600, -120] {
+                let (id, earlier) = ids(text, begin + later);
+                assert!(id != first && earlier != Some(first), "{later} s after {begin}");
+            }
+        }
+        let dated = "comment_content=a&comment_date_gmt=2026-11-24+11:59:58";
+        assert_eq!(ids(dated, 0), ids(dated, 80_000));
+        assert_eq!(ids(dated, 0).1, None);
+    }
+
+    #[test]
+    fn copies_have_one_id_and_a_form_sent_twice_has_two() {
+        let id = |text: &str| ids(text, 0).0;
         assert_eq!(
             id("comment_content=a&POST_ak_js=4000"),
             id("comment_content=a&POST_ak_js=4000")

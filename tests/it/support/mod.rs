@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod browser;
+pub mod clock;
 pub mod collector;
 pub mod desk;
 pub mod load;
