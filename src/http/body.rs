@@ -32,6 +32,7 @@ pub(super) async fn read(body: Body, bytes_max: usize) -> Result<Bytes, BodyErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::convert::Infallible;
 
     #[tokio::test(start_paused = true)]
     async fn bodies_have_a_size_and_a_time() {
@@ -39,7 +40,7 @@ mod tests {
         assert_eq!(read(Body::from("fours"), 4).await, Err(BodyError::TooLarge));
         // A byte a second: the time is for all of it.
         let trickle = tokio_stream::StreamExt::throttle(
-            tokio_stream::iter(std::iter::repeat_n(Ok::<_, std::io::Error>("a"), 60)),
+            tokio_stream::iter(std::iter::repeat_n(Ok::<_, Infallible>("a"), 60)),
             Duration::from_secs(1),
         );
         assert_eq!(read(Body::from_stream(trickle), 100).await, Err(BodyError::TooSlow));

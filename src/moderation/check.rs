@@ -11,8 +11,8 @@ use super::ports::{
 use super::{Judgement, Moderation, ModerationError};
 use crate::checks::Facts;
 use crate::domain::{
-    BlindSubmission, CheckedComment, CommentId, ContentPrint, Degraded, Fingerprint,
-    RawSubmission, RequestId, Site, State, Submission,
+    BlindSubmission, CheckedComment, CommentId, ContentPrint, Degraded, Fingerprint, RawSubmission,
+    RequestId, Site, State, Submission,
 };
 use crate::text::{self, Analysis};
 

@@ -204,8 +204,8 @@ async fn slow_bodies_are_hung_up_on() {
     // The console looks at a form only if a browser brings a visit.
     let visit = format!("replyguard_visit={}", "0".repeat(64));
     let log_in = begun_form("/console/log-in", &visit);
-    let trickles =
-        [&check, &log_in].map(|form| tokio::spawn(trickle(http.clone(), form.clone().into(), b'a')));
+    let trickles = [&check, &log_in]
+        .map(|form| tokio::spawn(trickle(http.clone(), form.clone().into(), b'a')));
     let silent = [check, log_in].map(|form| {
         let http = http.clone();
         tokio::spawn(async move { answer_to(&http, &form).await })

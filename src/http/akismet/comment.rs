@@ -25,7 +25,8 @@ pub(super) fn submission(fields: &Fields, escaped: bool) -> RawSubmission {
     let content = written("comment_content").replace('\0', " ");
     let names = ["comment_author", "comment_author_url", "permalink"];
     // Sign-ups and the like have no text; what they have is looked at instead.
-    let text = if content.trim().is_empty() { fields.first(&names).replace('\0', " ") } else { content };
+    let text =
+        if content.trim().is_empty() { fields.first(&names).replace('\0', " ") } else { content };
     let context: Vec<_> = fields.list("comment_context").collect();
     RawSubmission {
         // Blanks in front, however many, do not push a text beyond its end.

@@ -19,6 +19,7 @@ use super::view::CommentView;
 use crate::domain::{Action, DecisionId, Site};
 use crate::moderation::ports::review::{Passed, Target};
 use crate::moderation::{DecisionProgress, DecisionRequest, Reviewer, Selection};
+use crate::text;
 
 #[derive(askama::Template)]
 #[template(path = "console/preview.html")]
@@ -190,7 +191,8 @@ async fn decide_all(
 ) -> Result<Response, PageError> {
     let site = require_site(&console, &sent.session, &site).await?;
     let action = action(sent.form.get("action"))?;
-    let filter = sent.form.get("filter").to_owned();
+    // As on the page of the search, which shows no address.
+    let filter = text::mask_addresses(sent.form.get("filter")).0.into_owned();
     let note = sent.form.get("note").to_owned();
     if sent.form.get("confirmed").is_empty() {
         return preview(&console, sent, &site, action, filter, note).await;
