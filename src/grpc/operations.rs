@@ -142,6 +142,7 @@ pub(super) fn operation(
         WorkState::Running => None,
         WorkState::Ended(answer) => read::<longrunning::Operation>(answer)?.result,
         WorkState::Interrupted => Some(failed(&ModerationError::Interrupted)),
+        WorkState::Erased => Some(failed(&ModerationError::ErasedMeanwhile)),
     };
     Ok(longrunning::Operation {
         name: format!("{}/operations/{}", record.site.name(), record.id),

@@ -22,7 +22,9 @@ fn code(error: &ModerationError) -> Code {
         ModerationError::ForeignSite | ModerationError::ScopeMissing(_) => Code::PermissionDenied,
         ModerationError::NotFound(_) => Code::NotFound,
         ModerationError::AlreadyExists(_) => Code::AlreadyExists,
-        ModerationError::Conflict(_) | ModerationError::Interrupted => Code::Aborted,
+        ModerationError::Conflict(_)
+        | ModerationError::Interrupted
+        | ModerationError::ErasedMeanwhile => Code::Aborted,
         ModerationError::Claimed(_)
         | ModerationError::NothingToDo
         | ModerationError::TooFewLabels(_)

@@ -88,6 +88,9 @@ pub enum ModerationError {
     /// Who worked on it is gone.
     #[error("the service that worked on it ended or lost its records: begin it again")]
     Interrupted,
+    /// What long work may have read was erased before it ended.
+    #[error("what it read was erased meanwhile: begin it again")]
+    ErasedMeanwhile,
     /// Somebody asked the work to end.
     #[error("it was cancelled")]
     Cancelled,
@@ -123,6 +126,7 @@ impl ModerationError {
             Self::TooManyWebhooks(_) => "too-many-webhooks",
             Self::AccountDisabled => "moderator-disabled",
             Self::Interrupted => "interrupted",
+            Self::ErasedMeanwhile => "erased-meanwhile",
             Self::Cancelled => "cancelled",
             Self::Unavailable(_) => "store-unavailable",
         }

@@ -196,7 +196,7 @@ impl Moderation {
         progress: Arc<WorkProgress>,
     ) -> Outcome {
         let worked = tokio::select! {
-            worked = self.in_turn(actor, site, work, &progress) => worked,
+            worked = self.in_turn(id, actor, site, work, &progress) => worked,
             lost = self.tell_progress(id, &progress) => Err(lost),
         };
         let worked = match worked {
@@ -228,6 +228,7 @@ impl Moderation {
 
     async fn in_turn(
         &self,
+        id: Uuid,
         actor: &Actor,
         site: &Arc<Site>,
         work: &Work,
@@ -238,7 +239,7 @@ impl Moderation {
             turn = self.operations.turn.acquire() => turn,
             () = progress.cancelled() => return Err(ModerationError::Cancelled),
         };
-        self.work(actor, site, work, progress.clone()).await
+        self.work(id, actor, site, work, progress.clone()).await
     }
 
     /// Tells how far work is until it counts as interrupted.
@@ -260,6 +261,7 @@ impl Moderation {
 
     async fn work(
         &self,
+        id: Uuid,
         actor: &Actor,
         site: &Arc<Site>,
         work: &Work,
@@ -267,7 +269,7 @@ impl Moderation {
     ) -> Outcome {
         match work {
             Work::Train(settings) => {
-                self.train_model(actor, site, *settings, progress).await.map(Worked::Trained)
+                self.train_model(actor, site, *settings, id, progress).await.map(Worked::Trained)
             }
             Work::Evaluate { version, against } => {
                 let against = against.as_deref();

@@ -131,9 +131,6 @@ impl Moderation {
         if let Err(error) = self.recent.forget_site(&site.id).await {
             tracing::warn!(site.id = %site.id, error = %error, "recent content keeps a print of what was removed");
         }
-        if let Err(error) = self.operation_store.forget_reports(&site.id).await {
-            tracing::warn!(site.id = %site.id, error = %error, "a report lists labels of what was removed");
-        }
         self.changes.tell();
     }
 

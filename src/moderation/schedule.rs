@@ -83,8 +83,16 @@ impl Moderation {
         let (_, work) = begun?;
         // Only what was begun counts as tried.
         attempts.insert(site.id.clone(), position);
-        // What went wrong is in the log already.
-        let Ok(Ok(Worked::Trained(model))) = work.await else { return Ok(()) };
+        let model = match work.await {
+            Ok(Ok(Worked::Trained(model))) => model,
+            // That says nothing of the labels: it is tried again soon.
+            Ok(Err(ModerationError::Interrupted)) => {
+                attempts.remove(&site.id);
+                return Ok(());
+            }
+            // What went wrong is in the log already.
+            _ => return Ok(()),
+        };
         if !schedule.promotes {
             return Ok(());
         }

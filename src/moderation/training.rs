@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::ports::StoreError;
 use super::ports::models::{LedgerExample, ModelRecord, ModelState};
@@ -75,15 +76,17 @@ impl HoldOut {
 
 impl Moderation {
     /// Trains a model of a site: the base model with what the ledger's labels add to it. The same
-    /// ledger position, seed, base model and program give the same bytes.
+    /// ledger position, seed, base model and program give the same bytes. It is stored only while
+    /// the operation runs that this belongs to.
     ///
     /// # Errors
-    /// `TooFewLabels`, `Cancelled`, `Unavailable`.
-    pub async fn train_model(
+    /// `TooFewLabels`, `Cancelled`, `Interrupted`, `Unavailable`.
+    pub(super) async fn train_model(
         &self,
         actor: &Actor,
         site: &Site,
         settings: TrainSettings,
+        operation: Uuid,
         progress: Arc<WorkProgress>,
     ) -> Result<ModelRecord, ModerationError> {
         progress.enter(WorkStage::Reading)?;
@@ -114,8 +117,12 @@ impl Moderation {
             spam_count: counts.1,
             report: hold_out.map_or_else(String::new, |hold_out| hold_out.to_json()),
         };
-        let stored = self.model_store.create_model(record, model.to_bytes(), actor.as_str()).await;
-        stored.map_err(ModerationError::store("model"))
+        let (artifact, actor) = (model.to_bytes(), actor.as_str());
+        let stored = self.model_store.create_model(record, artifact, actor, Some(operation)).await;
+        stored.map_err(|error| match error {
+            StoreError::Conflict => ModerationError::Interrupted,
+            error => ModerationError::store("model")(error),
+        })
     }
 
     /// The last entry of the ledger that the site's active model knows; 0 if the base model decides.

@@ -99,7 +99,9 @@ pub(super) fn work_state(word: &str, answer: Option<Vec<u8>>) -> Result<WorkStat
     match (word, answer) {
         ("running", _) => Ok(WorkState::Running),
         ("ended", Some(answer)) => Ok(WorkState::Ended(answer)),
-        ("interrupted", _) => Ok(WorkState::Interrupted),
+        ("interrupted", None) => Ok(WorkState::Interrupted),
+        // Older programs know no other word, and read no answer here.
+        ("interrupted", Some(_)) => Ok(WorkState::Erased),
         _ => Err(corrupt("a state of an operation")),
     }
 }

@@ -7,15 +7,17 @@ use std::process::{Output, Stdio};
 use replyguard::domain::{CheckedComment, State};
 use replyguard::grpc::client::{Client, Code, FieldMask, Message};
 use replyguard::grpc::longrunning::operation::Result as Ended;
-use replyguard::grpc::proto;
 use replyguard::grpc::proto::erase_author_request::Author;
+use replyguard::grpc::{longrunning, proto};
 use time::{Duration, OffsetDateTime};
 use tokio_stream::StreamExt;
 use uuid::Uuid;
 
 use crate::console::{administrator, moderator};
 use crate::support::backend::{Backend, on_each_backend};
-use crate::support::models::{SITE, archive, ended, example, import, train, without_limits};
+use crate::support::models::{
+    SITE, archive, checked, ended, example, import, many_labels, train, without_limits,
+};
 use crate::support::records;
 use crate::support::service::{PATIENCE, Service, check, comment, wait_for};
 
@@ -26,6 +28,7 @@ on_each_backend!(
     without_its_key_nobody_knows_who_wrote,
     administrators_erase_and_export_in_the_console,
     what_is_too_old_goes_by_itself,
+    work_under_way_keeps_nothing_of_who_is_erased,
 );
 
 /// Somebody who asks to be forgotten, and what must not be found of them afterwards.
@@ -367,6 +370,54 @@ async fn what_is_too_old_goes_by_itself(backend: Backend) {
         metrics.contains("replyguard_retention_removed_total{kind=\"comments\"} 1").then_some(())
     })
     .await;
+}
+
+/// An evaluation or training that had read the ledger stored labels, or a model, of what was
+/// erased before it ended.
+async fn work_under_way_keeps_nothing_of_who_is_erased(backend: Backend) {
+    let service = backend.start(&[]).await;
+    let mut client = service.client().await;
+    many_labels(&mut client).await;
+    let base = checked(&mut client, "Thanks for the recipe").await.model_version;
+    for evaluates in [false, true] {
+        let begun = if evaluates {
+            let name = format!("{SITE}/models/{base}");
+            let request = proto::EvaluateModelRequest { name, against_version: String::new() };
+            client.models.evaluate_model(request).await.unwrap().into_inner()
+        } else {
+            let request = proto::TrainModelRequest { parent: SITE.into(), ..Default::default() };
+            client.models.train_model(request).await.unwrap().into_inner()
+        };
+        let name = begun.name.clone();
+        wait_for("the ledger to be read", || {
+            let (mut client, name) = (client.clone(), name.clone());
+            async move {
+                let request = longrunning::GetOperationRequest { name };
+                let told = client.operations.get_operation(request).await.unwrap().into_inner();
+                let metadata = told.metadata.unwrap();
+                let metadata = proto::WorkMetadata::decode(metadata.value.as_slice()).unwrap();
+                assert!(!told.done, "it ended before anything was erased");
+                (metadata.example_count > 0).then_some(())
+            }
+        })
+        .await;
+        // The importer's examples have such addresses.
+        let author = if evaluates { "baker1001@example.org" } else { "baker1000@example.org" };
+        let request = erase(Author::AuthorEmail(author.into()), false);
+        let erased = client.comments.erase_author(request).await.unwrap();
+        assert_eq!(counts(erased.get_ref()), (0, 1, 1));
+        match ended(&mut client, &begun.name).await.result.unwrap() {
+            Ended::Error(status) => {
+                assert_eq!(status.code, Code::Aborted as i32, "{status:?}");
+                assert!(status.message.contains("erased-meanwhile"), "{status:?}");
+            }
+            Ended::Response(_) => panic!("it told of labels that are gone"),
+        }
+    }
+    let request = proto::ListModelsRequest { parent: SITE.into(), ..Default::default() };
+    let listed = client.models.list_models(request).await.unwrap().into_inner();
+    assert!(listed.models.is_empty(), "{listed:?}");
+    train(&mut client).await.expect("it can be begun again");
 }
 
 #[tokio::test]

@@ -209,9 +209,10 @@ async fn a_model_that_does_not_fit_on_the_disk_leaves_nothing_and_disturbs_nothi
     let options = SqliteOptions { page_count_max: Some(100), ..SqliteOptions::default() };
     let store = SqliteStore::open(&path, options).await.unwrap();
     store.create_site(site("blog"), "test").await.unwrap();
-    let small = store.create_model(model("blog-1"), vec![1; 100], "key:1").await.unwrap();
+    let small = store.create_model(model("blog-1"), vec![1; 100], "key:1", None).await.unwrap();
     // 4 MB on 100 pages of 4 KiB.
-    let error = store.create_model(model("blog-2"), vec![2; 4 << 20], "key:1").await.unwrap_err();
+    let error =
+        store.create_model(model("blog-2"), vec![2; 4 << 20], "key:1", None).await.unwrap_err();
     assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("full")), "{error}");
     let blog = site_id("blog");
     assert_eq!(store.list_models(&blog).await.unwrap(), [small]);

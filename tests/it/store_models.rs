@@ -149,13 +149,13 @@ async fn imports_can_be_repeated(store: &impl Both) {
 
 async fn models_are_immutable_and_stored_once(store: &impl Both) {
     let site = site_id("blog");
-    let first = store.create_model(model("blog-1"), vec![1, 2, 3], "key:1").await.unwrap();
+    let first = store.create_model(model("blog-1"), vec![1, 2, 3], "key:1", None).await.unwrap();
     assert_eq!(first, model("blog-1"));
     let mut other = model("blog-1");
     other.ham_count = 99;
-    let again = store.create_model(other, vec![9], "key:1").await.unwrap();
+    let again = store.create_model(other, vec![9], "key:1", None).await.unwrap();
     assert_eq!(again, first, "a version is its bytes");
-    store.create_model(model("blog-2"), vec![4], "key:1").await.unwrap();
+    store.create_model(model("blog-2"), vec![4], "key:1", None).await.unwrap();
     let versions: Vec<_> =
         store.list_models(&site).await.unwrap().into_iter().map(|model| model.version).collect();
     assert_eq!(versions, ["blog-2", "blog-1"]);
@@ -166,7 +166,7 @@ async fn models_are_immutable_and_stored_once(store: &impl Both) {
 async fn one_model_decides_and_one_shadows(store: &impl Both) {
     let site = site_id("blog");
     for version in ["blog-1", "blog-2", "blog-3"] {
-        store.create_model(model(version), vec![0], "key:1").await.unwrap();
+        store.create_model(model(version), vec![0], "key:1", None).await.unwrap();
     }
     let change = |version: &str, state| ModelChange {
         site: site.clone(),

@@ -1,9 +1,11 @@
 //! The suite that every store of long work passes, and what several processes make of it.
 
-use replyguard::domain::SiteId;
+use replyguard::domain::{Label, SiteId, SiteSecret, State};
+use replyguard::moderation::ports::models::{ModelStore, Retraction};
 use replyguard::moderation::ports::operations::{
     OperationRecord, OperationStore, Standing, WorkKind, WorkStage, WorkState,
 };
+use replyguard::moderation::ports::privacy::{Act, PrivacyStore, Whose};
 use replyguard::moderation::ports::replicas::{News, Replicas};
 use replyguard::moderation::ports::{Store, StoreError};
 use replyguard::storage::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
@@ -13,7 +15,9 @@ use uuid::Uuid;
 
 use crate::support::backend::on_each_store;
 use crate::support::postgres::{Database, shared};
-use crate::support::records::{site, site_id, start};
+use crate::support::records::{
+    comment, comment_id, fingerprint, label, model, site, site_id, start,
+};
 use crate::support::service::wait_for;
 
 on_each_store!(
@@ -22,14 +26,16 @@ on_each_store!(
     work_is_cancelled_where_it_is_done,
     what_ended_is_kept_for_a_while,
     what_lists_labels_is_forgotten_alone,
+    work_ends_without_its_answer_when_labels_are_erased,
+    retention_disturbs_work_only_where_labels_go,
     sites_see_nothing_of_each_other,
 );
 
 /// More than any test ends.
 const MANY: usize = 99;
 
-trait All: Store + OperationStore {}
-impl<S: Store + OperationStore> All for S {}
+trait All: Store + ModelStore + PrivacyStore + OperationStore {}
+impl<S: Store + ModelStore + PrivacyStore + OperationStore> All for S {}
 
 fn operation(site: &str, n: u64, kind: WorkKind) -> OperationRecord {
     OperationRecord {
@@ -130,16 +136,84 @@ async fn what_ended_is_kept_for_a_while(store: &impl All) {
     assert_eq!(ids().await, [6].map(id), "what runs stays");
 }
 
+/// Records the `n`th comment of a site, by author `n`.
+async fn recorded(store: &impl All, site: &str, n: u64) {
+    store.record_check(&comment(site, n, Some(n), State::Held), None).await.unwrap();
+}
+
+/// Likewise, labelled.
+async fn labelled(store: &impl All, site: &str, n: u64) {
+    recorded(store, site, n).await;
+    store.append_label(label(site, n, Label::Spam)).await.unwrap();
+}
+
+/// Erases the `n`th author of a site.
+async fn erase(store: &impl All, site: &str, n: u64) {
+    let act = Act { actor: "key:1".into(), note: None, time: start() };
+    let whose = Whose::Author(fingerprint(n));
+    let erased = store.erase(&site_id(site), whose, 9, act).await.unwrap();
+    assert_eq!(erased.comment_count, 1);
+}
+
 async fn what_lists_labels_is_forgotten_alone(store: &impl All) {
     done(store, 1, WorkKind::Train).await;
     done(store, 2, WorkKind::Evaluate).await;
     done(store, 3, WorkKind::Prove).await;
-    assert!(store.begin_operation(operation("blog", 4, WorkKind::Evaluate), MANY).await.unwrap());
-    store.forget_reports(&site_id("news")).await.unwrap();
-    assert_eq!(found(store).await.len(), 4);
-    store.forget_reports(&blog()).await.unwrap();
-    let ids: Vec<_> = found(store).await.into_iter().map(|(id, _)| id).collect();
-    assert_eq!(ids, [4, 1].map(id));
+    labelled(store, "news", 1).await;
+    erase(store, "news", 1).await;
+    recorded(store, "blog", 2).await;
+    erase(store, "blog", 2).await;
+    assert_eq!(found(store).await.len(), 3, "of another site, and without a label");
+    labelled(store, "blog", 3).await;
+    let taken_back = Retraction::Comment(comment_id(3));
+    store.retract_labels(&blog(), taken_back, "key:1", None, start()).await.unwrap();
+    erase(store, "blog", 3).await;
+    let expected = [(id(1), WorkState::Ended(vec![1]))];
+    assert_eq!(found(store).await, expected, "labels that were taken back are listed too");
+}
+
+async fn work_ends_without_its_answer_when_labels_are_erased(store: &impl All) {
+    for (n, kind) in [(1, WorkKind::Evaluate), (2, WorkKind::Prove), (3, WorkKind::Train)] {
+        labelled(store, "blog", n).await;
+        assert!(store.begin_operation(operation("blog", n, kind), MANY).await.unwrap());
+        let other = operation("news", n + 10, kind);
+        assert!(store.begin_operation(other, MANY).await.unwrap());
+        erase(store, "blog", n).await;
+        assert_eq!(found(store).await[0], (id(n), WorkState::Erased));
+        let noted = store.note_progress(id(n), WorkStage::Judging, 9).await.unwrap();
+        assert_eq!(noted, Standing::Lost, "who works hears of it");
+        let late = store.create_model(model("blog-1"), vec![1], "key:1", Some(id(n))).await;
+        assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}");
+        assert!(!store.end_operation(id(n), Some(vec![1])).await.unwrap());
+        assert_eq!(found(store).await[0], (id(n), WorkState::Erased), "no answer is stored");
+        assert!(store.end_operation(id(n + 10), Some(vec![1])).await.unwrap(), "of another site");
+    }
+    assert_eq!(found(store).await.len(), 3, "it stays known that they ended so");
+    assert_eq!(store.list_models(&blog()).await.unwrap(), []);
+    assert!(begin(store, 4).await);
+    let stored = store.create_model(model("blog-1"), vec![1], "key:1", Some(id(4))).await;
+    assert_eq!(stored.unwrap(), model("blog-1"), "while it runs");
+    let act = Act { actor: "key:1".into(), note: None, time: start() };
+    let secret = SiteSecret::from_bytes([9; 32]);
+    store.rotate_fingerprint_key(&blog(), secret, act).await.unwrap();
+    assert_eq!(found(store).await[0], (id(4), WorkState::Erased), "with the key, too");
+}
+
+async fn retention_disturbs_work_only_where_labels_go(store: &impl All) {
+    recorded(store, "blog", 1).await;
+    labelled(store, "blog", 2).await;
+    labelled(store, "blog", 3).await;
+    assert!(store.begin_operation(operation("blog", 1, WorkKind::Evaluate), MANY).await.unwrap());
+    for (n, keep_labelled, expected) in [
+        (2, false, WorkState::Running),
+        (3, true, WorkState::Running),
+        (4, false, WorkState::Erased),
+    ] {
+        let before = start() + Duration::milliseconds(n);
+        let removed = store.remove_comments(&blog(), before, keep_labelled, 9, start()).await;
+        assert_eq!(removed.unwrap(), 1);
+        assert_eq!(found(store).await, [(id(1), expected)], "{n}");
+    }
 }
 
 async fn sites_see_nothing_of_each_other(store: &impl All) {

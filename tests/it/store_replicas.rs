@@ -96,7 +96,7 @@ async fn news_tell_of_models_and_labels_and_not_of_ones_own() {
     for store in [&first, &second] {
         assert_eq!(tokio::time::timeout(SOON, store.next_news()).await.unwrap(), News::Missed);
     }
-    first.create_model(model("blog-1"), vec![1; 10], "test").await.unwrap();
+    first.create_model(model("blog-1"), vec![1; 10], "test", None).await.unwrap();
     let change = ModelChange {
         site: site_id("blog"),
         version: "blog-1".into(),

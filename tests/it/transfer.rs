@@ -57,7 +57,7 @@ async fn fill(path: &Path) {
         ..decision.clone()
     };
     store.undo(undo, decision.id, None, 99).await.unwrap();
-    store.create_model(model("blog-1"), vec![7; 100_000], "test").await.unwrap();
+    store.create_model(model("blog-1"), vec![7; 100_000], "test", None).await.unwrap();
     store.close().await;
 }
 

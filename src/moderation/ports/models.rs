@@ -4,6 +4,7 @@
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{Reporter, StoreError};
 use crate::domain::{BlindSubmission, CommentId, Fingerprint, Label, SiteId};
@@ -196,12 +197,14 @@ pub trait ModelStore: Send + Sync + 'static {
     ) -> Result<u64, StoreError>;
 
     /// Stores a trained model as a candidate, with an audit entry. A version that is there
-    /// already is left as it is.
+    /// already is left as it is. With the long work that made it, only while that runs, else
+    /// `Conflict`: it may have learnt what was erased meanwhile.
     async fn create_model(
         &self,
         record: ModelRecord,
         artifact: Vec<u8>,
         actor: &str,
+        operation: Option<Uuid>,
     ) -> Result<ModelRecord, StoreError>;
     /// The models of a site, newest first.
     async fn list_models(&self, site: &SiteId) -> Result<Vec<ModelRecord>, StoreError>;

@@ -79,6 +79,8 @@ pub enum WorkState {
     Ended(Vec<u8>),
     /// Who worked on it is gone.
     Interrupted,
+    /// What it may have read was erased meanwhile, so that its answer was not stored.
+    Erased,
 }
 
 /// Long work of a site.
@@ -107,7 +109,7 @@ pub enum Standing {
     Wanted,
     /// Somebody asked it to end.
     Cancelled,
-    /// It counts as interrupted, or is not there: nobody waits for it any more.
+    /// It counts as interrupted or erased, or is not there: nobody waits for it any more.
     Lost,
 }
 
@@ -124,6 +126,10 @@ impl Standing {
 
 /// Stores long work. Work is running for as long as the process that began it lives and reaches the
 /// records; some seconds later it is interrupted, for good.
+///
+/// Evaluations and proofs list labels, and trainings learn from them. Whatever removes labelled
+/// comments or examples, or replaces the site's key, deletes in the same transaction the
+/// evaluations and proofs of the site that have ended, and makes what runs there erased.
 ///
 /// Workload: a few operations a day and site; while one runs, one write a second. Answers have some
 /// hundred kilobytes.
@@ -158,7 +164,4 @@ pub trait OperationStore: Send + Sync + 'static {
     async fn forget_operation(&self, site: &SiteId, id: Uuid) -> Result<bool, StoreError>;
     /// Forgets work that does not run and was begun before; answers with how much.
     async fn forget_operations(&self, before: OffsetDateTime) -> Result<u64, StoreError>;
-    /// Forgets a site's evaluations and proofs that have ended: they list labels, and some are of
-    /// comments that are gone.
-    async fn forget_reports(&self, site: &SiteId) -> Result<(), StoreError>;
 }

@@ -95,7 +95,8 @@ impl ExportKind {
 /// queue, what was decided on it and has not been told yet, what its request id answers, what a
 /// client of Akismet waits for, what it added to its author's record, and the notes on its labels
 /// and on decisions about it alone. Entries of the ledger keep their positions; those labels that
-/// counted are taken back by entries of their own.
+/// counted are taken back by entries of their own. Long work that may list or learn a label that
+/// goes ends without its answer: see [`OperationStore`](super::operations::OperationStore).
 #[async_trait]
 pub trait PrivacyStore: Send + Sync + 'static {
     /// How much of somebody is stored on the site.

@@ -1,6 +1,6 @@
 //! Removing comments with all that hangs on them. Each function runs inside a transaction, and
 //! locks in the order that all transactions keep to: the site, comments, requests, the queue,
-//! authors' records.
+//! authors' records, long work.
 
 use std::collections::BTreeSet;
 
@@ -17,6 +17,7 @@ use crate::storage::values::millis;
 
 use super::authors::{self, AuthorChange};
 use super::db::{Db, Values};
+use super::operations::forget_reports;
 use super::queries::id_bound;
 use super::queue;
 use super::rows::{bytes_or_none, comment_id, get, word, word_or_none};
@@ -112,12 +113,14 @@ impl Removal {
         let kept: Vec<&Target> = targets.iter().filter(keeps).collect();
         self.keep(db, &kept).await?;
         let lost = targets.iter().filter(|target| !keeps(target)).map(|target| target.id);
-        let label_count = self.take_back(db, lost.collect()).await?;
+        let lost: Vec<Uuid> = lost.collect();
+        let label_count = self.take_back(db, &lost).await?;
         self.delete(db, &targets).await?;
         let held = targets.iter().filter(|target| target.state == State::Held);
         let campaigns: BTreeSet<_> = held.map(|target| target.campaign).collect();
         queue::refresh(db, self.site_number, &campaigns).await?;
         self.count_authors(db, &targets).await?;
+        self.forget_reports(db, &lost).await?;
         Ok(Holdings { comment_count: targets.len() as u64, example_count: 0, label_count })
     }
 
@@ -136,7 +139,8 @@ impl Removal {
         let values: Values<'_> = &[&self.site_number, &*value, &(count_max as i64)];
         let ids: Vec<Uuid> = db.all(&sql, values, |row| get(row, 0)).await?;
         let example_count = ids.len() as u64;
-        let label_count = self.take_back(db, ids).await?;
+        let label_count = self.take_back(db, &ids).await?;
+        self.forget_reports(db, &ids).await?;
         Ok(Holdings { comment_count: 0, example_count, label_count })
     }
 
@@ -166,15 +170,24 @@ impl Removal {
 
     /// Takes the labels of comments or examples back that count, and answers with how many there
     /// were.
-    async fn take_back(self, db: &Db, ids: Vec<Uuid>) -> Result<u64, StoreError> {
+    async fn take_back(self, db: &Db, ids: &[Uuid]) -> Result<u64, StoreError> {
         let sql = "INSERT INTO labels (site, comment, label, reporter, time, retracts) \
              SELECT site, comment, label, 'administrator', $3, position FROM labels AS label \
              WHERE site = $1 AND comment = ANY($2::uuid[]) AND retracts IS NULL AND NOT EXISTS (\
                  SELECT 1 FROM labels AS back WHERE back.retracts = label.position) \
              ORDER BY position";
         let count = db.execute(sql, &[&self.site_number, &ids, &millis(self.time)]).await?;
-        self.blank_notes(db, &ids).await?;
+        self.blank_notes(db, ids).await?;
         Ok(count)
+    }
+
+    /// Forgets reports if any of these has labels, counting or taken back: reports may list both.
+    async fn forget_reports(self, db: &Db, ids: &[Uuid]) -> Result<(), StoreError> {
+        let sql = "SELECT 1 FROM labels WHERE site = $1 AND comment = ANY($2::uuid[]) LIMIT 1";
+        match db.first(sql, &[&self.site_number, &ids], |_| Ok(())).await? {
+            Some(()) => forget_reports(db, self.site_number).await,
+            None => Ok(()),
+        }
     }
 
     async fn blank_notes(self, db: &Db, ids: &[Uuid]) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use crate::domain::SiteId;
 use crate::moderation::ports::StoreError;
@@ -16,6 +17,7 @@ use super::audit::Audit;
 use super::db::{Db, Values, transaction};
 use super::ledger;
 use super::listener::Told;
+use super::operations::runs;
 use super::rows::{get, time, time_or_none, word};
 use super::store::PostgresStore;
 
@@ -56,7 +58,13 @@ async fn create_model(
     record: &ModelRecord,
     artifact: &[u8],
     actor: &str,
+    operation: Option<Uuid>,
 ) -> Result<ModelRecord, StoreError> {
+    if let Some(id) = operation
+        && !runs(db, id).await?
+    {
+        return Err(StoreError::Conflict);
+    }
     let sql = "INSERT INTO models (site, version, state, create_time, ledger_position, \
              base_version, ham_count, spam_count, report, artifact) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
@@ -202,10 +210,11 @@ impl ModelStore for PostgresStore {
         record: ModelRecord,
         artifact: Vec<u8>,
         actor: &str,
+        operation: Option<Uuid>,
     ) -> Result<ModelRecord, StoreError> {
         let number = self.site_number(&record.site).await?;
         transaction!(self, begin_patiently, |db| create_model(
-            &db, number, &record, &artifact, actor
+            &db, number, &record, &artifact, actor, operation
         )
         .await)
     }

@@ -47,6 +47,25 @@ async fn give_up(db: &Db, site_number: i64) -> Result<u64, StoreError> {
     db.execute(&sql, &[&site_number]).await
 }
 
+/// Forgets what lists or learns labels of a site, in the transaction that removes some of them.
+/// What ran has an empty answer then, by which it is told from work whose process is gone. Who
+/// ends meanwhile is waited for, and deleted after.
+pub(super) async fn forget_reports(db: &Db, site_number: i64) -> Result<(), StoreError> {
+    let sql = "WITH erased AS (UPDATE operations SET state = 'interrupted', answer = '' \
+             WHERE site = $1 AND state = 'running' RETURNING id) \
+         DELETE FROM leases USING erased WHERE name = 'operation ' || erased.id";
+    db.execute(sql, &[&site_number]).await?;
+    let sql = "DELETE FROM operations \
+         WHERE site = $1 AND kind IN ('evaluate', 'prove') AND state = 'ended'";
+    db.execute(sql, &[&site_number]).await.map(drop)
+}
+
+/// Whether work runs, which it does until the transaction ends.
+pub(super) async fn runs(db: &Db, id: Uuid) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM operations WHERE id = $1 AND state = 'running' FOR SHARE";
+    Ok(db.first(sql, &[&id], |_| Ok(())).await?.is_some())
+}
+
 async fn begin(
     db: &Db,
     site_number: i64,
@@ -54,6 +73,8 @@ async fn begin(
     kept_count: i64,
     (replica, life): (Uuid, f64),
 ) -> Result<bool, StoreError> {
+    // What is erased now is gone before this reads anything.
+    db.lock_site(site_number).await?;
     give_up(db, site_number).await?;
     let sql = "INSERT INTO operations (site, id, kind, state, stage, example_count, create_time) \
          VALUES ($1, $2, $3, 'running', $4, $5, $6) \
@@ -80,11 +101,12 @@ async fn begin(
 }
 
 async fn end(db: &Db, id: Uuid, answer: Option<&[u8]>) -> Result<bool, StoreError> {
-    db.execute("DELETE FROM leases WHERE name = 'operation ' || $1::uuid", &[&id]).await?;
     let sql = "UPDATE operations SET answer = $2, \
              state = CASE WHEN $2::bytea IS NULL THEN 'interrupted' ELSE 'ended' END \
          WHERE id = $1 AND state = 'running'";
-    Ok(db.execute(sql, &[&id, &answer]).await? == 1)
+    let ended = db.execute(sql, &[&id, &answer]).await? == 1;
+    db.execute("DELETE FROM leases WHERE name = 'operation ' || $1::uuid", &[&id]).await?;
+    Ok(ended)
 }
 
 #[async_trait]
@@ -159,12 +181,5 @@ impl OperationStore for PostgresStore {
     async fn forget_operations(&self, before: OffsetDateTime) -> Result<u64, StoreError> {
         let sql = "DELETE FROM operations WHERE state <> 'running' AND create_time < $1";
         self.patient_db().await?.execute(sql, &[&millis(before)]).await
-    }
-
-    async fn forget_reports(&self, site: &SiteId) -> Result<(), StoreError> {
-        let Some((db, number)) = self.site_db(site).await? else { return Ok(()) };
-        let sql = "DELETE FROM operations \
-             WHERE site = $1 AND kind IN ('evaluate', 'prove') AND state <> 'running'";
-        db.execute(sql, &[&number]).await.map(drop)
     }
 }

@@ -19,6 +19,7 @@ use super::audit::Audit;
 use super::db::{Db, Values, transaction};
 use super::erase::{self, Bound, Doomed, Removal, owner};
 use super::listener::Told;
+use super::operations::forget_reports;
 use super::queries;
 use super::review_queries::{CLAIMS, listed, listed_columns};
 use super::rows::{bytes_or_none, comment_id, get, word_or_none};
@@ -173,6 +174,7 @@ impl PrivacyStore for PostgresStore {
         let rotated = transaction!(self, |db| {
             let sql = "UPDATE sites SET secret = $2, revision = revision + 1 WHERE number = $1";
             db.execute(sql, &[&number, &secret.as_bytes().as_slice()]).await?;
+            forget_reports(&db, number).await?;
             audit(site, number, "rotate-fingerprint-key", None, &act).write(&db).await?;
             db.tell(&Told::Site(site.clone())).await?;
             let after = queries::site(&db, site).await?.ok_or(StoreError::NotFound)?;

@@ -15,6 +15,7 @@ use super::authors::AuthorChange;
 use super::cache::{Effect, SiteKey, author_key};
 use super::commands::execute;
 use super::error::from_sqlite;
+use super::operations::forget_reports;
 use super::queries::{REQUEST_LIFE, all, first, hour, id_bound};
 use super::queue;
 use super::rows::{Word, comment_id, corrupt, millis};
@@ -178,6 +179,9 @@ impl Removal {
         if let Some(last) = found.comments.iter().map(|comment| comment.number).max() {
             raise_floor(batch, last)?;
         }
+        if lost_labels(db, self.site_number, found)? {
+            forget_reports(db, self.site_number)?;
+        }
         Ok(removed)
     }
 
@@ -231,6 +235,18 @@ impl Removal {
         execute(db, sql, params![self.site_number, id])?;
         Ok(count)
     }
+}
+
+/// Whether labels lost what they are of, counting or taken back: reports may list both.
+fn lost_labels(db: &Connection, site_number: i64, found: &Found) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM labels WHERE site = ?1 AND comment = ?2 AND NOT EXISTS (\
+             SELECT 1 FROM examples WHERE examples.site = ?1 AND examples.id = ?2) LIMIT 1";
+    for id in found.comments.iter().map(|target| &target.id).chain(&found.examples) {
+        if first(db, sql, params![site_number, id], |_| Ok(()))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What the removal of a comment looks at.

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::domain::SiteId;
 use crate::moderation::ports::StoreError;
@@ -14,6 +15,7 @@ use crate::moderation::ports::models::{
 use super::commands::{Audit, execute, stored_site};
 use super::error::from_sqlite;
 use super::ledger::{import_examples, ledger_entries, ledger_examples, retract_labels};
+use super::operations::runs;
 use super::queries::{all, first};
 use super::rows::{Word, corrupt, millis, time, time_or_none};
 use super::store::SqliteStore;
@@ -60,8 +62,14 @@ fn create_model(
     record: &ModelRecord,
     artifact: &[u8],
     actor: &str,
+    operation: Option<Uuid>,
 ) -> Result<ModelRecord, StoreError> {
     let site_number = stored_site(batch, &record.site)?.number;
+    if let Some(id) = operation
+        && !runs(batch.db, id)?
+    {
+        return Err(StoreError::Conflict);
+    }
     if let Some(known) = model(batch.db, site_number, &record.version)? {
         return Ok(known);
     }
@@ -202,9 +210,11 @@ impl ModelStore for SqliteStore {
         record: ModelRecord,
         artifact: Vec<u8>,
         actor: &str,
+        operation: Option<Uuid>,
     ) -> Result<ModelRecord, StoreError> {
         let actor = actor.to_owned();
-        let work = move |batch: &mut Batch<'_>| create_model(batch, &record, &artifact, &actor);
+        let work =
+            move |batch: &mut Batch<'_>| create_model(batch, &record, &artifact, &actor, operation);
         self.writer().submit(Undo::Savepoint, work).await
     }
 

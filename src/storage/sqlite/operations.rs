@@ -22,6 +22,23 @@ pub(super) fn interrupt_all(db: &Connection) -> rusqlite::Result<()> {
     db.execute("UPDATE operations SET state = 'interrupted' WHERE state = 'running'", []).map(drop)
 }
 
+/// Forgets what lists or learns labels of a site, in the transaction that removes some of them.
+/// What ran has an empty answer then, by which it is told from work whose process is gone.
+pub(super) fn forget_reports(db: &Connection, site_number: i64) -> Result<(), StoreError> {
+    let sql = "UPDATE operations SET state = 'interrupted', answer = x'' \
+         WHERE site = ?1 AND state = 'running'";
+    execute(db, sql, [site_number])?;
+    let sql = "DELETE FROM operations \
+         WHERE site = ?1 AND kind IN ('evaluate', 'prove') AND state = 'ended'";
+    execute(db, sql, [site_number]).map(drop)
+}
+
+/// Whether work runs.
+pub(super) fn runs(db: &Connection, id: Uuid) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM operations WHERE id = ?1 AND state = 'running'";
+    Ok(first(db, sql, [id.as_bytes()], |_| Ok(()))?.is_some())
+}
+
 fn record(site: &SiteId, row: &Row<'_>) -> Result<OperationRecord, StoreError> {
     let state: String = row.get(5).map_err(from_sqlite)?;
     let state = work_state(&state, row.get(6).map_err(from_sqlite)?)?;
@@ -160,17 +177,5 @@ impl OperationStore for SqliteStore {
     async fn forget_operations(&self, before: OffsetDateTime) -> Result<u64, StoreError> {
         let sql = "DELETE FROM operations WHERE state <> 'running' AND create_time < ?1";
         self.change(move |db| Ok(execute(db, sql, [millis(before)])? as u64)).await
-    }
-
-    async fn forget_reports(&self, site: &SiteId) -> Result<(), StoreError> {
-        let Some(number) = self.stored_site(site).await?.map(|stored| stored.number) else {
-            return Ok(());
-        };
-        self.change(move |db| {
-            let sql = "DELETE FROM operations \
-                 WHERE site = ?1 AND kind IN ('evaluate', 'prove') AND state <> 'running'";
-            execute(db, sql, [number]).map(drop)
-        })
-        .await
     }
 }

@@ -21,6 +21,7 @@ use super::commands::{Audit, execute, stored_site};
 use super::erase::{self, Found, Removal};
 use super::error::from_sqlite;
 use super::open;
+use super::operations::forget_reports;
 use super::queries::{self, all, first};
 use super::review_queries;
 use super::rows::{Word, comment_id, corrupt, millis};
@@ -262,6 +263,7 @@ fn rotate(
     let site_number = stored_site(batch, site)?.number;
     let sql = "UPDATE sites SET secret = ?2, revision = revision + 1 WHERE number = ?1";
     execute(batch.db, sql, params![site_number, secret.as_bytes()])?;
+    forget_reports(batch.db, site_number)?;
     erase::want_scrub(batch.db)?;
     audit(site, site_number, "rotate-fingerprint-key", None, act).write(batch.db)?;
     let after = queries::site(batch.db, site)?.ok_or(StoreError::NotFound)?;
