@@ -14,7 +14,9 @@ use uuid::Uuid;
 use super::evaluation::ModelEvaluation;
 use super::ports::StoreError;
 use super::ports::models::ModelRecord;
-use super::ports::operations::{OperationRecord, Standing, WorkKind, WorkStage, WorkState};
+use super::ports::operations::{
+    OperationRecord, OperationStore, Standing, WorkKind, WorkStage, WorkState,
+};
 use super::progress::WorkProgress;
 use super::proof::ModelProof;
 use super::training::TrainSettings;
@@ -28,10 +30,10 @@ const KEPT_COUNT: usize = 16;
 const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
 /// How often who waits looks whether it has ended.
 const LOOK_PERIOD: Duration = Duration::from_millis(200);
-/// How long it takes until an answer that could not be stored is stored again, and how often that is
-/// tried: for ten minutes, after which whoever waited is gone.
-const STORE_PERIOD: Duration = Duration::from_secs(2);
-const STORE_COUNT_MAX: usize = 300;
+/// How long it takes until an answer that could not be stored is stored again, at first and at most.
+/// It is tried for as long as the process lives: until then, no other work of the site begins.
+const STORE_PERIOD_MIN: Duration = Duration::from_secs(1);
+const STORE_PERIOD_MAX: Duration = Duration::from_secs(30);
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,9 +84,12 @@ pub trait AnswerFormat: Send + Sync + 'static {
     fn write(&self, site: &SiteId, outcome: &Outcome) -> Vec<u8>;
 }
 
+/// What this process works on, by its id.
+type Running = HashMap<Uuid, Arc<WorkProgress>>;
+
 /// The operations that this process works on.
 pub(super) struct Operations {
-    running: Mutex<HashMap<Uuid, Arc<WorkProgress>>>,
+    running: Arc<Mutex<Running>>,
     /// One at a time in this process: each takes a core and some hundred MiB.
     turn: Semaphore,
     /// The service ends.
@@ -93,13 +98,32 @@ pub(super) struct Operations {
 
 impl Default for Operations {
     fn default() -> Self {
-        Self { running: Mutex::default(), turn: Semaphore::new(1), ends: AtomicBool::new(false) }
+        Self { running: Arc::default(), turn: Semaphore::new(1), ends: AtomicBool::new(false) }
+    }
+}
+
+/// That this process works on something, until this is dropped, however that comes about.
+struct Entry {
+    running: Arc<Mutex<Running>>,
+    id: Uuid,
+    progress: Arc<WorkProgress>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 
 impl Operations {
-    fn running<T>(&self, work: impl FnOnce(&mut HashMap<Uuid, Arc<WorkProgress>>) -> T) -> T {
+    fn running<T>(&self, work: impl FnOnce(&mut Running) -> T) -> T {
         work(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn enter(&self, id: Uuid) -> Entry {
+        let progress = Arc::new(WorkProgress::default());
+        self.running(|running| running.insert(id, progress.clone()));
+        Entry { running: self.running.clone(), id, progress }
     }
 
     /// With how far it is now, if this process works on it.
@@ -147,17 +171,15 @@ impl Moderation {
         let (moderation, begins) = (self.clone(), record.clone());
         // A caller that goes away leaves nothing behind that counts as running.
         let task = tokio::spawn(async move {
-            let id = begins.id;
+            // Before it is recorded: what is recorded as this process's and is not entered here is
+            // worked on by nobody.
+            let entry = moderation.operations.enter(begins.id);
             if let Err(error) = moderation.enter(begins).await {
                 let _ = begun.send(Err(error));
                 return Err(ModerationError::Interrupted);
             }
-            let progress = Arc::new(WorkProgress::default());
-            moderation.operations.running(|running| running.insert(id, progress.clone()));
             let _ = begun.send(Ok(()));
-            let outcome = moderation.carry_out(id, &actor, &site, &work, progress).await;
-            moderation.operations.running(|running| running.remove(&id));
-            outcome
+            moderation.carry_out(entry.id, &actor, &site, &work, entry.progress.clone()).await
         });
         let gone = StoreError::Unavailable("the work did not begin".into());
         beginning.await.unwrap_or(Err(ModerationError::Unavailable(gone)))?;
@@ -165,25 +187,40 @@ impl Moderation {
     }
 
     async fn enter(&self, record: OperationRecord) -> Result<(), ModerationError> {
-        let id = record.id;
-        match self.operation_store.begin_operation(record, KEPT_COUNT).await {
+        let (id, site) = (record.id, record.site.clone());
+        let mut begun = self.operation_store.begin_operation(record.clone(), KEPT_COUNT).await;
+        if matches!(begun, Ok(false)) && self.end_orphans(&site).await? {
+            begun = self.operation_store.begin_operation(record, KEPT_COUNT).await;
+        }
+        match begun {
             Ok(true) => Ok(()),
             Ok(false) => Err(ModerationError::WorkRuns),
             Err(StoreError::NotFound) => Err(ModerationError::NotFound("site")),
             Err(error) => {
                 // It may have been begun all the same, and nobody works on it.
                 let store = self.operation_store.clone();
-                tokio::spawn(async move {
-                    for _ in 0..STORE_COUNT_MAX {
-                        if store.end_operation(id, None).await.is_ok() {
-                            return;
-                        }
-                        sleep(STORE_PERIOD).await;
-                    }
-                });
+                tokio::spawn(async move { store_end(&*store, id, None).await });
                 Err(ModerationError::Unavailable(error))
             }
         }
+    }
+
+    /// Ends work of a site that is recorded as this process's and that nobody works on, since it
+    /// was broken off; whether there was some.
+    async fn end_orphans(&self, site: &SiteId) -> Result<bool, ModerationError> {
+        let found = self.operation_store.operations(site, None).await;
+        let mut found = found.map_err(ModerationError::Unavailable)?;
+        found.retain(|record| record.state == WorkState::Running);
+        let mut ended = false;
+        for record in found {
+            if self.operations.running(|running| running.contains_key(&record.id)) {
+                continue;
+            }
+            // That of other processes stays.
+            let orphan = self.operation_store.end_operation(record.id, None).await;
+            ended |= orphan.map_err(ModerationError::Unavailable)?;
+        }
+        Ok(ended)
     }
 
     /// Works, tells how far it is, and stores what came of it.
@@ -216,13 +253,7 @@ impl Moderation {
             Err(ModerationError::Interrupted) => None,
             worked => Some(self.answers.write(&site.id, worked)),
         };
-        for _ in 0..STORE_COUNT_MAX {
-            match self.operation_store.end_operation(id, answer.clone()).await {
-                Ok(_) => break,
-                Err(error) => tracing::warn!(error = %error, "the end of long work is not stored"),
-            }
-            sleep(STORE_PERIOD).await;
-        }
+        store_end(&*self.operation_store, id, answer).await;
         worked
     }
 
@@ -366,5 +397,99 @@ impl Moderation {
             true => Ok(()),
             false => Err(ModerationError::NotFound("operation")),
         }
+    }
+}
+
+/// Stores how work ended, however long that takes.
+async fn store_end(store: &dyn OperationStore, id: Uuid, answer: Option<Vec<u8>>) {
+    let mut wait = STORE_PERIOD_MIN;
+    while let Err(error) = store.end_operation(id, answer.clone()).await {
+        tracing::warn!(error = %error, "the end of long work is not stored yet");
+        sleep(wait).await;
+        wait = (wait * 2).min(STORE_PERIOD_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use async_trait::async_trait;
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    /// Cannot be reached for a while.
+    struct Away {
+        refused: AtomicUsize,
+        stored: Mutex<Option<Vec<u8>>>,
+    }
+
+    #[async_trait]
+    impl OperationStore for Away {
+        async fn begin_operation(&self, _: OperationRecord, _: usize) -> Result<bool, StoreError> {
+            unreachable!()
+        }
+        async fn note_progress(
+            &self,
+            _: Uuid,
+            _: WorkStage,
+            _: u64,
+        ) -> Result<Standing, StoreError> {
+            unreachable!()
+        }
+        async fn end_operation(
+            &self,
+            _: Uuid,
+            answer: Option<Vec<u8>>,
+        ) -> Result<bool, StoreError> {
+            if self.refused.fetch_sub(1, Ordering::SeqCst) > 1 {
+                return Err(StoreError::Unavailable("away".into()));
+            }
+            *self.stored.lock().unwrap() = answer;
+            Ok(true)
+        }
+        async fn operations(
+            &self,
+            _: &SiteId,
+            _: Option<Uuid>,
+        ) -> Result<Vec<OperationRecord>, StoreError> {
+            unreachable!()
+        }
+        async fn cancel_operation(&self, _: &SiteId, _: Uuid) -> Result<(), StoreError> {
+            unreachable!()
+        }
+        async fn forget_operation(&self, _: &SiteId, _: Uuid) -> Result<bool, StoreError> {
+            unreachable!()
+        }
+        async fn forget_operations(&self, _: OffsetDateTime) -> Result<u64, StoreError> {
+            unreachable!()
+        }
+    }
+
+    /// After ten minutes the answer was given up, and the work stayed running for good.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_stored_when_the_store_comes_back_after_a_day() {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let tries = day.as_secs() / STORE_PERIOD_MAX.as_secs();
+        let store = Away { refused: AtomicUsize::new(tries as usize), stored: Mutex::default() };
+        let begin = Instant::now();
+        store_end(&store, Uuid::nil(), Some(vec![7])).await;
+        assert!(begin.elapsed() > day - Duration::from_secs(600), "{:?}", begin.elapsed());
+        assert_eq!(*store.stored.lock().unwrap(), Some(vec![7]));
+    }
+
+    /// Work that broke off stayed entered, and counted as under way.
+    #[tokio::test]
+    async fn what_breaks_off_is_worked_on_by_nobody() {
+        let operations = Operations::default();
+        let entry = operations.enter(Uuid::nil());
+        assert!(operations.running(|running| running.contains_key(&Uuid::nil())));
+        let broken = tokio::spawn(async move {
+            let _entry = entry;
+            panic!("as a bug would");
+        });
+        assert!(broken.await.is_err());
+        assert!(operations.running(|running| running.is_empty()));
     }
 }

@@ -211,6 +211,39 @@ async fn long_work_is_watched_cancelled_and_given_up_from_another_replica() {
     assert_eq!(end_code(&mut there, &again).await, Code::Cancelled);
 }
 
+/// Work that broke off in a replica that lives on was never given up, since its lease was renewed,
+/// and no other work of the site could begin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_a_living_replica_lost_is_no_hindrance() {
+    let place = shared().database();
+    let service = Service::start_with(&["--database-url", &place.url()]).await;
+    let mut client = service.client().await;
+    many_labels(&mut client).await;
+    let name = begin_training(&mut client).await;
+    let cancel = longrunning::CancelOperationRequest { name: name.clone() };
+    let sql = "SELECT holder FROM leases WHERE name LIKE 'operation %'";
+    let replica = place.sql(sql).trim().to_owned();
+    client.operations.cancel_operation(cancel).await.unwrap();
+    assert_eq!(end_code(&mut client, &name).await, Code::Cancelled);
+    let lost = uuid::Uuid::from_u128(7);
+    place.sql(&format!(
+        "INSERT INTO operations (site, id, kind, state, stage, create_time) \
+             SELECT site, '{lost}', kind, 'running', stage, create_time FROM operations; \
+         INSERT INTO leases (name, holder, expire_time) \
+             VALUES ('operation {lost}', '{replica}', now() + interval '1 hour')"
+    ));
+    let lost = format!("{SITE}/operations/{lost}");
+    assert!(!operation(&mut client, &lost).await.done);
+    let next = begin_training(&mut client).await;
+    assert_eq!(end_code(&mut client, &lost).await, Code::Aborted);
+    let again = proto::TrainModelRequest { parent: SITE.into(), ..Default::default() };
+    let refused = client.models.train_model(again).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "what is worked on stays: {refused:?}");
+    let cancel = longrunning::CancelOperationRequest { name: next.clone() };
+    client.operations.cancel_operation(cancel).await.unwrap();
+    assert_eq!(end_code(&mut client, &next).await, Code::Cancelled);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_evaluation_is_told_elsewhere_and_its_record_quotes_nobody() {
     let place = shared().database();

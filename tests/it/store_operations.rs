@@ -262,6 +262,8 @@ async fn replicas_see_and_cancel_each_others_work() {
     here.note_progress(id(1), WorkStage::Fitting, 40).await.unwrap();
     let seen = there.operations(&blog(), Some(id(1))).await.unwrap().remove(0);
     assert_eq!((seen.stage, seen.example_count), (WorkStage::Fitting, 40));
+    assert!(!there.end_operation(id(1), None).await.unwrap(), "others do not end it");
+    assert_eq!(found(&there).await, [(id(1), WorkState::Running)]);
     there.cancel_operation(&blog(), id(1)).await.unwrap();
     let told = async { while here.next_news().await != News::Cancelled(id(1)) {} };
     tokio::time::timeout(std::time::Duration::from_secs(30), told).await.expect("news");

@@ -149,8 +149,8 @@ pub trait OperationStore: Send + Sync + 'static {
         stage: WorkStage,
         example_count: u64,
     ) -> Result<Standing, StoreError>;
-    /// Ends running work of this process; whether it was still running. Without an answer it is
-    /// interrupted.
+    /// Ends running work if it is of this process; whether it was, and still running. Without an
+    /// answer it is interrupted.
     async fn end_operation(&self, id: Uuid, answer: Option<Vec<u8>>) -> Result<bool, StoreError>;
     /// The work of a site, the newest first; or that with this id alone.
     async fn operations(

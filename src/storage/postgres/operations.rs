@@ -100,12 +100,14 @@ async fn begin(
     Ok(true)
 }
 
-async fn end(db: &Db, id: Uuid, answer: Option<&[u8]>) -> Result<bool, StoreError> {
+async fn end(db: &Db, id: Uuid, answer: Option<&[u8]>, replica: Uuid) -> Result<bool, StoreError> {
     let sql = "UPDATE operations SET answer = $2, \
              state = CASE WHEN $2::bytea IS NULL THEN 'interrupted' ELSE 'ended' END \
-         WHERE id = $1 AND state = 'running'";
-    let ended = db.execute(sql, &[&id, &answer]).await? == 1;
-    db.execute("DELETE FROM leases WHERE name = 'operation ' || $1::uuid", &[&id]).await?;
+         WHERE id = $1 AND state = 'running' AND EXISTS (SELECT 1 FROM leases \
+             WHERE leases.name = 'operation ' || $1::uuid AND leases.holder = $3)";
+    let ended = db.execute(sql, &[&id, &answer, &replica]).await? == 1;
+    let sql = "DELETE FROM leases WHERE name = 'operation ' || $1::uuid AND holder = $2";
+    db.execute(sql, &[&id, &replica]).await?;
     Ok(ended)
 }
 
@@ -135,7 +137,8 @@ impl OperationStore for PostgresStore {
     }
 
     async fn end_operation(&self, id: Uuid, answer: Option<Vec<u8>>) -> Result<bool, StoreError> {
-        transaction!(self, begin_patiently, |db| end(&db, id, answer.as_deref()).await)
+        let replica = self.replica();
+        transaction!(self, begin_patiently, |db| end(&db, id, answer.as_deref(), replica).await)
     }
 
     async fn operations(
