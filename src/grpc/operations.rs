@@ -115,8 +115,8 @@ impl Operations {
     async fn quote(&self, site: &SiteId, response: &mut Any) -> Result<(), ModerationError> {
         let mut answer: proto::EvaluateModelResponse = read(&response.value)?;
         let Some(evaluation) = &mut answer.evaluation else { return Ok(()) };
-        let positions = evaluation.worst_errors.iter().map(|error| error.position);
-        let quotes = self.moderation.quotes(site, positions.collect::<Vec<_>>()).await?;
+        let positions = evaluation.worst_errors.iter().map(|error| error.position).collect();
+        let quotes = self.moderation.quotes(site, positions).await?;
         for error in &mut evaluation.worst_errors {
             let text = quotes.get(&error.position).map_or("", String::as_str);
             quote_label(&mut evaluation.html, error.position, text);

@@ -89,18 +89,15 @@ impl Moderation {
     pub async fn quotes(
         &self,
         site: &SiteId,
-        positions: impl IntoIterator<Item = i64>,
+        positions: Vec<i64>,
     ) -> Result<HashMap<i64, String>, ModerationError> {
-        let mut quotes = HashMap::new();
-        for position in positions {
-            let found = self.model_store.ledger_examples(site, position - 1, Some(position), 1);
-            let found = found.await.map_err(ModerationError::Unavailable)?;
-            quotes.extend(found.into_iter().map(|example| {
-                let text = example.submission.text.chars().take(WORST_CHARACTERS_MAX).collect();
-                (example.position, text)
-            }));
-        }
-        Ok(quotes)
+        let found = self.model_store.examples_at(site, positions).await;
+        let found = found.map_err(ModerationError::Unavailable)?;
+        let quote = |example: LedgerExample| {
+            let text = example.submission.text.chars().take(WORST_CHARACTERS_MAX).collect();
+            (example.position, text)
+        };
+        Ok(found.into_iter().map(quote).collect())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::support::records::{comment, comment_id, fingerprint, label, model, si
 on_each_store!(
     the_last_label_that_stands_counts,
     positions_give_the_ledger_as_it_was,
+    labels_are_read_by_their_positions,
     labels_are_taken_back_by_whom_and_where_from,
     imports_can_be_repeated,
     models_are_immutable_and_stored_once,
@@ -81,6 +82,27 @@ async fn positions_give_the_ledger_as_it_was(store: &impl Both) {
         pages.push(page.len());
     }
     assert_eq!(pages, [3, 1]);
+}
+
+async fn labels_are_read_by_their_positions(store: &impl Both) {
+    let first = labelled(store, 1, 7, Label::Ham).await;
+    let other = labelled(store, 2, 7, Label::Ham).await;
+    let later = store.append_label(label("blog", 1, Label::Spam)).await.unwrap().position;
+    let imported = vec![imported(3, "old", None)];
+    store.import_examples(&site_id("blog"), imported, "key:1", start()).await.unwrap();
+    let last = store.ledger_position(&site_id("blog")).await.unwrap();
+    assert_eq!(retract(store, Retraction::Position(other)).await, 1);
+    let taken_back = store.ledger_position(&site_id("blog")).await.unwrap();
+    let wanted = vec![last, later, other, first, taken_back, i64::MAX];
+    let mut found = store.examples_at(&site_id("blog"), wanted.clone()).await.unwrap();
+    found.sort_by_key(|example| example.position);
+    let positions: Vec<_> = found.iter().map(|example| example.position).collect();
+    assert_eq!(positions, [first, other, later, last], "also what does not count, no retraction");
+    assert_eq!((found[0].label, found[2].label), (Label::Ham, Label::Spam));
+    assert_eq!(found[1].submission, comment("blog", 2, Some(7), State::Approved).submission);
+    assert_eq!(found[3].source, "old");
+    assert_eq!(store.examples_at(&site_id("blog"), Vec::new()).await.unwrap(), []);
+    assert_eq!(store.examples_at(&site_id("news"), wanted).await.unwrap(), [], "of another site");
 }
 
 async fn labels_are_taken_back_by_whom_and_where_from(store: &impl Both) {

@@ -165,6 +165,13 @@ pub trait ModelStore: Send + Sync + 'static {
         until: Option<i64>,
         count_max: usize,
     ) -> Result<Vec<LedgerExample>, StoreError>;
+    /// The examples of a site's labels at these positions, in any order, as far as they are still
+    /// stored; also of labels that do not count any more.
+    async fn examples_at(
+        &self,
+        site: &SiteId,
+        positions: Vec<i64>,
+    ) -> Result<Vec<LedgerExample>, StoreError>;
     /// The entries of a site's ledger as they were appended, retractions and all, after position
     /// `after`, in order.
     async fn ledger_entries(

@@ -17,6 +17,19 @@ use super::db::{Db, Values};
 use super::listener::Told;
 use super::rows::{bytes_or_none, comment_id, get, time, word, word_or_none};
 
+/// The columns that [`ledger_example`] reads, of [`LABELLED`].
+const COLUMNS: &str = "label.position, label.comment, label.label, label.reporter, label.time, \
+     coalesce(example.source, 'site'), coalesce(comment.content_hash, example.content_hash), \
+     coalesce(comment.author, example.author), comment.ip, comment.ip_prefix, \
+     coalesce(comment.page_uri, example.page_uri), coalesce(comment.lang, example.lang), \
+     comment.body, example.body, label.reporter_name";
+/// What labels of the site `$1` are of, as far as it is stored, for [`IS_STORED`].
+const LABELLED: &str = "labels AS label \
+     LEFT JOIN comments AS comment ON comment.site = $1 AND comment.id = label.comment \
+     LEFT JOIN examples AS example ON example.site = $1 AND example.id = label.comment";
+const IS_STORED: &str = "label.site = $1 AND label.retracts IS NULL \
+     AND coalesce(comment.number, example.number) IS NOT NULL";
+
 /// The examples whose label counts at a position: of each comment the last label that is not
 /// taken back. Looks only at the entries from `after` on, so that a page costs what it has and
 /// not what the ledger has.
@@ -27,17 +40,9 @@ pub(super) async fn ledger_examples(
     until: i64,
     count_max: usize,
 ) -> Result<Vec<LedgerExample>, StoreError> {
-    let sql = "SELECT label.position, label.comment, label.label, label.reporter, label.time, \
-             coalesce(example.source, 'site'), \
-             coalesce(comment.content_hash, example.content_hash), \
-             coalesce(comment.author, example.author), comment.ip, comment.ip_prefix, \
-             coalesce(comment.page_uri, example.page_uri), coalesce(comment.lang, example.lang), \
-             comment.body, example.body, label.reporter_name \
-         FROM labels AS label \
-         LEFT JOIN comments AS comment ON comment.site = $1 AND comment.id = label.comment \
-         LEFT JOIN examples AS example ON example.site = $1 AND example.id = label.comment \
-         WHERE label.site = $1 AND label.position > $2 AND label.position <= $3 \
-             AND label.retracts IS NULL AND coalesce(comment.number, example.number) IS NOT NULL \
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {LABELLED} \
+         WHERE {IS_STORED} AND label.position > $2 AND label.position <= $3 \
              AND NOT EXISTS (SELECT 1 FROM labels AS back \
                  WHERE back.retracts = label.position AND back.position <= $3) \
              AND NOT EXISTS (SELECT 1 FROM labels AS later \
@@ -45,8 +50,21 @@ pub(super) async fn ledger_examples(
                      AND later.position > label.position AND later.position <= $3 \
                      AND later.retracts IS NULL AND NOT EXISTS (SELECT 1 FROM labels AS back \
                          WHERE back.retracts = later.position AND back.position <= $3)) \
-         ORDER BY label.position LIMIT $4";
-    db.all(sql, &[&site_number, &after, &until, &(count_max as i64)], ledger_example).await
+         ORDER BY label.position LIMIT $4"
+    );
+    db.all(&sql, &[&site_number, &after, &until, &(count_max as i64)], ledger_example).await
+}
+
+pub(super) async fn examples_at(
+    db: &Db,
+    site_number: i64,
+    positions: &[i64],
+) -> Result<Vec<LedgerExample>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {LABELLED} \
+         WHERE label.position = ANY($2::bigint[]) AND {IS_STORED}"
+    );
+    db.all(&sql, &[&site_number, &positions], ledger_example).await
 }
 
 fn ledger_example(row: &Row) -> Result<LedgerExample, StoreError> {

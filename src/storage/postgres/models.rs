@@ -162,6 +162,15 @@ impl ModelStore for PostgresStore {
         ledger::ledger_examples(&db, stored.number, after, until, count_max).await
     }
 
+    async fn examples_at(
+        &self,
+        site: &SiteId,
+        positions: Vec<i64>,
+    ) -> Result<Vec<LedgerExample>, StoreError> {
+        let Some((db, number)) = self.site_db(site).await? else { return Ok(Vec::new()) };
+        ledger::examples_at(&db, number, &positions).await
+    }
+
     async fn ledger_entries(
         &self,
         site: &SiteId,

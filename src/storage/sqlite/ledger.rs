@@ -16,11 +16,45 @@ use super::queries::{all, first};
 use super::rows::{Word, comment_id, corrupt, millis, time};
 use super::writer::Batch;
 
-/// The labels that count at a position: of each comment the last that is not taken back.
-const COUNTING: &str = "SELECT max(position) AS position FROM labels AS label \
-     WHERE site = ?1 AND retracts IS NULL AND position <= ?3 AND NOT EXISTS (\
-         SELECT 1 FROM labels AS back WHERE back.retracts = label.position AND back.position <= ?3) \
-     GROUP BY comment";
+/// The columns that [`ledger_example`] reads, of [`LABELLED`].
+const COLUMNS: &str = "label.position, label.comment, label.label, label.reporter, label.time, \
+     coalesce(example.source, 'site'), coalesce(comment.content_hash, example.content_hash), \
+     coalesce(comment.author, example.author), comment.ip, comment.ip_prefix, \
+     coalesce(comment.page_uri, example.page_uri), coalesce(comment.lang, example.lang), \
+     comment.body, example.body, label.reporter_name";
+/// What labels of the site `?1` are of, as far as it is stored, for [`IS_STORED`].
+const LABELLED: &str = "labels AS label \
+     LEFT JOIN comments AS comment ON comment.site = ?1 AND comment.id = label.comment \
+     LEFT JOIN examples AS example ON example.site = ?1 AND example.id = label.comment";
+const IS_STORED: &str = "label.site = ?1 AND label.retracts IS NULL \
+     AND coalesce(comment.number, example.number) IS NOT NULL";
+
+/// The examples whose label counts at the position `?3`: of each comment the last label that is
+/// not taken back. Looks only at the entries from `?2` on, so that a page costs what it has and not
+/// what the ledger has.
+fn page_query() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM {LABELLED} \
+         WHERE {IS_STORED} AND label.position > ?2 AND label.position <= ?3 \
+             AND NOT EXISTS (SELECT 1 FROM labels AS back \
+                 WHERE back.retracts = label.position AND back.position <= ?3) \
+             AND NOT EXISTS (SELECT 1 FROM labels AS later \
+                 WHERE later.site = ?1 AND later.comment = label.comment \
+                     AND later.position > label.position AND later.position <= ?3 \
+                     AND later.retracts IS NULL AND NOT EXISTS (SELECT 1 FROM labels AS back \
+                         WHERE back.retracts = later.position AND back.position <= ?3)) \
+         ORDER BY label.position LIMIT ?4"
+    )
+}
+
+/// The examples of the labels at the positions `?2`. CROSS JOIN keeps SQLite from scanning all
+/// labels of the site first.
+fn positions_query() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM json_each(?2) AS wanted CROSS JOIN {LABELLED} \
+         WHERE label.position = wanted.value AND {IS_STORED}"
+    )
+}
 
 pub(super) fn ledger_examples(
     db: &Connection,
@@ -29,21 +63,17 @@ pub(super) fn ledger_examples(
     until: i64,
     count_max: usize,
 ) -> Result<Vec<LedgerExample>, StoreError> {
-    let sql = format!(
-        "SELECT label.position, label.comment, label.label, label.reporter, label.time, \
-             coalesce(example.source, 'site'), \
-             coalesce(comment.content_hash, example.content_hash), \
-             coalesce(comment.author, example.author), comment.ip, comment.ip_prefix, \
-             coalesce(comment.page_uri, example.page_uri), coalesce(comment.lang, example.lang), \
-             comment.body, example.body, label.reporter_name \
-         FROM ({COUNTING}) AS counting \
-         JOIN labels AS label ON label.position = counting.position \
-         LEFT JOIN comments AS comment ON comment.site = ?1 AND comment.id = label.comment \
-         LEFT JOIN examples AS example ON example.site = ?1 AND example.id = label.comment \
-         WHERE label.position > ?2 AND coalesce(comment.number, example.number) IS NOT NULL \
-         ORDER BY label.position LIMIT ?4"
-    );
-    all(db, &sql, params![site_number, after, until, count_max as i64], ledger_example)
+    let parameters = params![site_number, after, until, count_max as i64];
+    all(db, &page_query(), parameters, ledger_example)
+}
+
+pub(super) fn examples_at(
+    db: &Connection,
+    site_number: i64,
+    positions: &[i64],
+) -> Result<Vec<LedgerExample>, StoreError> {
+    let positions = serde_json::Value::from(positions).to_string();
+    all(db, &positions_query(), params![site_number, positions], ledger_example)
 }
 
 fn ledger_example(row: &Row<'_>) -> Result<LedgerExample, StoreError> {
@@ -255,4 +285,39 @@ fn relabel(batch: &mut Batch<'_>, site_number: i64, before: i64) -> Result<(), S
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::super::SqliteOptions;
+    use super::super::open::open_writer;
+    use super::*;
+
+    /// All labels of the ledger were grouped for each page, and for each quote of a report.
+    #[test]
+    fn the_ledger_is_read_by_its_indexes() {
+        let place = TempDir::new().unwrap();
+        let path = place.path().join("records.sqlite3");
+        let db = open_writer(&path, &SqliteOptions::default()).unwrap();
+        for sql in [page_query(), positions_query()] {
+            let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            for place in 1..=statement.parameter_count() {
+                statement.raw_bind_parameter(place, 1).unwrap();
+            }
+            let mut rows = statement.raw_query();
+            let mut plan: Vec<String> = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                plan.push(row.get(3).unwrap());
+            }
+            let is_slow = |step: &&String| {
+                step.contains("TEMP B-TREE")
+                    || step.contains("MATERIALIZE")
+                    || step.starts_with("SCAN") && !step.starts_with("SCAN wanted VIRTUAL")
+            };
+            assert_eq!(plan.iter().find(is_slow), None, "{plan:#?}");
+            assert!(plan.iter().any(|step| step.starts_with("SEARCH label")), "{plan:#?}");
+        }
+    }
 }

@@ -14,7 +14,9 @@ use crate::moderation::ports::models::{
 
 use super::commands::{Audit, execute, stored_site};
 use super::error::from_sqlite;
-use super::ledger::{import_examples, ledger_entries, ledger_examples, retract_labels};
+use super::ledger::{
+    examples_at, import_examples, ledger_entries, ledger_examples, retract_labels,
+};
 use super::operations::runs;
 use super::queries::{all, first};
 use super::rows::{Word, corrupt, millis, time, time_or_none};
@@ -158,6 +160,14 @@ impl ModelStore for SqliteStore {
         let read =
             move |db: &Connection, number| ledger_examples(db, number, after, until, count_max);
         self.read_site(site, read).await
+    }
+
+    async fn examples_at(
+        &self,
+        site: &SiteId,
+        positions: Vec<i64>,
+    ) -> Result<Vec<LedgerExample>, StoreError> {
+        self.read_site(site, move |db, number| examples_at(db, number, &positions)).await
     }
 
     async fn ledger_entries(
