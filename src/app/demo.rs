@@ -151,7 +151,7 @@ pub async fn fill_demo(
         clock: clock.clone(),
         random: Arc::new(SystemRandom),
     };
-    let moderation = Moderation::new(ports, Scorer::new(Arc::new(load_model(config)?)));
+    let moderation = Arc::new(Moderation::new(ports, Scorer::new(Arc::new(load_model(config)?))));
     let failed = |error: ModerationError| BindError::Storage(format!("the demo: {error}"));
     let sent = Demo { moderation, clock, now }.run(progress).await.map_err(failed);
     store.close().await;
@@ -159,7 +159,7 @@ pub async fn fill_demo(
 }
 
 struct Demo {
-    moderation: Moderation,
+    moderation: Arc<Moderation>,
     clock: Arc<DemoClock>,
     now: OffsetDateTime,
 }

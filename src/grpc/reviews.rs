@@ -174,7 +174,7 @@ impl Reviews {
         };
         let (moderation, id) = (self.moderation.clone(), site.id.clone());
         let work = |tell: Tell| async move {
-            let progress = |progress: &DecisionProgress| tell.progress(progress);
+            let progress = move |progress: &DecisionProgress| tell.progress(progress);
             moderation.decide(&reviewer, &site, decision, progress).await
         };
         let response = move |progress, done| proto::BatchDecideCommentsResponse {
@@ -196,7 +196,7 @@ impl Reviews {
         self.moderation.decision(&site, undoes).await?;
         let (moderation, id, note) = (self.moderation.clone(), site.id.clone(), wire.note.clone());
         let work = |tell: Tell| async move {
-            let progress = |progress: &DecisionProgress| tell.progress(progress);
+            let progress = move |progress: &DecisionProgress| tell.progress(progress);
             moderation.undo(&reviewer, &site, undoes, note, progress).await
         };
         let response = move |progress, done| proto::UndoDecisionResponse {

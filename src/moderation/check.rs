@@ -1,5 +1,6 @@
 //! The way of one comment, from what the form sent to a durable answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -8,6 +9,7 @@ use tracing::Instrument;
 use super::ports::{
     LimitKey, LimitKind, LimitOutcome, RecentText, RecordedCheck, RequestMark, StoreError,
 };
+use super::shadow::Shadow;
 use super::{Judgement, Moderation, ModerationError};
 use crate::checks::Facts;
 use crate::domain::{
@@ -48,13 +50,14 @@ pub struct Answer {
 }
 
 impl Moderation {
-    /// Checks a comment and records it.
+    /// Checks a comment and records it. What is recorded counts for its near duplicates also if
+    /// the caller stops waiting.
     ///
     /// # Errors
     /// `Invalid`, `Limited`, `RequestIdReused`; `Unavailable` if it could not be recorded: then
     /// nothing was decided, and the caller holds the comment.
     pub async fn check(
-        &self,
+        self: &Arc<Self>,
         site: &Site,
         raw: RawSubmission,
         options: CheckOptions,
@@ -76,7 +79,7 @@ impl Moderation {
     }
 
     async fn check_new(
-        &self,
+        self: &Arc<Self>,
         site: &Site,
         raw: RawSubmission,
         mark: Option<RequestMark>,
@@ -107,11 +110,22 @@ impl Moderation {
             (print, facts.neighbours.campaign, span.in_scope(judge), shadow)
         };
         let comment = self.record_of(site, submission, print, campaign, judgement, now);
+        self.leavers.finish(self.clone().record(comment, print, mark, shadow)).await
+    }
+
+    /// Records a checked comment, and tells those who are to know of it.
+    async fn record(
+        self: Arc<Self>,
+        comment: CheckedComment,
+        print: ContentPrint,
+        mark: Option<RequestMark>,
+        shadow: Option<(Arc<Shadow>, Judgement)>,
+    ) -> Result<Answer, ModerationError> {
         let span = tracing::info_span!(target: TRACE, "record");
         let recorded = self.store.record_check(&comment, mark).instrument(span).await;
         let recorded = recorded.map_err(ModerationError::Unavailable)?;
         if let Some(mark) = mark {
-            self.counted.forget(&site.id, mark.id);
+            self.counted.forget(&comment.site, mark.id);
         }
         match (recorded, mark) {
             (RecordedCheck::Repeated(digest, comment), Some(mark)) => {
@@ -133,8 +147,8 @@ impl Moderation {
             campaign: Some(comment.campaign),
             label: None,
         };
-        if let Err(error) = self.recent.insert(&site.id, text).await {
-            tracing::warn!(site.id = %site.id, error = %error, "a comment did not reach the index of recent content");
+        if let Err(error) = self.recent.insert(&comment.site, text).await {
+            tracing::warn!(site.id = %comment.site, error = %error, "a comment did not reach the index of recent content");
         }
         Ok(Answer { comment, repeated: false })
     }

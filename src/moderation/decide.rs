@@ -1,20 +1,21 @@
-//! Decisions of moderators, and taking them back: one comment or thousands at once.
+//! Decisions of moderators: one comment or thousands at once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::ports::Reporter;
+use super::leaving::to_the_end;
 use super::ports::review::{
     Decided, DecidedComment, ListOrder, NewDecision, Passed, ReviewedComment, Target,
 };
+use super::ports::{Reporter, StoreError};
 use super::review::{Reviewer, parse_filter};
 use super::{Moderation, ModerationError, note};
-use crate::domain::{Action, CommentId, DecisionId, Label, Site, State};
+use crate::domain::{Action, CommentId, ContentPrint, DecisionId, Label, Site, SiteId, State};
 
 /// Comments of one decision.
 pub const TARGET_COUNT_MAX: usize = 100_000;
 /// Comments that move in one transaction: some tens of milliseconds, in which checks wait.
-const CHUNK: usize = 250;
+pub(super) const CHUNK: usize = 250;
 /// Comments read at once to see what a filter means.
 const READ_CHUNK: usize = 1_000;
 /// Comments that a preview shows.
@@ -58,7 +59,7 @@ pub struct DecisionProgress {
 }
 
 impl DecisionProgress {
-    fn new(decision: DecisionId, total_count: u64) -> Self {
+    pub(super) fn new(decision: DecisionId, total_count: u64) -> Self {
         Self {
             decision,
             total_count,
@@ -69,7 +70,7 @@ impl DecisionProgress {
         }
     }
 
-    fn add(&mut self, part: Decided) {
+    pub(super) fn add(&mut self, part: Decided) {
         self.decided_count += part.comments.len() as u64;
         self.passed_count += part.passed.len() as u64;
         let room = 1_000_usize.saturating_sub(self.passed.len());
@@ -100,20 +101,24 @@ pub struct DecisionPreview {
 }
 
 impl Moderation {
-    /// Decides on one comment. An outdated etag is refused.
+    /// Decides on one comment. An outdated etag is refused. It goes on to the end if the caller
+    /// stops waiting.
     ///
     /// # Errors
     /// `Invalid`, `NotFound`, `Conflict`, `Claimed`, `NothingToDo`, `Unavailable`.
     pub async fn decide_comment(
-        &self,
+        self: &Arc<Self>,
         reviewer: &Reviewer,
         site: &Site,
         target: Target,
         action: Action,
         note: String,
     ) -> Result<DecidedComment, ModerationError> {
+        effect(action)?;
         let decision = self.new_decision(reviewer, site, action, note)?;
-        let decided = self.decide_part(site, decision, vec![target]).await?;
+        let moderation = self.clone();
+        let work = async move { moderation.decide_part(decision, vec![target]).await };
+        let decided = to_the_end(work).await?;
         match (decided.comments.into_iter().next(), decided.passed.first()) {
             (Some(comment), _) => Ok(comment),
             (None, Some((_, Passed::Changed))) => Err(ModerationError::Conflict("comment")),
@@ -127,27 +132,33 @@ impl Moderation {
         }
     }
 
-    /// Decides on many comments, part by part; `progress` hears of each part. What was decided
-    /// before something broke stays decided and can be undone.
+    /// Decides on many comments, part by part; `progress` hears of each part. It goes on to the end
+    /// if the caller stops waiting. What was decided before something broke stays decided and can
+    /// be undone; an undo meanwhile ends it.
     ///
     /// # Errors
-    /// `Invalid`, `Unavailable`.
+    /// `Invalid`, `Conflict` if it is undone meanwhile, `Unavailable`.
     pub async fn decide(
-        &self,
+        self: &Arc<Self>,
         reviewer: &Reviewer,
         site: &Site,
         request: DecisionRequest,
-        progress: impl Fn(&DecisionProgress) + Send,
+        progress: impl Fn(&DecisionProgress) + Send + 'static,
     ) -> Result<DecisionProgress, ModerationError> {
+        effect(request.action)?;
         let decision = self.new_decision(reviewer, site, request.action, request.note)?;
         let targets = self.targets(site, request.selection).await?;
-        let mut done = DecisionProgress::new(decision.id, targets.len() as u64);
-        progress(&done);
-        for part in targets.chunks(CHUNK) {
-            done.add(self.decide_part(site, decision.clone(), part.to_vec()).await?);
+        let moderation = self.clone();
+        to_the_end(async move {
+            let mut done = DecisionProgress::new(decision.id, targets.len() as u64);
             progress(&done);
-        }
-        Ok(done)
+            for part in targets.chunks(CHUNK) {
+                done.add(moderation.decide_part(decision.clone(), part.to_vec()).await?);
+                progress(&done);
+            }
+            Ok(done)
+        })
+        .await
     }
 
     /// The held comments of a campaign as they are now, to decide on; at most
@@ -213,56 +224,18 @@ impl Moderation {
         Ok(preview)
     }
 
-    /// Takes a decision back, part by part; `progress` hears of each part. Comments that changed
-    /// since are passed over.
-    ///
-    /// # Errors
-    /// `NotFound`, `Conflict` if it is undone already, `Unavailable`.
-    pub async fn undo(
-        &self,
-        reviewer: &Reviewer,
-        site: &Site,
-        undoes: DecisionId,
-        why: String,
-        progress: impl Fn(&DecisionProgress) + Send,
-    ) -> Result<DecisionProgress, ModerationError> {
-        let record = self.decision(site, undoes).await?;
-        let decision = NewDecision {
-            id: self.decision_id(),
-            site: site.id.clone(),
-            action: Action::Undo,
-            actor: reviewer.actor.as_str().to_owned(),
-            administrator: reviewer.administrator,
-            note: note(why)?,
-            time: self.clock.now(),
-        };
-        let mut done = DecisionProgress::new(decision.id, record.comment_count);
-        let mut before = None;
-        loop {
-            let part = self.review_store.undo(decision.clone(), undoes, before, CHUNK).await;
-            let part = part.map_err(ModerationError::store("decision"))?;
-            before = part.next;
-            done.add(part);
-            progress(&done);
-            if before.is_none() {
-                break;
-            }
-        }
-        // What was learnt is taken back too, and the index cannot forget single texts.
-        self.forget_recent(site).await;
-        self.changes.tell();
-        Ok(done)
-    }
-
     async fn decide_part(
         &self,
-        site: &Site,
         decision: NewDecision,
         targets: Vec<Target>,
     ) -> Result<Decided, ModerationError> {
         let teaches = decision.action.effect().and_then(|(_, label)| label);
+        let site = &decision.site.clone();
         let decided = self.review_store.decide(decision, targets).await;
-        let decided = decided.map_err(ModerationError::store("site"))?;
+        let decided = decided.map_err(|error| match error {
+            StoreError::Conflict => ModerationError::Conflict("decision"),
+            other => ModerationError::store("site")(other),
+        })?;
         let unlearns = decided.comments.iter().any(|comment| comment.label_before.is_some());
         match teaches {
             Some(label) => {
@@ -270,7 +243,12 @@ impl Moderation {
                     [("reporter", Reporter::Moderator.as_str()), ("label", label.as_str())];
                 metrics::counter!("replyguard_labels_total", &labels)
                     .increment(decided.comments.len() as u64);
-                self.teach_recent(site, &decided, label).await;
+                self.teach_recent(site, &decided.prints, label).await;
+                if let ([], [(comment, Passed::NothingToDo)]) =
+                    (&decided.comments[..], &decided.passed[..])
+                {
+                    self.teach_again(site, *comment, label).await;
+                }
             }
             None if unlearns => self.forget_recent(site).await,
             None => {}
@@ -282,31 +260,42 @@ impl Moderation {
     }
 
     /// Near duplicates follow a decision at once.
-    async fn teach_recent(&self, site: &Site, decided: &Decided, label: Label) {
-        for print in &decided.prints {
-            if let Err(error) = self.recent.set_label(&site.id, *print, label).await {
-                tracing::warn!(site.id = %site.id, error = %error, "a decision did not reach the index of recent content");
+    async fn teach_recent(&self, site: &SiteId, prints: &[ContentPrint], label: Label) {
+        for print in prints {
+            if let Err(error) = self.recent.set_label(site, *print, label).await {
+                tracing::warn!(site.id = %site, error = %error, "a decision did not reach the index of recent content");
                 return;
             }
         }
     }
 
-    async fn forget_recent(&self, site: &Site) {
-        if let Err(error) = self.recent.forget_site(&site.id).await {
-            tracing::warn!(site.id = %site.id, error = %error, "the index of recent content was not read back");
+    /// Who decides once more on what stands there already may do so because near duplicates do not
+    /// follow: something kept the label from the index.
+    async fn teach_again(&self, site: &SiteId, comment: CommentId, label: Label) {
+        let found = self.review_store.get_reviewed(site, comment).await.ok().flatten();
+        if let Some(found) = found.filter(|found| found.label == Some(label)) {
+            self.teach_recent(site, &[found.comment.print()], label).await;
         }
     }
 
-    fn new_decision(
+    pub(super) async fn forget_recent(&self, site: &SiteId) {
+        if let Err(error) = self.recent.forget_site(site).await {
+            tracing::warn!(site.id = %site, error = %error, "the index of recent content was not read back");
+        }
+    }
+
+    /// A decision with a fresh id; whether moderators may choose the action is not looked at.
+    pub(super) fn new_decision(
         &self,
         reviewer: &Reviewer,
         site: &Site,
         action: Action,
         why: String,
     ) -> Result<NewDecision, ModerationError> {
-        effect(action)?;
+        // The same kind of UUID: it begins with the time.
+        let id = DecisionId::from_uuid(*self.random.comment_id(self.clock.now()).as_uuid());
         Ok(NewDecision {
-            id: self.decision_id(),
+            id,
             site: site.id.clone(),
             action,
             actor: reviewer.actor.as_str().to_owned(),
@@ -314,11 +303,6 @@ impl Moderation {
             note: note(why)?,
             time: self.clock.now(),
         })
-    }
-
-    fn decision_id(&self) -> DecisionId {
-        // The same kind of UUID: it begins with the time.
-        DecisionId::from_uuid(*self.random.comment_id(self.clock.now()).as_uuid())
     }
 
     async fn targets(

@@ -1,5 +1,8 @@
 //! Labels that sites send back, and comments read again.
 
+use std::sync::Arc;
+
+use super::leaving::to_the_end;
 use super::ports::{AppliedLabel, LabelEntry, Reporter};
 use super::{Moderation, ModerationError};
 use crate::domain::{CheckedComment, CommentId, Label, Site};
@@ -37,17 +40,16 @@ impl Moderation {
     }
 
     /// Takes a label: appends it to the ledger, moves the comment, and lets its near duplicates
-    /// follow at once.
+    /// follow at once. It goes on to the end if the caller stops waiting.
     ///
     /// # Errors
     /// Invalid fields, `NotFound`, `Unavailable`.
     pub async fn submit_feedback(
-        &self,
+        self: &Arc<Self>,
         site: &Site,
         id: CommentId,
         feedback: Feedback,
     ) -> Result<AppliedLabel, ModerationError> {
-        let labels = [("reporter", feedback.reporter.as_str()), ("label", feedback.label.as_str())];
         let entry = LabelEntry {
             comment: id,
             site: site.id.clone(),
@@ -61,14 +63,20 @@ impl Moderation {
             note: masked(feedback.note, "note", NOTE_BYTES_MAX)?,
             time: self.clock.now(),
         };
+        let moderation = self.clone();
+        to_the_end(async move { moderation.append_label(entry).await }).await
+    }
+
+    async fn append_label(&self, entry: LabelEntry) -> Result<AppliedLabel, ModerationError> {
+        let (site, label) = (entry.site.clone(), entry.label);
+        let labels = [("reporter", entry.reporter.as_str()), ("label", label.as_str())];
         let applied = self.store.append_label(entry).await;
         let applied = applied.map_err(ModerationError::store("comment"))?;
         metrics::counter!("replyguard_labels_total", &labels).increment(1);
         self.changes.tell();
         let print = applied.comment.print();
-        let noted = self.recent.set_label(&site.id, print, feedback.label).await;
-        if let Err(error) = noted {
-            tracing::warn!(site.id = %site.id, error = %error, "a label did not reach the index of recent content");
+        if let Err(error) = self.recent.set_label(&site, print, label).await {
+            tracing::warn!(site.id = %site, error = %error, "a label did not reach the index of recent content");
         }
         Ok(applied)
     }

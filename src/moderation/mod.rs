@@ -18,6 +18,7 @@ mod flip;
 mod gate;
 mod in_flight;
 mod known;
+mod leaving;
 mod ledger;
 mod lenient;
 mod models;
@@ -37,6 +38,7 @@ mod scoring;
 mod shadow;
 mod sites;
 mod training;
+mod undo;
 mod watch;
 mod webhooks;
 
@@ -77,6 +79,7 @@ use access::{Guesses, KeyUses};
 use accounts::Throttle;
 use call_limits::CallLimits;
 use in_flight::{Counted, InFlight};
+use leaving::Leavers;
 use models::ModelTable;
 use operations::Operations;
 use ports::models::ModelStore;
@@ -110,6 +113,7 @@ pub struct Moderation {
     random: Arc<dyn Random>,
     in_flight: InFlight,
     counted: Counted,
+    leavers: Leavers,
     guesses: Guesses,
     call_guesses: Throttle,
     call_rate: Option<CallRate>,
@@ -176,6 +180,7 @@ impl Moderation {
             random: ports.random,
             in_flight: InFlight::default(),
             counted: Counted::default(),
+            leavers: Leavers::default(),
             rules: RulesCache::default(),
         }
     }

@@ -24,6 +24,7 @@ mod faults;
 mod import;
 mod isolation;
 mod learning;
+mod leaving;
 mod life;
 mod limits;
 mod models;

@@ -24,6 +24,8 @@ on_each_store!(
     an_undo_restores_all_of_a_decision,
     an_undo_passes_over_what_changed_since,
     long_undos_go_on_where_they_ended,
+    an_undo_ends_what_another_began,
+    a_decision_that_is_undone_takes_no_more_comments,
     outdated_decisions_are_refused,
     claims_keep_others_out_until_they_expire,
     feedback_is_a_decision_too,
@@ -320,6 +322,8 @@ async fn long_undos_go_on_where_they_ended(store: &impl All) {
     let undoes = record[0].id;
     let (mut place, mut count) = (None, 0);
     loop {
+        let record = store.get_decision(&site_id("blog"), undoes).await.unwrap().unwrap();
+        assert_eq!(record.undone, None, "it stands in part");
         let part = store.undo(decision(2, Action::Undo), undoes, place, 2).await.unwrap();
         count += part.comments.len();
         place = part.next;
@@ -331,6 +335,56 @@ async fn long_undos_go_on_where_they_ended(store: &impl All) {
     assert_eq!(queue(store, QueueOrder::Oldest).await, [1, 2, 3, 4, 5]);
     let record = store.get_decision(&site_id("blog"), undoes).await.unwrap().unwrap();
     assert_eq!(record.undone, Some(decision(2, Action::Undo).id));
+}
+
+async fn an_undo_ends_what_another_began(store: &impl All) {
+    for n in 1..=8 {
+        record(store, "blog", n, State::Held).await;
+    }
+    decide(store, 1, Action::RejectSpam, &[1, 2, 3, 4, 5, 6, 7, 8]).await;
+    decide(store, 2, Action::Approve, &[2]).await;
+    let undoes = decision(1, Action::Undo).id;
+    let part = async |n, place| store.undo(decision(n, Action::Undo), undoes, place, 3).await;
+    // 8, 7 and 6; then nobody hears of that one for a while.
+    let first = part(3, None).await.unwrap();
+    assert_eq!((first.comments.len(), first.passed.len()), (3, 0));
+    let second = part(4, None).await.unwrap();
+    assert_eq!((second.comments.len(), second.passed.len()), (0, 0), "what was done is no news");
+    let second = part(4, second.next).await.unwrap();
+    assert_eq!(second.comments.len(), 3, "5, 4 and 3");
+    // Both under way at once: each comment is taken back once.
+    let late = part(3, first.next).await.unwrap();
+    assert_eq!((late.comments.len(), late.passed.len()), (0, 0));
+    let end = part(4, second.next).await.unwrap();
+    let moved: Vec<_> = end.comments.iter().map(|moved| moved.comment).collect();
+    assert_eq!((moved, end.next), (vec![comment_id(1)], None));
+    assert_eq!(end.passed, [(comment_id(2), Passed::Changed)]);
+    let rest = part(3, late.next).await.unwrap();
+    assert_eq!((rest.comments.len(), rest.next), (0, None), "its caller is told no error");
+    assert_eq!(queue(store, QueueOrder::Oldest).await, [1, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(counting(store).await, [(2, Label::Ham)]);
+    let record = store.get_decision(&site_id("blog"), undoes).await.unwrap().unwrap();
+    assert_eq!(record.undone, Some(decision(4, Action::Undo).id), "who came to the end");
+    assert!(matches!(part(5, None).await, Err(StoreError::Conflict)));
+    // Each of the two can be undone.
+    undo(store, 6, 3).await.unwrap();
+    undo(store, 7, 4).await.unwrap();
+    assert_eq!(queue(store, QueueOrder::Oldest).await, [0; 0]);
+}
+
+async fn a_decision_that_is_undone_takes_no_more_comments(store: &impl All) {
+    for n in 1..=4 {
+        record(store, "blog", n, State::Held).await;
+    }
+    decide(store, 1, Action::RejectSpam, &[1, 2]).await;
+    let undoes = decision(1, Action::Undo).id;
+    store.undo(decision(2, Action::Undo), undoes, None, 1).await.unwrap();
+    let more = store.decide(decision(1, Action::RejectSpam), targets([3, 4])).await;
+    assert!(matches!(more, Err(StoreError::Conflict)), "{more:?}");
+    undo(store, 3, 1).await.unwrap();
+    let more = store.decide(decision(1, Action::RejectSpam), targets([3, 4])).await;
+    assert!(matches!(more, Err(StoreError::Conflict)), "{more:?}");
+    assert_eq!(queue(store, QueueOrder::Oldest).await, [1, 2, 3, 4]);
 }
 
 async fn outdated_decisions_are_refused(store: &impl All) {

@@ -53,7 +53,7 @@ impl Akismet {
         Self(Arc::new(Parts { moderation, console_url, behind_proxy }))
     }
 
-    fn moderation(&self) -> &Moderation {
+    fn moderation(&self) -> &Arc<Moderation> {
         &self.0.moderation
     }
 

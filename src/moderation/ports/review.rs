@@ -331,7 +331,8 @@ pub trait ReviewStore: Send + Sync + 'static {
     ) -> Result<AuthorRecord, StoreError>;
 
     /// Moves comments, appends what that teaches to the ledger, and writes an audit entry, all in
-    /// one transaction. Those that cannot be moved are passed over. `NotFound` without the site.
+    /// one transaction. Those that cannot be moved are passed over. `NotFound` without the site;
+    /// `Conflict` if an undo of the decision began: it takes no more comments.
     async fn decide(
         &self,
         decision: NewDecision,
@@ -339,8 +340,9 @@ pub trait ReviewStore: Send + Sync + 'static {
     ) -> Result<Decided, StoreError>;
     /// Takes at most `count_max` comments of a decision back, the last first, before position
     /// `before`: each gets the state and label that it had, and what it taught is retracted. One
-    /// that changed since is passed over. `NotFound`; `Conflict` if it was undone before by
-    /// another.
+    /// that changed since is passed over. The decision counts as undone from the part without
+    /// [`Decided::next`] on. Until then another undo may begin, and takes back what is left.
+    /// `NotFound`; `Conflict` if it was undone before by another.
     async fn undo(
         &self,
         decision: NewDecision,

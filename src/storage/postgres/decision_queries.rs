@@ -126,6 +126,17 @@ pub(super) async fn decision_number(
     db.first(sql, &[&site_number, id.as_uuid()], read).await
 }
 
+/// Whether a decision is being taken back, or was.
+pub(super) async fn undo_began(
+    db: &Db,
+    site_number: i64,
+    decision: i64,
+) -> Result<bool, StoreError> {
+    // Asked while the decision is being made, so few are newer.
+    let sql = "SELECT 1 FROM decisions WHERE site = $1 AND number > $2 AND undoes = $2 LIMIT 1";
+    Ok(db.first(sql, &[&site_number, &decision], |_| Ok(())).await?.is_some())
+}
+
 /// What an undo looks at.
 pub(super) struct UndoneRow {
     pub position: i64,
@@ -135,6 +146,8 @@ pub(super) struct UndoneRow {
     pub label: Option<i64>,
     pub revision: i64,
     pub time: i64,
+    /// Whether an undo took it back before, and that one stands.
+    pub taken_back: bool,
 }
 
 /// The comments of a decision before a position, the last first.
@@ -144,8 +157,13 @@ pub(super) async fn rows_to_undo(
     before: Option<i64>,
     count_max: usize,
 ) -> Result<Vec<UndoneRow>, StoreError> {
-    let sql = "SELECT position, comment, state_before, label_before, label, revision, time \
-         FROM decided_comments WHERE decision = $1 AND position < $2 \
+    let sql = "SELECT position, comment, state_before, label_before, label, revision, time, \
+             EXISTS (SELECT 1 FROM decided_comments AS later \
+                 JOIN decisions AS undo ON undo.number = later.decision \
+                 WHERE later.site = made.site AND later.comment = made.comment \
+                     AND later.position > made.position \
+                     AND undo.undoes = made.decision AND undo.undone IS NULL) \
+         FROM decided_comments AS made WHERE decision = $1 AND position < $2 \
          ORDER BY position DESC LIMIT $3";
     let read = |row: &Row| {
         Ok(UndoneRow {
@@ -156,6 +174,7 @@ pub(super) async fn rows_to_undo(
             label: get(row, 4)?,
             revision: get(row, 5)?,
             time: get(row, 6)?,
+            taken_back: get(row, 7)?,
         })
     };
     let before = before.unwrap_or(i64::MAX);

@@ -266,7 +266,7 @@ impl<'a> Work<'a> {
     }
 
     /// The rows of an undone decision whose comments are as it left them; what is passed over is
-    /// noted.
+    /// noted, unless an earlier undo took it back.
     fn undone<'r>(
         &mut self,
         rows: &'r [UndoneRow],
@@ -276,12 +276,14 @@ impl<'a> Work<'a> {
         let mut accepted = Vec::new();
         for row in rows {
             let passed = match known.get(&row.comment) {
+                None if row.taken_back => continue,
                 None => Passed::NotFound,
                 // Whoever stands there twice is found as the first move leaves it.
                 Some(comment) if comment.revision == row.revision && taken.insert(row.comment) => {
                     accepted.push((row, comment.clone()));
                     continue;
                 }
+                Some(_) if row.taken_back => continue,
                 Some(_) => Passed::Changed,
             };
             self.done.passed.push((row.comment, passed));
@@ -343,6 +345,11 @@ pub(super) async fn decide(
         let nothing = |target: &Target| (target.comment, Passed::NothingToDo);
         return Ok(Decided { passed: targets.iter().map(nothing).collect(), ..Decided::default() });
     };
+    if let Some(number) = work.number
+        && queries::undo_began(db, site_number, number).await?
+    {
+        return Err(StoreError::Conflict);
+    }
     let mut moves = work.moves(targets, (state, teaches)).await?;
     let reporter = work.reporter();
     match teaches {
@@ -379,7 +386,8 @@ pub(super) async fn undo(
     let found = queries::decision_number(db, site_number, undoes).await?;
     let (undone, by) = found.ok_or(StoreError::NotFound)?;
     work.undoes = Some(undone);
-    if by.is_some() && by != work.number {
+    // Whoever took a part of it back goes on, though another was faster with the rest.
+    if by.is_some() && work.number.is_none() {
         return Err(StoreError::Conflict);
     }
     let rows = queries::rows_to_undo(db, undone, before, count_max).await?;
@@ -390,8 +398,8 @@ pub(super) async fn undo(
     work.move_all(&moves).await?;
     if rows.len() == count_max {
         work.done.next = rows.last().map(|row| row.position);
-    }
-    if let Some(number) = work.number {
+    } else if let Some(number) = work.number.filter(|_| by.is_none()) {
+        // Only the end says so: what is taken back in part can be taken back further.
         let sql = "UPDATE decisions SET undone = $2 WHERE number = $1";
         db.execute(sql, &[&undone, &number]).await?;
     }

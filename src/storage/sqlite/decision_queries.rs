@@ -115,6 +115,13 @@ pub(super) fn decisions(
     all(db, &sql, values, |row| decision_record(row).map_err(from_sqlite))
 }
 
+/// Whether a decision is being taken back, or was.
+pub(super) fn undo_began(db: &Connection, site: i64, decision: i64) -> Result<bool, StoreError> {
+    // Asked while the decision is being made, so few are newer.
+    let sql = "SELECT 1 FROM decisions WHERE number > ?2 AND site = ?1 AND undoes = ?2 LIMIT 1";
+    Ok(first(db, sql, params![site, decision], |_| Ok(()))?.is_some())
+}
+
 /// What an undo looks at.
 pub(super) struct UndoneRow {
     pub position: i64,
@@ -124,6 +131,8 @@ pub(super) struct UndoneRow {
     pub label: Option<i64>,
     pub revision: i64,
     pub time: i64,
+    /// Whether an undo took it back before, and that one stands.
+    pub taken_back: bool,
 }
 
 /// The comments of a decision before a position, the last first.
@@ -133,8 +142,13 @@ pub(super) fn rows_to_undo(
     before: Option<i64>,
     count_max: usize,
 ) -> Result<Vec<UndoneRow>, StoreError> {
-    let sql = "SELECT position, comment, state_before, label_before, label, revision, time \
-         FROM decided_comments WHERE decision = ?1 AND position < ?2 \
+    let sql = "SELECT position, comment, state_before, label_before, label, revision, time, \
+             EXISTS (SELECT 1 FROM decided_comments AS later \
+                 JOIN decisions AS undo ON undo.number = later.decision \
+                 WHERE later.site = made.site AND later.comment = made.comment \
+                     AND later.position > made.position \
+                     AND undo.undoes = made.decision AND undo.undone IS NULL) \
+         FROM decided_comments AS made WHERE decision = ?1 AND position < ?2 \
          ORDER BY position DESC LIMIT ?3";
     let read = |row: &Row<'_>| -> rusqlite::Result<UndoneRow> {
         Ok(UndoneRow {
@@ -145,6 +159,7 @@ pub(super) fn rows_to_undo(
             label: row.get(4)?,
             revision: row.get(5)?,
             time: row.get(6)?,
+            taken_back: row.get(7)?,
         })
     };
     let values = params![decision, before.unwrap_or(i64::MAX), count_max as i64];

@@ -16,7 +16,7 @@ use super::authors::AuthorChange;
 use super::cache::author_key;
 use super::commands::{Audit, execute, stored_site};
 use super::days::DayChange;
-use super::decision_queries::{UndoneRow, rows_to_undo};
+use super::decision_queries::{UndoneRow, rows_to_undo, undo_began};
 use super::error::from_sqlite;
 use super::queries::first;
 use super::queue;
@@ -377,6 +377,11 @@ pub(super) fn decide(
     targets: &[Target],
 ) -> Result<Decided, StoreError> {
     let mut work = Work::new(batch, decision)?;
+    if let Some(number) = work.number
+        && undo_began(batch.db, work.site_number, number)?
+    {
+        return Err(StoreError::Conflict);
+    }
     for target in targets {
         if let Some(passed) = work.decide_one(batch, target)? {
             work.done.passed.push((target.comment, passed));
@@ -398,19 +403,21 @@ pub(super) fn undo(
     work.undoes = Some(undone);
     let sql = "SELECT undone FROM decisions WHERE number = ?1";
     let by: Option<i64> = db.query_row(sql, [undone], |row| row.get(0)).map_err(from_sqlite)?;
-    if by.is_some() && by != work.number {
+    // Whoever took a part of it back goes on, though another was faster with the rest.
+    if by.is_some() && work.number.is_none() {
         return Err(StoreError::Conflict);
     }
     let rows = rows_to_undo(db, undone, before, count_max)?;
     for row in &rows {
-        if let Some(passed) = work.undo_one(batch, row)? {
+        let passed = work.undo_one(batch, row)?;
+        if let Some(passed) = passed.filter(|_| !row.taken_back) {
             work.done.passed.push((row.comment, passed));
         }
     }
     if rows.len() == count_max {
         work.done.next = rows.last().map(|row| row.position);
-    }
-    if let Some(number) = work.number {
+    } else if let Some(number) = work.number.filter(|_| by.is_none()) {
+        // Only the end says so: what is taken back in part can be taken back further.
         let sql = "UPDATE decisions SET undone = ?2 WHERE number = ?1";
         execute(db, sql, params![undone, number])?;
     }

@@ -103,7 +103,7 @@ async fn decide(
         action,
         note: sent.form.get("note").to_owned(),
     };
-    let done = console.moderation().decide(&reviewer, &site, request, |_| ()).await?;
+    let done = console.shared_moderation().decide(&reviewer, &site, request, |_| ()).await?;
     let (flash, moved) = (flash_of(&site, action, &done), done.decided_count);
     if headers.get(header::ACCEPT).is_some_and(|accept| accept == "application/json") {
         return Ok(told(&flash, moved));
@@ -250,12 +250,12 @@ async fn start(
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let (console, site) = (console.clone(), site.clone());
     let work = tokio::spawn(async move {
-        let tell = |progress: &DecisionProgress| {
+        let tell = move |progress: &DecisionProgress| {
             // Whoever began it may be gone.
             let _ =
                 sender.send((progress.decision, progress.decided_count + progress.passed_count));
         };
-        console.moderation().decide(&reviewer, &site, request, tell).await
+        console.shared_moderation().decide(&reviewer, &site, request, tell).await
     });
     while let Some((decision, count)) = receiver.recv().await {
         if count > 0 {
@@ -275,7 +275,7 @@ async fn undo(
 ) -> Result<Response, PageError> {
     let site = require_site(&console, &sent.session, &site).await?;
     let decision: DecisionId = decision.parse().map_err(|_| PageError::NotFound)?;
-    let moderation = console.moderation();
+    let moderation = console.shared_moderation();
     let reviewer = reviewer(&sent.session);
     let done = moderation.undo(&reviewer, &site, decision, String::new(), |_| ()).await?;
     let flash = flash_of(&site, Action::Undo, &done);
