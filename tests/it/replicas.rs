@@ -228,7 +228,7 @@ async fn work_that_a_living_replica_lost_is_no_hindrance() {
     let lost = uuid::Uuid::from_u128(7);
     place.sql(&format!(
         "INSERT INTO operations (site, id, kind, state, stage, create_time) \
-             SELECT site, '{lost}', kind, 'running', stage, create_time FROM operations; \
+             SELECT site, '{lost}'::uuid, kind, 'running', stage, create_time FROM operations; \
          INSERT INTO leases (name, holder, expire_time) \
              VALUES ('operation {lost}', '{replica}', now() + interval '1 hour')"
     ));

@@ -61,8 +61,8 @@ async fn thousands_are_decided_after_a_preview_and_undone_at_once(backend: Backe
     let page = admin.get(DESK).await;
     assert!(page.body.contains("4 alike"), "{}", page.body);
     let path = format!("{DESK}/decide-all");
-    let search = format!("{DESK}/search?q=watches");
-    let fields = [("filter", "watches state:held"), ("action", "reject-spam"), ("back", &search)];
+    let search = format!("{DESK}/search?q=clocks");
+    let fields = [("filter", "clocks state:held"), ("action", "reject-spam"), ("back", &search)];
     let preview = admin.submit(&search, &path, &fields).await;
     assert_eq!(preview.status, 200);
     assert!(preview.body.contains("of 4 comments would be rejected as spam"), "{}", preview.body);
