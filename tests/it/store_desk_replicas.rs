@@ -236,7 +236,7 @@ async fn places_in_the_queue_are_those_of_the_domain() {
         one.record_check(&held(n, if n < 4 { 1 } else { n }), None).await.unwrap();
     }
     // Made by checks, then made anew after a decision.
-    for _ in 0..2 {
+    for round in [1, 3] {
         let rows = database.sql(
             "SELECT uncertainty, held_count, first_time, usefulness FROM queue_entries ORDER BY 2",
         );
@@ -246,10 +246,10 @@ async fn places_in_the_queue_are_those_of_the_domain() {
             let expected = usefulness(values[0], values[1] as u64, values[2] as i64);
             assert!((values[3] - expected).abs() < 1e-9 * expected.abs(), "{row}: {expected}");
         }
-        let undone = decision(1, Action::RejectSpam);
+        let undone = decision(round, Action::RejectSpam);
         if one.decide(undone.clone(), vec![target(2), target(4)]).await.unwrap().comments.len() == 2
         {
-            one.undo(decision(2, Action::Undo), undone.id, None, 9).await.unwrap();
+            one.undo(decision(round + 1, Action::Undo), undone.id, None, 9).await.unwrap();
         }
     }
 }

@@ -219,9 +219,16 @@ fn hosts(text: &str) -> Vec<String> {
     let mut hosts: Vec<String> =
         ["://", "www."].iter().flat_map(|mark| after(mark)).map(host_at).collect();
     let mailbox = after("@").into_iter().map(host_at);
-    hosts.extend(mailbox.filter(|host| !host.starts_with('.') && host.contains('.')));
+    // `react@18.2.0` is a version: no top-level domain is a number.
+    let version =
+        |host: &str| host.rsplit('.').next().is_some_and(|end| end.parse::<u64>().is_ok());
+    hosts.extend(
+        mailbox.filter(|host| !host.starts_with('.') && host.contains('.') && !version(host)),
+    );
     // Bare names: only with endings that are no file's, or every `main.rs` would be a host.
     let bare = text.split(|c| !is_host(c)).map(|word| word.trim_matches('.'));
+    // How robots write the name of a messenger.
+    let bare = bare.filter(|word| *word != "whats.app");
     hosts.extend(bare.filter(|word| has_common_ending(word)).map(str::to_owned));
     hosts
 }

@@ -116,10 +116,10 @@ pub(super) fn decisions(
 }
 
 /// Whether a decision is being taken back, or was.
-pub(super) fn undo_began(db: &Connection, site: i64, decision: i64) -> Result<bool, StoreError> {
+pub(super) fn undo_began(db: &Connection, decision: i64) -> Result<bool, StoreError> {
     // Asked while the decision is being made, so few are newer.
-    let sql = "SELECT 1 FROM decisions WHERE number > ?2 AND site = ?1 AND undoes = ?2 LIMIT 1";
-    Ok(first(db, sql, params![site, decision], |_| Ok(()))?.is_some())
+    let sql = "SELECT 1 FROM decisions WHERE number > ?1 AND undoes = ?1 LIMIT 1";
+    Ok(first(db, sql, params![decision], |_| Ok(()))?.is_some())
 }
 
 /// What an undo looks at.

@@ -378,7 +378,7 @@ pub(super) fn decide(
 ) -> Result<Decided, StoreError> {
     let mut work = Work::new(batch, decision)?;
     if let Some(number) = work.number
-        && undo_began(batch.db, work.site_number, number)?
+        && undo_began(batch.db, number)?
     {
         return Err(StoreError::Conflict);
     }
