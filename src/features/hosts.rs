@@ -31,7 +31,7 @@ pub(super) fn before_reserved(host: &str) -> Option<&str> {
     let ending = |ending: &&str| {
         host.strip_suffix(*ending).filter(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    let rest = RESERVED_TLDS.iter().chain(&RESERVED_DOMAINS).find_map(|it| ending(&it))?;
+    let rest = RESERVED_TLDS.iter().chain(&RESERVED_DOMAINS).find_map(ending)?;
     Some(rest.trim_end_matches('.'))
 }
 
