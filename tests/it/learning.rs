@@ -44,7 +44,7 @@ fn a_model_is_trained_to_the_same_bytes_and_measured() {
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(figures["model_version"].as_str().unwrap().starts_with("site-"));
     assert!(figures["pooled"]["auc"].as_f64().unwrap() > 0.95, "it was trained on these");
-    assert!(figures["sources"]["seed_chinese"]["reject"]["recall"].is_number());
+    assert!(figures["sources"]["seed_east_asian"]["reject"]["recall"].is_number());
     let page = std::fs::read_to_string(Path::new(&report).join("report.html")).unwrap();
     assert!(page.contains("<svg"));
 }
