@@ -39,6 +39,10 @@ use peer::Peer;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes that are kept of a request's headers before it is refused.
 const HEADER_BYTES_MAX: usize = 64 << 10;
+/// How long a client may leave unread what it was sent (RFC 5482), so that who reads nothing keeps
+/// no connection. It counts from when nothing more arrived there.
+#[cfg(target_os = "linux")]
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Headers of a request. WordPress sends 6, browsers behind two proxies 30.
 const HEADER_COUNT_MAX: usize = 100;
 
@@ -130,5 +134,7 @@ async fn accept(
 ) -> io::Result<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT))?;
     Ok((stream, Peer(address), permit))
 }

@@ -222,6 +222,21 @@ async fn slow_bodies_are_hung_up_on() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_never_reads_is_hung_up_on() {
+    let service = Service::start_with(&["--connection-count-max", "1"]).await;
+    let mut stream = TcpStream::connect(&service.first.http).await.unwrap();
+    // Answers pile up until the service can write no more, and then reads no more.
+    let attack = tokio::spawn(async move {
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+        while stream.write_all(request.as_bytes()).await.is_ok() {}
+    });
+    tokio::time::timeout(PATIENCE, attack).await.expect("it is hung up on").unwrap();
+    // The only place is free again.
+    assert_eq!(service.page("/healthz").await.0, 200);
+}
+
 #[tokio::test]
 async fn idle_connections_are_closed_and_streams_are_not_idle() {
     let (service, _) = service_that_holds_with(&["--grpc-idle-timeout-s", "2"]).await;
