@@ -2,10 +2,12 @@
 //! any. Who works is this module; what is told of it is in the records.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -233,7 +235,7 @@ impl Moderation {
         progress: Arc<WorkProgress>,
     ) -> Outcome {
         let worked = tokio::select! {
-            worked = self.in_turn(id, actor, site, work, &progress) => worked,
+            worked = unbroken(self.in_turn(id, actor, site, work, &progress)) => worked,
             lost = self.tell_progress(id, &progress) => Err(lost),
         };
         let worked = match worked {
@@ -400,6 +402,14 @@ impl Moderation {
     }
 }
 
+/// How work ended, also if it panicked: who watches is told, and the site's next work begins.
+async fn unbroken(work: impl Future<Output = Outcome>) -> Outcome {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+        let broken = StoreError::Unavailable("the work broke off".into());
+        Err(ModerationError::Unavailable(broken))
+    })
+}
+
 /// Stores how work ended, however long that takes.
 async fn store_end(store: &dyn OperationStore, id: Uuid, answer: Option<Vec<u8>>) {
     let mut wait = STORE_PERIOD_MIN;
@@ -477,6 +487,16 @@ mod tests {
         store_end(&store, Uuid::nil(), Some(vec![7])).await;
         assert!(begin.elapsed() > day - Duration::from_secs(600), "{:?}", begin.elapsed());
         assert_eq!(*store.stored.lock().unwrap(), Some(vec![7]));
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_ends_with_an_error() {
+        let outcome = unbroken(async { panic!("as a bug would") }).await;
+        let Err(ModerationError::Unavailable(error)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(
+            error.to_string(),
+            StoreError::Unavailable("the work broke off".into()).to_string()
+        );
     }
 
     /// Work that broke off stayed entered, and counted as under way.
