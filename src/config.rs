@@ -225,7 +225,8 @@ pub struct ModelConfig {
 pub struct TrainingConfig {
     /// Seconds between trainings of a site's model; 0: only when asked for.
     pub interval_s: u64,
-    /// New labels that a site needs before its model is trained again.
+    /// New labels that a site needs before its model is trained again; none if this version cannot
+    /// use the active one.
     pub label_count_min: usize,
     /// Whether a model that the hold-out speaks for is promoted at once.
     pub promotes: bool,

@@ -1,5 +1,6 @@
 //! Which model decides where, and what operators do with models.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -159,6 +160,18 @@ impl Moderation {
         self.stored_scorer(&record.site, &record.version).await
     }
 
+    /// A model's scorer, or why this version cannot use it.
+    pub(super) async fn usable_scorer(
+        &self,
+        record: &ModelRecord,
+    ) -> Result<Result<Scorer, String>, ModerationError> {
+        match self.scorer_of(record).await {
+            Ok(scorer) => Ok(Ok(scorer)),
+            Err(ModerationError::Unavailable(StoreError::Corrupt(why))) => Ok(Err(why)),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn stored_scorer(&self, site: &SiteId, version: &str) -> Result<Scorer, ModerationError> {
         let found = self.model_store.get_model(site, version).await;
         let (_, artifact) = found
@@ -227,7 +240,7 @@ impl Moderation {
     }
 
     /// Lets the model decide again that was promoted before the active one; again and again down to
-    /// the base model.
+    /// the base model. Models that this version cannot use are passed over; the note says which.
     ///
     /// # Errors
     /// `NothingBefore` if the base model decides; `Unavailable`.
@@ -241,11 +254,8 @@ impl Moderation {
         let (models, _) = self.models(site).await?;
         let active = models.iter().find(|model| model.state == ModelState::Active);
         let active = active.ok_or(ModerationError::NothingBefore)?;
-        let before = models
-            .iter()
-            .filter(|model| model.promote_time.is_some())
-            .filter(|model| model.promote_time < active.promote_time)
-            .max_by_key(|model| model.promote_time);
+        let (before, passed_over) = self.usable_before(&models, active).await?;
+        let note = with_passed_over(note, &passed_over);
         let back = Some(Step::Back);
         if let Some(before) = before {
             let before = self.change_model(actor, before, ModelState::Active, back, note).await?;
@@ -256,6 +266,35 @@ impl Moderation {
         let version = base.model_version().to_owned();
         self.models.change(site, |deciding| deciding.scorer = base);
         Ok(version)
+    }
+
+    /// The model that this version can use and that was promoted last before the active one, and the
+    /// versions that are passed over to get there.
+    async fn usable_before<'a>(
+        &self,
+        models: &'a [ModelRecord],
+        active: &ModelRecord,
+    ) -> Result<(Option<&'a ModelRecord>, Vec<&'a str>), ModerationError> {
+        let promoted = models.iter().filter(|model| model.promote_time.is_some());
+        let mut earlier: Vec<_> =
+            promoted.filter(|model| model.promote_time < active.promote_time).collect();
+        earlier.sort_by_key(|model| Reverse(model.promote_time));
+        let mut passed_over = Vec::new();
+        for model in earlier {
+            match self.usable_scorer(model).await? {
+                Ok(_) => return Ok((Some(model), passed_over)),
+                Err(why) => {
+                    tracing::warn!(
+                        site.id = %model.site,
+                        model.version = %model.version,
+                        why,
+                        "a model cannot be used; the roll-back passes over it"
+                    );
+                    passed_over.push(model.version.as_str());
+                }
+            }
+        }
+        Ok((None, passed_over))
     }
 
     /// Lets a model score live comments beside the one that decides, or ends that.
@@ -313,6 +352,18 @@ impl Moderation {
         self.install(&changed).await?;
         Ok(changed)
     }
+}
+
+/// The note of a roll-back, with the versions that it passed over.
+fn with_passed_over(note: Option<String>, versions: &[&str]) -> Option<String> {
+    if versions.is_empty() {
+        return note;
+    }
+    let passed_over = format!("passed over as unusable: {}", versions.join(", "));
+    Some(match note {
+        Some(note) => format!("{note} ({passed_over})"),
+        None => passed_over,
+    })
 }
 
 /// Why another model decides.

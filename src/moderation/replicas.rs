@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ports::StoreError;
 use super::ports::models::{ModelRecord, ModelState};
 use super::ports::replicas::News;
 use super::shadow::Shadow;
@@ -138,9 +137,9 @@ impl Moderation {
 
     /// A model's scorer; none if this version cannot use it, which is logged.
     async fn usable(&self, record: &ModelRecord) -> Result<Option<super::Scorer>, ModerationError> {
-        match self.scorer_of(record).await {
+        match self.usable_scorer(record).await? {
             Ok(scorer) => Ok(Some(scorer)),
-            Err(ModerationError::Unavailable(StoreError::Corrupt(error))) => {
+            Err(error) => {
                 tracing::warn!(
                     site.id = %record.site,
                     model.version = %record.version,
@@ -150,7 +149,6 @@ impl Moderation {
                 metrics::counter!("replyguard_unusable_models_total").increment(1);
                 Ok(None)
             }
-            Err(error) => Err(error),
         }
     }
 }

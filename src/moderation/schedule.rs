@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::operations::{Work, Worked};
+use super::ports::models::{ModelRecord, ModelState};
 use super::training::TrainSettings;
 use super::{Actor, Moderation, ModerationError};
 use crate::domain::{Site, SiteId};
@@ -17,7 +18,8 @@ const SEED: u64 = 1;
 pub struct Schedule {
     /// Time since the last training.
     pub interval: Duration,
-    /// New entries of the ledger since then.
+    /// New entries of the ledger since then. Neither this nor the interval holds up a site whose
+    /// active model this version cannot use.
     pub label_count_min: usize,
     /// Whether a model that the hold-out speaks for is promoted at once.
     pub promotes: bool,
@@ -57,16 +59,43 @@ impl Moderation {
         schedule: &Schedule,
         attempts: &Attempts,
     ) -> Result<bool, ModerationError> {
-        let (models, _) = self.models(&site.id).await?;
+        let (models, decides) = self.models(&site.id).await?;
         let newest = models.iter().max_by_key(|model| model.create_time);
+        let tried = attempts.get(&site.id).copied().unwrap_or(0);
+        let active = models.iter().find(|model| model.state == ModelState::Active);
+        if let (Some(active), Some(newest)) = (active, newest)
+            && active.version != decides
+            && self.has_entries(site, tried, 1).await?
+            && !self.can_use_one(&[active, newest]).await?
+        {
+            return Ok(true);
+        }
         if newest.is_some_and(|newest| self.clock.now() - newest.create_time < schedule.interval) {
             return Ok(false);
         }
         let trained = newest.map_or(0, |newest| newest.ledger_position);
-        let known = attempts.get(&site.id).copied().unwrap_or(0).max(trained);
-        let needed = schedule.label_count_min.max(1);
-        let new = self.model_store.ledger_entries(&site.id, known, needed).await;
-        Ok(new.map_err(ModerationError::Unavailable)?.len() >= needed)
+        self.has_entries(site, tried.max(trained), schedule.label_count_min.max(1)).await
+    }
+
+    /// Whether a site's ledger has so many entries after a position.
+    async fn has_entries(
+        &self,
+        site: &Site,
+        after: i64,
+        count: usize,
+    ) -> Result<bool, ModerationError> {
+        let entries = self.model_store.ledger_entries(&site.id, after, count).await;
+        Ok(entries.map_err(ModerationError::Unavailable)?.len() >= count)
+    }
+
+    /// Whether this version can use one of these models.
+    async fn can_use_one(&self, models: &[&ModelRecord]) -> Result<bool, ModerationError> {
+        for model in models {
+            if self.usable_scorer(model).await?.is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn train_now(

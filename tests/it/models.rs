@@ -1,7 +1,7 @@
 //! The life of a site's model in a running service: import, train, shadow, promote, roll back,
 //! retract.
 
-use replyguard::grpc::client::Code;
+use replyguard::grpc::client::{Client, Code};
 use replyguard::grpc::{longrunning, proto};
 use tokio_stream::StreamExt;
 
@@ -152,6 +152,89 @@ async fn what_was_rolled_back_does_not_come_back() {
     };
     let page = client.models.list_models(token).await.unwrap().into_inner();
     assert!(page.models.is_empty());
+}
+
+/// A service whose site promoted two models that this version cannot use any more, and the version
+/// of the base model.
+async fn with_outdated_models() -> (Service, Client, String) {
+    let mut service = Service::start().await;
+    let mut client = service.client().await;
+    let base = checked(&mut client, "Good morning to all of you here").await.model_version;
+    import(&mut client, archive(90)).await;
+    let first = train(&mut client).await.unwrap();
+    promote(&mut client, &first.name, "").await.unwrap();
+    import(&mut client, (200..230).map(|number| example(number, number % 2 == 0)).collect()).await;
+    let second = train(&mut client).await.unwrap();
+    promote(&mut client, &second.name, "to have two").await.unwrap();
+    outdate_models(&service);
+    service.kill_and_restart().await;
+    let client = service.client().await;
+    (service, client, base)
+}
+
+/// Leaves the models as ones that only another version of the program can use.
+fn outdate_models(service: &Service) {
+    let db = rusqlite::Connection::open(service.data().join("replyguard.sqlite3")).unwrap();
+    db.execute("UPDATE models SET version = version || '-old', artifact = x'00'", []).unwrap();
+}
+
+#[tokio::test]
+async fn a_roll_back_passes_over_models_that_cannot_be_used() {
+    let (_service, mut client, base) = with_outdated_models().await;
+    import(&mut client, (300..330).map(|number| example(number, number % 2 == 0)).collect()).await;
+    let third = train(&mut client).await.unwrap();
+    promote(&mut client, &third.name, "to have three").await.unwrap();
+    let request = proto::RollBackModelRequest { parent: SITE.into(), note: "it is bad".into() };
+    let answer = client.models.roll_back_model(request.clone()).await.unwrap().into_inner();
+    assert_eq!(answer.active_version, base);
+    let audit = proto::ListAuditEntriesRequest { parent: SITE.into(), ..Default::default() };
+    let log = client.reviews.list_audit_entries(audit).await.unwrap().into_inner();
+    let note = &log.audit_entries[0].note;
+    assert!(note.starts_with("it is bad (passed over as unusable: "), "{note}");
+    assert_eq!(note.matches("-old").count(), 2, "{note}");
+    let again = client.models.roll_back_model(request).await.unwrap_err();
+    assert!(again.message().contains("nothing-before"), "{again:?}");
+}
+
+#[tokio::test]
+async fn an_active_model_that_cannot_be_used_can_be_rolled_back() {
+    let (_service, mut client, base) = with_outdated_models().await;
+    let request = proto::RollBackModelRequest { parent: SITE.into(), note: String::new() };
+    let answer = client.models.roll_back_model(request).await.unwrap().into_inner();
+    assert_eq!(answer.active_version, base);
+    let list = proto::ListModelsRequest { parent: SITE.into(), ..Default::default() };
+    let listed = client.models.list_models(list).await.unwrap().into_inner();
+    assert!(listed.models.iter().all(|model| model.state() == proto::ModelState::Retired));
+}
+
+#[tokio::test]
+async fn a_site_whose_model_cannot_be_used_is_trained_without_new_labels() {
+    let mut service = Service::start_with(&[
+        "--training-interval-s",
+        "1",
+        "--training-label-count-min",
+        "1000",
+        "--training-promotes",
+        "true",
+    ])
+    .await;
+    let mut client = service.client().await;
+    import(&mut client, archive(90)).await;
+    let model = train(&mut client).await.unwrap();
+    promote(&mut client, &model.name, "").await.unwrap();
+    outdate_models(&service);
+    service.kill_and_restart().await;
+    let client = service.client().await;
+    wait_for("the same labels to make a model that decides", || {
+        let mut client = client.clone();
+        let name = model.name.clone();
+        async move {
+            let request = proto::ListModelsRequest { parent: SITE.into(), ..Default::default() };
+            let listed = client.models.list_models(request).await.unwrap().into_inner();
+            name.ends_with(&listed.active_version).then_some(())
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use replyguard::moderation::ports::models::{
     ImportedExample, ModelChange, ModelState, ModelStore, Retraction,
 };
 use replyguard::moderation::ports::{Store, StoreError};
+use time::OffsetDateTime;
 
 use crate::support::backend::on_each_store;
 use crate::support::records::{comment, comment_id, fingerprint, label, model, site_id, start};
@@ -17,6 +18,7 @@ on_each_store!(
     imports_can_be_repeated,
     models_are_immutable_and_stored_once,
     one_model_decides_and_one_shadows,
+    a_roll_back_forgets_what_was_promoted_later,
     unknown_sites_and_models_are_not_found,
 );
 
@@ -221,6 +223,38 @@ async fn one_model_decides_and_one_shadows(store: &impl Both) {
         (log[0].before.as_deref(), log[0].after.as_deref()),
         (Some("shadow"), Some("active"))
     );
+}
+
+async fn a_roll_back_forgets_what_was_promoted_later(store: &impl Both) {
+    let site = site_id("blog");
+    let promoted = |second: i64| start() + time::Duration::seconds(second);
+    let change = |version: &str, state, promote_time: Option<OffsetDateTime>| ModelChange {
+        site: site.clone(),
+        version: version.into(),
+        state,
+        promote_time,
+        rolls_back: promote_time.is_none(),
+        actor: "key:1".into(),
+        note: None,
+        time: start(),
+    };
+    let models = || async {
+        let models = store.list_models(&site).await.unwrap();
+        models.into_iter().rev().map(|model| (model.state, model.promote_time)).collect::<Vec<_>>()
+    };
+    use ModelState::{Active, Retired};
+    for (version, second) in [("blog-1", 1), ("blog-2", 2), ("blog-3", 3)] {
+        store.create_model(model(version), vec![0], "key:1", None).await.unwrap();
+        store.change_model(change(version, Active, Some(promoted(second)))).await.unwrap();
+    }
+    // The second one is passed over.
+    store.change_model(change("blog-1", Active, None)).await.unwrap();
+    let (first, forgotten) = ((Active, Some(promoted(1))), (Retired, None::<OffsetDateTime>));
+    assert_eq!(models().await, [first, forgotten, forgotten]);
+    store.change_model(change("blog-2", Active, Some(promoted(4)))).await.unwrap();
+    // The first one is passed over: the base model decides.
+    store.change_model(change("blog-2", Retired, None)).await.unwrap();
+    assert_eq!(models().await, [forgotten; 3]);
 }
 
 async fn unknown_sites_and_models_are_not_found(store: &impl Both) {

@@ -74,7 +74,8 @@ pub struct ModelChange {
     pub state: ModelState,
     /// When it became active, if this is a promotion; a roll-back leaves the time as it was.
     pub promote_time: Option<OffsetDateTime>,
-    /// Whether this is a roll-back: the model that decided before it counts as never promoted.
+    /// Whether this is a roll-back: the models that were promoted after the one that decides again
+    /// count as never promoted; all of them if none does.
     pub rolls_back: bool,
     /// Who wants it so.
     pub actor: String,

@@ -118,20 +118,20 @@ async fn change_model(
     };
     let state = change.state.as_str();
     if let Some(replaced) = replaced {
-        let sql = "UPDATE models SET state = $3, \
-                 promote_time = CASE WHEN $5 THEN NULL ELSE promote_time END \
-             WHERE site = $1 AND state = $2 AND version <> $4";
+        let sql = "UPDATE models SET state = $3 WHERE site = $1 AND state = $2 AND version <> $4";
         let replaced = replaced.as_str();
-        let values: Values<'_> =
-            &[&site_number, &state, &replaced, &change.version, &change.rolls_back];
-        db.execute(sql, values).await?;
+        db.execute(sql, &[&site_number, &state, &replaced, &change.version]).await?;
+    }
+    if change.rolls_back {
+        let decides = before.promote_time.filter(|_| change.state == ModelState::Active);
+        let decides = decides.map_or(i64::MIN, millis);
+        let sql = "UPDATE models SET promote_time = NULL WHERE site = $1 AND promote_time > $2";
+        db.execute(sql, &[&site_number, &decides]).await?;
     }
     let promoted = change.promote_time.map(millis);
-    let retired = change.rolls_back && change.state == ModelState::Retired;
-    let sql = "UPDATE models SET state = $3, \
-             promote_time = CASE WHEN $5 THEN NULL ELSE coalesce($4, promote_time) END \
+    let sql = "UPDATE models SET state = $3, promote_time = coalesce($4, promote_time) \
          WHERE site = $1 AND version = $2";
-    db.execute(sql, &[&site_number, &change.version, &state, &promoted, &retired]).await?;
+    db.execute(sql, &[&site_number, &change.version, &state, &promoted]).await?;
     Audit {
         site_number: Some(site_number),
         time: change.time,

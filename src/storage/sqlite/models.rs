@@ -119,20 +119,20 @@ fn change_model(batch: &mut Batch<'_>, change: &ModelChange) -> Result<ModelReco
         ModelState::Candidate | ModelState::Retired => None,
     };
     if let Some(replaced) = replaced {
-        let sql = "UPDATE models SET state = ?3, \
-                 promote_time = CASE WHEN ?5 THEN NULL ELSE promote_time END \
-             WHERE site = ?1 AND state = ?2 AND version <> ?4";
+        let sql = "UPDATE models SET state = ?3 WHERE site = ?1 AND state = ?2 AND version <> ?4";
         let (state, replaced) = (change.state.as_str(), replaced.as_str());
-        let values = params![site_number, state, replaced, change.version, change.rolls_back];
-        execute(db, sql, values)?;
+        execute(db, sql, params![site_number, state, replaced, change.version])?;
+    }
+    if change.rolls_back {
+        let decides = before.promote_time.filter(|_| change.state == ModelState::Active);
+        let sql = "UPDATE models SET promote_time = NULL WHERE site = ?1 AND promote_time > ?2";
+        execute(db, sql, params![site_number, decides.map_or(i64::MIN, millis)])?;
     }
     let promoted = change.promote_time.map(millis);
-    let retired = change.rolls_back && change.state == ModelState::Retired;
-    let sql = "UPDATE models SET state = ?3, \
-             promote_time = CASE WHEN ?5 THEN NULL ELSE coalesce(?4, promote_time) END \
+    let sql = "UPDATE models SET state = ?3, promote_time = coalesce(?4, promote_time) \
          WHERE site = ?1 AND version = ?2";
     let state = change.state.as_str();
-    execute(db, sql, params![site_number, change.version, state, promoted, retired])?;
+    execute(db, sql, params![site_number, change.version, state, promoted])?;
     Audit {
         site_number,
         time: change.time,
