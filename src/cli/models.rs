@@ -43,7 +43,7 @@ enum Action {
     Promote {
         /// The model's version
         version: String,
-        /// Promote although the hold-out speaks against it; needs --note
+        /// Promote although the hold-out does not speak for it; needs --note
         #[arg(long, requires = "note")]
         force: bool,
         /// Why, for the audit log

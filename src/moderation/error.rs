@@ -64,8 +64,8 @@ pub enum ModerationError {
     /// A site's ledger has too few labels of a kind.
     #[error("{0}")]
     TooFewLabels(String),
-    /// The hold-out speaks against a model.
-    #[error("the hold-out speaks against the model: {0}; `force` promotes it all the same")]
+    /// The hold-out does not speak for a model.
+    #[error("the hold-out does not speak for the model: {0}; `force` promotes it all the same")]
     GateClosed(String),
     /// There is no model to go back to.
     #[error("the base model decides; there is nothing before it")]

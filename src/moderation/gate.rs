@@ -4,16 +4,27 @@ use super::ModerationError;
 use super::ports::models::ModelRecord;
 use super::training::{HoldOut, HoldOutSlice};
 
-/// Whether the hold-out speaks for a model: it must hold no more good comments than the model that
-/// decided, in all and of each kind that has fifty, and must not be less sure of the truth.
+/// Whether the hold-out speaks for a model: it must have been judged beside the version that decides
+/// now, must hold no more good comments than that, in all and of each kind that has fifty, and must
+/// not be less sure of the truth.
 ///
 /// # Errors
 /// `GateClosed` with what speaks against it.
-pub(super) fn gate(record: &ModelRecord) -> Result<(), ModerationError> {
+pub(super) fn gate(record: &ModelRecord, decides: &str) -> Result<(), ModerationError> {
     let closed = |why: String| Err(ModerationError::GateClosed(why));
     let Some(hold_out) = HoldOut::of(record) else {
         return closed("there are too few labels to hold some of both kinds out".into());
     };
+    // What decides already was judged beside what it took the place of.
+    if let Some(beside) = hold_out.deciding_version.as_deref()
+        && beside != decides
+        && record.version != decides
+    {
+        return closed(format!(
+            "it was judged beside {beside}, but {decides} decides now: train again once there are \
+             newer labels, or compare the two"
+        ));
+    }
     let new = &hold_out.candidate;
     let (name, old) = match &hold_out.active {
         Some(active) => ("active", active),
@@ -84,10 +95,18 @@ mod tests {
             candidate: figures(2, 0.1),
             active: Some(figures(2, 0.2)),
             base: figures(9, 0.9),
+            deciding_version: Some("blog-0".into()),
             slices: vec![slice(1, 1)],
         };
-        let refused = |hold_out: &HoldOut| gate(&record(Some(hold_out))).unwrap_err().to_string();
-        assert!(gate(&record(Some(&hold_out))).is_ok());
+        let judged = |hold_out: Option<&HoldOut>, decides| gate(&record(hold_out), decides);
+        let refused =
+            |hold_out: &HoldOut| judged(Some(hold_out), "blog-0").unwrap_err().to_string();
+        assert!(judged(Some(&hold_out), "blog-0").is_ok());
+        assert!(judged(Some(&hold_out), "blog-1").is_ok(), "it decides already");
+        let stale = judged(Some(&hold_out), "blog-2").unwrap_err().to_string();
+        assert!(stale.contains("judged beside blog-0, but blog-2 decides now"), "{stale}");
+        let old = HoldOut { deciding_version: None, ..hold_out.clone() };
+        assert!(judged(Some(&old), "blog-2").is_ok(), "it does not say what decided");
         let more = HoldOut { candidate: figures(3, 0.1), ..hold_out.clone() };
         assert!(refused(&more).contains("would hold 3 and the active model 2"));
         let less_sure = HoldOut { candidate: figures(2, 0.3), ..hold_out.clone() };
@@ -95,6 +114,6 @@ mod tests {
         let unfair = HoldOut { slices: vec![slice(0, 0), slice(2, 1)], ..hold_out };
         let why = refused(&unfair);
         assert!(why.contains("(language: German) it would hold 2"), "{why}");
-        assert!(gate(&record(None)).unwrap_err().to_string().contains("too few"));
+        assert!(judged(None, "blog-0").unwrap_err().to_string().contains("too few"));
     }
 }

@@ -215,7 +215,7 @@ impl Moderation {
 
     /// Lets a model decide from the next comment on. The gate: on the hold-out it must hold no more
     /// good comments than the model that decided, in all and of each kind that has fifty, and must
-    /// not be less sure of the truth.
+    /// not be less sure of the truth; and that model must be the one that decides now.
     ///
     /// # Errors
     /// `NotFound`, `GateClosed` unless `force` comes with a note, `Unavailable`.
@@ -234,7 +234,7 @@ impl Moderation {
         let _turn = self.models.changing.lock().await;
         let record = self.model(site, version).await?;
         if !force {
-            gate(&record)?;
+            gate(&record, self.models.of(site).scorer.model_version())?;
         }
         self.change_model(actor, &record, ModelState::Active, Some(Step::Promotion), note).await
     }

@@ -46,6 +46,9 @@ pub struct HoldOut {
     pub active: Option<Figures>,
     /// The base model.
     pub base: Figures,
+    /// The version that decided when these were measured; nothing in records of older programs.
+    #[serde(default)]
+    pub deciding_version: Option<String>,
     /// Good comments held in each kind of comments that has enough of them.
     #[serde(default)]
     pub slices: Vec<HoldOutSlice>,
@@ -290,6 +293,7 @@ impl Training {
             candidate: figures(&candidate),
             active: active.map(figures),
             base: figures(&self.teacher.base),
+            deciding_version: Some(self.active.version().to_owned()),
             slices: self.slices(&candidate, reference, after, progress)?,
         }))
     }

@@ -298,6 +298,28 @@ async fn the_gate_stops_what_the_hold_out_speaks_against() {
 }
 
 #[tokio::test]
+async fn the_gate_stops_what_was_judged_beside_another_model() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let base = checked(&mut client, "Good morning to all of you here").await.model_version;
+    import(&mut client, archive(90)).await;
+    let first = train(&mut client).await.unwrap();
+    import(&mut client, (200..230).map(|number| example(number, number % 2 == 0)).collect()).await;
+    let second = train(&mut client).await.unwrap();
+    let second = promote(&mut client, &second.name, "to have two").await.unwrap();
+    let status = promote(&mut client, &first.name, "").await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    let version = second.name.rsplit('/').next().unwrap();
+    let why = format!("it was judged beside {base}, but {version} decides now");
+    assert!(status.message().contains(&why), "{status:?}");
+    let request = proto::RollBackModelRequest { parent: SITE.into(), note: String::new() };
+    client.models.roll_back_model(request).await.unwrap();
+    promote(&mut client, &first.name, "").await.unwrap();
+    let again = promote(&mut client, &first.name, "").await.unwrap();
+    assert_eq!(again.state(), proto::ModelState::Active, "what decides already may be promoted");
+}
+
+#[tokio::test]
 async fn models_need_the_scope_operate_and_names_that_exist() {
     let service = Service::start().await;
     let mut client = service.client().await;
