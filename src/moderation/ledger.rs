@@ -97,7 +97,7 @@ impl Moderation {
 
     /// Takes labels back and answers with how many there were. Near duplicates and authors' records
     /// forget them at once; what a model learnt from them is gone with the next training. Where the
-    /// comments stand does not change.
+    /// comments stand does not change. No undo of a decision brings them back.
     ///
     /// # Errors
     /// `Invalid`, `Unavailable`.

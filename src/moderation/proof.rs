@@ -170,10 +170,13 @@ struct Left {
 
 impl Left {
     fn new(entries: &[LedgerEntry], until: i64) -> Self {
-        let retracted_by: HashMap<i64, i64> = entries
-            .iter()
-            .filter_map(|entry| entry.retracts.map(|label| (label, entry.position)))
-            .collect();
+        let mut retracted_by: HashMap<i64, i64> = HashMap::new();
+        for entry in entries {
+            // What a decision took back is taken back for good by a later entry. The first one counts.
+            if let Some(label) = entry.retracts {
+                retracted_by.entry(label).or_insert(entry.position);
+            }
+        }
         let mut counting: HashMap<CommentId, i64> = HashMap::new();
         let (mut retracted_count, mut stale_count) = (0, 0);
         for entry in entries {
@@ -263,5 +266,9 @@ mod tests {
         let now = Left::new(&entries, 6);
         assert_eq!(now.counting, HashSet::from([1, 5]));
         assert_eq!((now.retracted_count, now.stale_count), (2, 0));
+        let twice = [entries.as_slice(), &[entry(7, 1, Some(3))]].concat();
+        let left = Left::new(&twice, 5);
+        assert_eq!(left.counting, HashSet::from([1, 2, 5]), "3 was gone before it was so for good");
+        assert_eq!((left.retracted_count, left.stale_count), (1, 1));
     }
 }

@@ -3,12 +3,12 @@
 use replyguard::domain::{
     Action, CheckedComment, CommentFilter, DecisionId, Label, State, signals,
 };
-use replyguard::moderation::ports::models::ModelStore;
+use replyguard::moderation::ports::models::{LedgerExample, ModelStore, Retraction};
 use replyguard::moderation::ports::review::{
     Claim, Decided, ListOrder, NewDecision, Passed, QueueOrder, ReviewStore, Target,
 };
-use replyguard::moderation::ports::{Store, StoreError};
-use time::Duration;
+use replyguard::moderation::ports::{LabelEntry, Reporter, Store, StoreError};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::support::backend::on_each_store;
@@ -22,6 +22,9 @@ on_each_store!(
     a_decision_moves_and_teaches,
     rejecting_for_other_reasons_takes_lessons_back,
     an_undo_restores_all_of_a_decision,
+    an_undo_does_not_teach_what_was_retracted,
+    an_undo_gives_labels_back_to_those_who_gave_them,
+    labels_retracted_while_a_decision_had_taken_them_back_stay_away,
     an_undo_passes_over_what_changed_since,
     long_undos_go_on_where_they_ended,
     an_undo_ends_what_another_began,
@@ -295,6 +298,104 @@ async fn an_undo_restores_all_of_a_decision(store: &impl All) {
     undo(store, 5, 1).await.unwrap_err();
     undo(store, 6, 4).await.unwrap();
     assert_eq!(queue(store, QueueOrder::Usefulness).await, before);
+}
+
+/// Ann, a reader, says what a comment is.
+async fn ann_says(store: &impl All, n: u64, of: Label) {
+    let by_ann = LabelEntry {
+        reporter: Reporter::Reader,
+        reporter_name: Some("ann".into()),
+        note: Some("I know him".into()),
+        ..label("blog", n, of)
+    };
+    store.append_label(by_ann).await.unwrap();
+}
+
+/// Takes all labels of somebody back.
+async fn retract(store: &impl All, name: &str) -> u64 {
+    let what = Retraction::ReporterName(name.into());
+    let time = start() + Duration::hours(9);
+    store.retract_labels(&site_id("blog"), what, "key:1", None, time).await.unwrap()
+}
+
+/// Whose labels count: the name, the label and its time.
+async fn voices(store: &impl All) -> Vec<(String, Label, OffsetDateTime)> {
+    let examples = store.ledger_examples(&site_id("blog"), 0, None, 100).await.unwrap();
+    let voice = |example: LedgerExample| {
+        (example.reporter_name.unwrap_or_default(), example.label, example.time)
+    };
+    examples.into_iter().map(voice).collect()
+}
+
+async fn ham_count(store: &impl All) -> u32 {
+    store.author_counts(&site_id("blog"), fingerprint(1)).await.unwrap().ham_label_count
+}
+
+async fn an_undo_does_not_teach_what_was_retracted(store: &impl All) {
+    record(store, "blog", 1, State::Held).await;
+    ann_says(store, 1, Label::Ham).await;
+    decide(store, 1, Action::RejectSpam, &[1]).await;
+    assert_eq!(retract(store, "ann").await, 1);
+    let undone = undo(store, 2, 1).await.unwrap();
+    let moved = &undone.comments[0];
+    assert_eq!((moved.label_before, moved.label_after), (Some(Label::Spam), None));
+    assert_eq!(state(store, 1).await, (State::Approved, None));
+    assert_eq!(voices(store).await, [], "Ann's label is nobody else's");
+    assert_eq!(ham_count(store).await, 0);
+    // Who undoes the undo has the one label again that it took back.
+    undo(store, 3, 2).await.unwrap();
+    assert_eq!(state(store, 1).await, (State::Rejected, Some(Label::Spam)));
+    let of_decision = decision(1, Action::RejectSpam).time;
+    assert_eq!(voices(store).await, [("jane".to_owned(), Label::Spam, of_decision)]);
+    undo(store, 4, 3).await.unwrap();
+    assert_eq!(state(store, 1).await, (State::Approved, None));
+    assert_eq!(voices(store).await, []);
+}
+
+async fn an_undo_gives_labels_back_to_those_who_gave_them(store: &impl All) {
+    record(store, "blog", 1, State::Held).await;
+    store.append_label(label("blog", 1, Label::Spam)).await.unwrap();
+    ann_says(store, 1, Label::Ham).await;
+    decide(store, 1, Action::RejectAbuse, &[1]).await;
+    assert_eq!(voices(store).await, []);
+    let carol = NewDecision { actor: "carol".into(), ..decision(2, Action::Undo) };
+    let undoes = decision(1, Action::RejectAbuse).id;
+    store.undo(carol, undoes, None, 9).await.unwrap();
+    assert_eq!(state(store, 1).await, (State::Approved, Some(Label::Ham)));
+    assert_eq!(ham_count(store).await, 1);
+    let labelled = label("blog", 1, Label::Ham).time;
+    assert_eq!(voices(store).await, [("ann".to_owned(), Label::Ham, labelled)]);
+    let said = store.list_labels(&site_id("blog"), 0, 9).await.unwrap();
+    let (again, first) = (&said[3].1, &said[1].1);
+    assert_eq!((said.len(), again), (4, first), "reporter, name, time and why are as they were");
+    // The labels that the undo appended go with it, and both come back once.
+    undo(store, 3, 2).await.unwrap();
+    assert_eq!(state(store, 1).await, (State::Rejected, None));
+    assert_eq!(voices(store).await, []);
+    undo(store, 4, 3).await.unwrap();
+    assert_eq!(voices(store).await, [("ann".to_owned(), Label::Ham, labelled)]);
+    assert_eq!(store.list_labels(&site_id("blog"), 0, 9).await.unwrap().len(), 6);
+    retract(store, "ann").await;
+    let given = label("blog", 1, Label::Spam).time;
+    assert_eq!(
+        voices(store).await,
+        [("jane".to_owned(), Label::Spam, given)],
+        "all of Ann's are gone"
+    );
+    assert_eq!(state(store, 1).await, (State::Approved, Some(Label::Spam)));
+}
+
+async fn labels_retracted_while_a_decision_had_taken_them_back_stay_away(store: &impl All) {
+    record(store, "blog", 1, State::Held).await;
+    store.append_label(label("blog", 1, Label::Spam)).await.unwrap();
+    ann_says(store, 1, Label::Ham).await;
+    decide(store, 1, Action::Reopen, &[1]).await;
+    assert_eq!(retract(store, "ann").await, 1);
+    assert_eq!(retract(store, "ann").await, 0, "only once");
+    undo(store, 2, 1).await.unwrap();
+    assert_eq!(state(store, 1).await, (State::Approved, Some(Label::Spam)));
+    let given = label("blog", 1, Label::Spam).time;
+    assert_eq!(voices(store).await, [("jane".to_owned(), Label::Spam, given)]);
 }
 
 async fn an_undo_passes_over_what_changed_since(store: &impl All) {

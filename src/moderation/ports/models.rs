@@ -194,7 +194,8 @@ pub trait ModelStore: Send + Sync + 'static {
         time: OffsetDateTime,
     ) -> Result<u64, StoreError>;
     /// Appends an entry for each label that is taken back, with one audit entry; answers with how
-    /// many there were. What is taken back already is passed over.
+    /// many there were. What is taken back already is passed over, unless a decision did it: its
+    /// undo does not bring it back then.
     async fn retract_labels(
         &self,
         site: &SiteId,

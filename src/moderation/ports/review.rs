@@ -339,8 +339,10 @@ pub trait ReviewStore: Send + Sync + 'static {
         targets: Vec<Target>,
     ) -> Result<Decided, StoreError>;
     /// Takes at most `count_max` comments of a decision back, the last first, before position
-    /// `before`: each gets the state and label that it had, and what it taught is retracted. One
-    /// that changed since is passed over. The decision counts as undone from the part without
+    /// `before`: each gets the state that it had, and the label that counts once what the decision
+    /// taught is retracted, or what it took back is appended again as it was: who said it, when and
+    /// why. [`super::models::ModelStore::retract_labels`] in between is for good. A comment that
+    /// changed since is passed over. The decision counts as undone from the part without
     /// [`Decided::next`] on. Until then another undo may begin, and takes back what is left.
     /// `NotFound`; `Conflict` if it was undone before by another.
     async fn undo(

@@ -87,48 +87,78 @@ pub(super) async fn append_labels(
     let (reporter, time) = (reporter.as_str(), millis(decision.time));
     let values: Values<'_> =
         &[&site_number, &ids, &words, &reporter, &decision.actor, &decision.note, &time];
-    let read = |row: &Row| Ok((comment_id(row, 0)?, get(row, 1)?));
-    Ok(db.all(sql, values, read).await?.into_iter().collect())
+    Ok(db.all(sql, values, entry).await?.into_iter().collect())
 }
 
-/// Takes all labels of some comments back that count.
-pub(super) async fn retract_comments(
+/// Takes the labels of comments back that count, of each from a position on; answers with the first
+/// entry of each comment that says so. It has a name: a retraction without one is for good.
+pub(super) async fn retract(
     db: &Db,
     site_number: i64,
     decision: &NewDecision,
     reporter: Reporter,
-    ids: &[Uuid],
-) -> Result<(), StoreError> {
-    if ids.is_empty() {
-        return Ok(());
+    firsts: &[(CommentId, i64)],
+) -> Result<BTreeMap<CommentId, i64>, StoreError> {
+    if firsts.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let sql = "INSERT INTO labels (site, comment, label, reporter, note, time, retracts) \
-         SELECT site, comment, label, $3, $4, $5, position FROM labels AS label \
-         WHERE site = $1 AND comment = ANY($2::uuid[]) AND retracts IS NULL AND NOT EXISTS (\
+    let (ids, positions) = columns(firsts);
+    let sql = "INSERT INTO labels \
+             (site, comment, label, reporter, reporter_name, note, time, retracts) \
+         SELECT label.site, label.comment, label.label, $4, $5, $6, $7, label.position \
+         FROM unnest($2::uuid[], $3::bigint[]) AS made (comment, position) \
+         JOIN labels AS label ON label.site = $1 AND label.comment = made.comment \
+             AND label.position >= made.position \
+         WHERE label.retracts IS NULL AND NOT EXISTS (\
              SELECT 1 FROM labels AS back WHERE back.retracts = label.position) \
-         ORDER BY position";
+         ORDER BY label.position RETURNING comment, position";
     let (reporter, time) = (reporter.as_str(), millis(decision.time));
-    db.execute(sql, &[&site_number, &ids, &reporter, &decision.note, &time]).await.map(drop)
+    let (name, note) = (&decision.actor, &decision.note);
+    let values: Values<'_> = &[&site_number, &ids, &positions, &reporter, name, note, &time];
+    Ok(first_entries(db.all(sql, values, entry).await?))
 }
 
-/// Takes the labels at some positions back, as far as they count.
-pub(super) async fn retract_positions(
+/// Appends the labels again, as they were, that decisions took back whose entries of comments begin
+/// at these positions, if nobody decided since; but for those that were retracted for good since.
+/// Answers with the first entry of each comment.
+pub(super) async fn restore(
     db: &Db,
     site_number: i64,
-    decision: &NewDecision,
-    reporter: Reporter,
-    positions: &[i64],
-) -> Result<(), StoreError> {
-    if positions.is_empty() {
-        return Ok(());
+    firsts: &[(CommentId, i64)],
+) -> Result<BTreeMap<CommentId, i64>, StoreError> {
+    if firsts.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let sql = "INSERT INTO labels (site, comment, label, reporter, note, time, retracts) \
-         SELECT site, comment, label, $3, $4, $5, position FROM labels AS label \
-         WHERE site = $1 AND position = ANY($2::bigint[]) AND retracts IS NULL AND NOT EXISTS (\
-             SELECT 1 FROM labels AS back WHERE back.retracts = label.position) \
-         ORDER BY position";
-    let (reporter, time) = (reporter.as_str(), millis(decision.time));
-    db.execute(sql, &[&site_number, &positions, &reporter, &decision.note, &time]).await.map(drop)
+    let (ids, positions) = columns(firsts);
+    let sql = "INSERT INTO labels (site, comment, label, reporter, reporter_name, note, time) \
+         SELECT label.site, label.comment, label.label, label.reporter, label.reporter_name, \
+             label.note, label.time \
+         FROM unnest($2::uuid[], $3::bigint[]) AS made (comment, position) \
+         JOIN labels AS back ON back.site = $1 AND back.comment = made.comment \
+             AND back.position >= made.position AND back.retracts < made.position \
+         JOIN labels AS label ON label.position = back.retracts \
+         WHERE back.reporter_name IS NOT NULL AND NOT EXISTS (\
+             SELECT 1 FROM labels AS person \
+             WHERE person.retracts = label.position AND person.reporter_name IS NULL) \
+         ORDER BY label.position RETURNING comment, position";
+    Ok(first_entries(db.all(sql, &[&site_number, &ids, &positions], entry).await?))
+}
+
+fn columns(firsts: &[(CommentId, i64)]) -> (Vec<Uuid>, Vec<i64>) {
+    firsts.iter().map(|(id, position)| (*id.as_uuid(), *position)).unzip()
+}
+
+fn entry(row: &Row) -> Result<(CommentId, i64), StoreError> {
+    Ok((comment_id(row, 0)?, get(row, 1)?))
+}
+
+fn first_entries(entries: Vec<(CommentId, i64)>) -> BTreeMap<CommentId, i64> {
+    let mut first = BTreeMap::new();
+    for (comment, position) in entries {
+        let known = first.entry(comment).or_insert(position);
+        *known = position.min(*known);
+    }
+    first
 }
 
 /// Writes the row of a decision and answers with its number.
@@ -189,7 +219,7 @@ pub(super) async fn insert_decided(
         moves.iter().map(|one| one.comment.label.map(Label::as_str)).collect();
     let labels: Vec<Option<&str>> =
         moves.iter().map(|one| one.label.map(|(label, _)| label.as_str())).collect();
-    let appended: Vec<Option<i64>> = moves.iter().map(|one| one.appended).collect();
+    let entries: Vec<Option<i64>> = moves.iter().map(|one| one.entry).collect();
     let revisions: Vec<i64> = moves.iter().map(|one| one.comment.revision + 1).collect();
     let values: Values<'_> = &[
         &site_number,
@@ -200,7 +230,7 @@ pub(super) async fn insert_decided(
         &after,
         &known,
         &labels,
-        &appended,
+        &entries,
         &revisions,
     ];
     let mut positions = db.all(sql, values, |row| get(row, 0)).await?;

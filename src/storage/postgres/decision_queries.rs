@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::domain::{CommentId, DecisionId, Label, State};
+use crate::domain::{CommentId, DecisionId, State};
 use crate::moderation::ports::StoreError;
 use crate::moderation::ports::review::{DecidedComment, DecisionRecord};
 
@@ -142,8 +142,8 @@ pub(super) struct UndoneRow {
     pub position: i64,
     pub comment: CommentId,
     pub state_before: State,
-    pub label_before: Option<Label>,
-    pub label: Option<i64>,
+    /// The first entry that it appended to the comment's ledger.
+    pub entry: Option<i64>,
     pub revision: i64,
     pub time: i64,
     /// Whether an undo took it back before, and that one stands.
@@ -157,7 +157,7 @@ pub(super) async fn rows_to_undo(
     before: Option<i64>,
     count_max: usize,
 ) -> Result<Vec<UndoneRow>, StoreError> {
-    let sql = "SELECT position, comment, state_before, label_before, label, revision, time, \
+    let sql = "SELECT position, comment, state_before, label, revision, time, \
              EXISTS (SELECT 1 FROM decided_comments AS later \
                  JOIN decisions AS undo ON undo.number = later.decision \
                  WHERE later.site = made.site AND later.comment = made.comment \
@@ -170,11 +170,10 @@ pub(super) async fn rows_to_undo(
             position: get(row, 0)?,
             comment: comment_id(row, 1)?,
             state_before: word(row, 2)?,
-            label_before: word_or_none(row, 3)?,
-            label: get(row, 4)?,
-            revision: get(row, 5)?,
-            time: get(row, 6)?,
-            taken_back: get(row, 7)?,
+            entry: get(row, 3)?,
+            revision: get(row, 4)?,
+            time: get(row, 5)?,
+            taken_back: get(row, 6)?,
         })
     };
     let before = before.unwrap_or(i64::MAX);

@@ -4,7 +4,7 @@
 //! A decision is about up to some hundred comments a call, so each step is one statement about all
 //! of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::json;
 use uuid::Uuid;
@@ -28,8 +28,8 @@ pub(super) struct Move {
     pub comment: Current,
     pub state: State,
     pub label: Option<(Label, i64)>,
-    /// The entry of the ledger that says so.
-    pub appended: Option<i64>,
+    /// The first entry that was appended to the ledger for it: a label, or the retraction of one.
+    pub entry: Option<i64>,
 }
 
 /// A decision under way.
@@ -256,7 +256,7 @@ impl<'a> Work<'a> {
                 continue;
             };
             let label = teaches.map(|label| (label, time));
-            moves.push(Move { comment: comment.clone(), state, label, appended: None });
+            moves.push(Move { comment: comment.clone(), state, label, entry: None });
             // Whoever is named twice is found as the first move leaves it.
             comment.state = state;
             comment.label = teaches;
@@ -291,45 +291,28 @@ impl<'a> Work<'a> {
         accepted
     }
 
-    /// Takes back what the rows taught, gives back what they had changed, and makes the moves.
+    /// Takes back what the rows taught, teaches again what they took back, and makes the moves.
     async fn unmake(
         &mut self,
         accepted: Vec<(&UndoneRow, Current)>,
     ) -> Result<Vec<Move>, StoreError> {
         let (db, site_number, reporter) = (self.db, self.site_number, self.reporter());
-        let positions: Vec<i64> = accepted.iter().filter_map(|(row, _)| row.label).collect();
-        rows::retract_positions(db, site_number, self.decision, reporter, &positions).await?;
+        let firsts = accepted.iter().filter_map(|(row, _)| Some((row.comment, row.entry?)));
+        let firsts: Vec<(CommentId, i64)> = firsts.collect();
+        let mut entries = rows::retract(db, site_number, self.decision, reporter, &firsts).await?;
+        entries.extend(rows::restore(db, site_number, &firsts).await?);
         let ids: Vec<Uuid> = accepted.iter().map(|(row, _)| *row.comment.as_uuid()).collect();
         let counting = rows::counting_labels(db, site_number, &ids).await?;
-        let (mut taught, mut unlearnt) = (Vec::new(), Vec::new());
         let mut moves = Vec::new();
         for (row, comment) in accepted {
-            let counts = counting.get(&row.comment).copied();
-            let mut label = counts;
-            if counts.map(|(label, _)| label) != row.label_before {
-                match row.label_before {
-                    Some(label) => taught.push((row.comment, label)),
-                    None => unlearnt.push(*row.comment.as_uuid()),
-                }
-                label = row.label_before.map(|label| (label, millis(self.decision.time)));
-            }
             if row.state_before == State::from(comment.verdict) {
                 self.count(row.time, [row.state_before, comment.state], -1);
             }
-            moves.push(Move { comment, state: row.state_before, label, appended: None });
+            let label = counting.get(&row.comment).copied();
+            let entry = entries.get(&row.comment).copied();
+            moves.push(Move { comment, state: row.state_before, label, entry });
         }
-        rows::retract_comments(db, site_number, self.decision, reporter, &unlearnt).await?;
-        let appended =
-            rows::append_labels(db, site_number, self.decision, reporter, &taught).await?;
-        set_appended(&mut moves, &appended);
         Ok(moves)
-    }
-}
-
-/// Notes which entries of the ledger were appended for which comments.
-fn set_appended(moves: &mut [Move], appended: &BTreeMap<CommentId, i64>) {
-    for one in moves {
-        one.appended = appended.get(&one.comment.id).copied();
     }
 }
 
@@ -352,19 +335,18 @@ pub(super) async fn decide(
     }
     let mut moves = work.moves(targets, (state, teaches)).await?;
     let reporter = work.reporter();
-    match teaches {
+    let entries = match teaches {
         Some(label) => {
             let taught: Vec<_> = moves.iter().map(|one| (one.comment.id, label)).collect();
-            let appended =
-                rows::append_labels(db, site_number, decision, reporter, &taught).await?;
-            set_appended(&mut moves, &appended);
+            rows::append_labels(db, site_number, decision, reporter, &taught).await?
         }
         None => {
-            let ids: Vec<Uuid> = moves.iter().map(|one| *one.comment.id.as_uuid()).collect();
-            rows::retract_comments(db, site_number, decision, reporter, &ids).await?;
+            let all: Vec<(CommentId, i64)> = moves.iter().map(|one| (one.comment.id, 0)).collect();
+            rows::retract(db, site_number, decision, reporter, &all).await?
         }
-    }
-    for one in &moves {
+    };
+    for one in &mut moves {
+        one.entry = entries.get(&one.comment.id).copied();
         if one.comment.state == State::from(one.comment.verdict) {
             work.count(millis(decision.time), [one.comment.state, state], 1);
         }

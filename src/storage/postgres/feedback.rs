@@ -42,7 +42,7 @@ pub(super) async fn append_label(
         work.count(time, [before, state], 1);
     }
     let label = Some((entry.label, time));
-    work.move_all(&[Move { comment, state, label, appended: Some(position) }]).await?;
+    work.move_all(&[Move { comment, state, label, entry: Some(position) }]).await?;
     audit_label(db, site_number, entry, [before, state]).await?;
     work.finish(false).await?;
     let after = queries::comment(db, site_number, &entry.site, entry.comment).await?;

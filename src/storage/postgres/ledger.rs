@@ -243,7 +243,8 @@ pub(super) async fn retract_labels(
         "INSERT INTO labels (site, comment, label, reporter, note, time, retracts) \
          SELECT site, comment, label, 'administrator', $3, $4, position FROM labels AS label \
          WHERE site = $1 AND retracts IS NULL AND {condition} AND NOT EXISTS (\
-             SELECT 1 FROM labels AS back WHERE back.retracts = label.position) \
+             SELECT 1 FROM labels AS back \
+             WHERE back.retracts = label.position AND back.reporter_name IS NULL) \
          ORDER BY position RETURNING comment"
     );
     let values: Values<'_> = &[&site_number, &*value, &note, &millis(now)];

@@ -127,8 +127,8 @@ pub(super) struct UndoneRow {
     pub position: i64,
     pub comment: CommentId,
     pub state_before: State,
-    pub label_before: Option<Label>,
-    pub label: Option<i64>,
+    /// The first entry that it appended to the comment's ledger.
+    pub entry: Option<i64>,
     pub revision: i64,
     pub time: i64,
     /// Whether an undo took it back before, and that one stands.
@@ -142,7 +142,7 @@ pub(super) fn rows_to_undo(
     before: Option<i64>,
     count_max: usize,
 ) -> Result<Vec<UndoneRow>, StoreError> {
-    let sql = "SELECT position, comment, state_before, label_before, label, revision, time, \
+    let sql = "SELECT position, comment, state_before, label, revision, time, \
              EXISTS (SELECT 1 FROM decided_comments AS later \
                  JOIN decisions AS undo ON undo.number = later.decision \
                  WHERE later.site = made.site AND later.comment = made.comment \
@@ -155,11 +155,10 @@ pub(super) fn rows_to_undo(
             position: row.get(0)?,
             comment: comment_id(row, 1)?,
             state_before: row.get::<_, Word<State>>(2)?.0,
-            label_before: row.get::<_, Option<Word<Label>>>(3)?.map(|word| word.0),
-            label: row.get(4)?,
-            revision: row.get(5)?,
-            time: row.get(6)?,
-            taken_back: row.get(7)?,
+            entry: row.get(3)?,
+            revision: row.get(4)?,
+            time: row.get(5)?,
+            taken_back: row.get(6)?,
         })
     };
     let values = params![decision, before.unwrap_or(i64::MAX), count_max as i64];

@@ -108,15 +108,15 @@ impl<'a> Work<'a> {
         Ok(number)
     }
 
-    /// Gives a comment a state and a label with its time; `appended` is the entry of the ledger
-    /// that says so.
+    /// Gives a comment a state and a label with its time; `entry` is the first that was appended to
+    /// the ledger for it: a label, or the retraction of one.
     pub fn move_to(
         &mut self,
         batch: &mut Batch<'_>,
         comment: &Current,
         state: State,
         label: Option<(Label, i64)>,
-        appended: Option<i64>,
+        entry: Option<i64>,
     ) -> Result<(), StoreError> {
         let db = batch.db;
         let time = millis(self.decision.time);
@@ -144,7 +144,7 @@ impl<'a> Work<'a> {
                 states[1],
                 before,
                 word,
-                appended,
+                entry,
                 revision,
                 time
             ],
@@ -254,22 +254,51 @@ impl<'a> Work<'a> {
         feedback::insert_label(db, self.site_number, &entry)
     }
 
-    /// Takes the labels of a comment back that count, or only the one at a position.
+    /// Takes the labels of a comment back that count, from a position on, and answers with the
+    /// first entry that says so. It has a name: a retraction without one is for good.
     fn retract(
         &self,
         db: &Connection,
         id: CommentId,
-        position: Option<i64>,
-    ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO labels (site, comment, label, reporter, note, time, retracts) \
-             SELECT site, comment, label, ?3, ?4, ?5, position FROM labels AS label \
-             WHERE site = ?1 AND comment = ?2 AND retracts IS NULL \
-                 AND (?6 IS NULL OR position = ?6) AND NOT EXISTS (\
-                     SELECT 1 FROM labels AS back WHERE back.retracts = label.position)";
+        from: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        let sql = "INSERT INTO labels \
+                 (site, comment, label, reporter, reporter_name, note, time, retracts) \
+             SELECT site, comment, label, ?3, ?4, ?5, ?6, position FROM labels AS label \
+             WHERE site = ?1 AND comment = ?2 AND position >= ?7 AND retracts IS NULL \
+                 AND NOT EXISTS (\
+                     SELECT 1 FROM labels AS back WHERE back.retracts = label.position) \
+             ORDER BY position";
         let id = id.as_uuid().as_bytes();
         let (reporter, time) = (self.reporter.as_str(), millis(self.decision.time));
-        let note = &self.decision.note;
-        execute(db, sql, params![self.site_number, id, reporter, note, time, position])
+        let (name, note) = (&self.decision.actor, &self.decision.note);
+        execute(db, sql, params![self.site_number, id, reporter, name, note, time, from])?;
+        Ok(first_appended(db))
+    }
+
+    /// Takes back what a decision appended to the ledger of a comment, beginning with `first`, if
+    /// nobody decided since: its labels, or else its retractions, whose labels are appended again as
+    /// they were but for those that were retracted for good since.
+    fn unmake(
+        &self,
+        db: &Connection,
+        id: CommentId,
+        first: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        if let Some(entry) = self.retract(db, id, first)? {
+            return Ok(Some(entry));
+        }
+        let sql = "INSERT INTO labels (site, comment, label, reporter, reporter_name, note, time) \
+             SELECT label.site, label.comment, label.label, label.reporter, label.reporter_name, \
+                 label.note, label.time \
+             FROM labels AS back CROSS JOIN labels AS label ON label.position = back.retracts \
+             WHERE back.site = ?1 AND back.comment = ?2 AND back.position >= ?3 \
+                 AND back.retracts < ?3 AND back.reporter_name IS NOT NULL AND NOT EXISTS (\
+                     SELECT 1 FROM labels AS person \
+                     WHERE person.retracts = label.position AND person.reporter_name IS NULL) \
+             ORDER BY label.position";
+        execute(db, sql, params![self.site_number, id.as_uuid().as_bytes(), first])?;
+        Ok(first_appended(db))
     }
 
     fn decide_one(
@@ -298,19 +327,16 @@ impl<'a> Work<'a> {
         if claims::claimed_by_another(db, self.site_number, comment.campaign, self.decision)? {
             return Ok(Some(Passed::Claimed));
         }
-        let appended = match teaches {
+        let entry = match teaches {
             Some(label) => Some(self.teach(db, comment.id, label)?),
-            None => {
-                self.retract(db, comment.id, None)?;
-                None
-            }
+            None => self.retract(db, comment.id, 0)?,
         };
         let time = millis(self.decision.time);
         if comment.state == State::from(comment.verdict) {
             let moved = [comment.state, state];
             batch.day_changes.extend(DayChange::decision(self.site_number, time, moved, 1));
         }
-        self.move_to(batch, &comment, state, teaches.map(|label| (label, time)), appended)?;
+        self.move_to(batch, &comment, state, teaches.map(|label| (label, time)), entry)?;
         Ok(None)
     }
 
@@ -326,25 +352,24 @@ impl<'a> Work<'a> {
         if comment.revision != row.revision {
             return Ok(Some(Passed::Changed));
         }
-        if let Some(position) = row.label {
-            self.retract(db, comment.id, Some(position))?;
-        }
-        let mut appended = None;
-        let mut counting = counting_label(db, self.site_number, comment.id)?;
-        if counting.map(|(label, _)| label) != row.label_before {
-            match row.label_before {
-                Some(label) => appended = Some(self.teach(db, comment.id, label)?),
-                None => self.retract(db, comment.id, None)?,
-            }
-            counting = row.label_before.map(|label| (label, millis(self.decision.time)));
-        }
+        let entry = match row.entry {
+            Some(first) => self.unmake(db, comment.id, first)?,
+            None => None,
+        };
+        let label = counting_label(db, self.site_number, comment.id)?;
         if row.state_before == State::from(comment.verdict) {
             let moved = [row.state_before, comment.state];
             batch.day_changes.extend(DayChange::decision(self.site_number, row.time, moved, -1));
         }
-        self.move_to(batch, &comment, row.state_before, counting, appended)?;
+        self.move_to(batch, &comment, row.state_before, label, entry)?;
         Ok(None)
     }
+}
+
+/// The first of the entries that the last statement appended to the ledger, if there are any.
+fn first_appended(db: &Connection) -> Option<i64> {
+    let count = db.changes() as i64;
+    (count > 0).then(|| db.last_insert_rowid() - count + 1)
 }
 
 /// What counts as a comment's label.
