@@ -15,7 +15,7 @@ use super::{Failure, SiteArgs, block_on, progress};
 use crate::domain::{Example, Label};
 use crate::grpc::client::{Client, Timestamp, to_json};
 use crate::grpc::proto;
-use crate::moderation::examples;
+use crate::moderation::{examples, source_name};
 
 /// Examples of a call: a second's work, so that a slow disk does not meet the call's own limit.
 pub(super) const CALL_EXAMPLES: usize = 1_000;
@@ -176,9 +176,14 @@ impl<'a> ExampleReader<'a> {
         let example: Example = serde_json::from_slice(line).map_err(|error| error.to_string())?;
         let label = examples::label(&example).map_err(|error| error.to_string())?;
         examples::submission(example.clone()).map_err(|error| error.to_string())?;
+        examples::time(&example).map_err(|error| error.to_string())?;
         let file = || self.path.file_stem().map(|name| name.to_string_lossy().into_owned());
         let source = self.source.map(str::to_owned).or(example.source.clone()).or_else(file);
-        Ok(to_wire(example, label, source.unwrap_or_default()))
+        let source = source_name(&source.unwrap_or_default()).ok_or(
+            "`source`, or the file's name in its place: one line of at most 100 bytes without \
+             addresses is expected; --source gives another",
+        )?;
+        Ok(to_wire(example, label, source))
     }
 }
 

@@ -193,8 +193,10 @@ pub(super) fn timestamp(time: OffsetDateTime) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: time.unix_timestamp(), nanos: time.nanosecond() as i32 }
 }
 
-/// An instant of the wire; nothing if it is out of range.
+/// An instant of the wire; nothing if it is not in the years 1 to 9999.
 pub(super) fn instant(time: &prost_types::Timestamp) -> Option<OffsetDateTime> {
     let nanos = u32::try_from(time.nanos).ok()?;
-    OffsetDateTime::from_unix_timestamp(time.seconds).ok()?.replace_nanosecond(nanos).ok()
+    let time =
+        OffsetDateTime::from_unix_timestamp(time.seconds).ok()?.replace_nanosecond(nanos).ok()?;
+    (time.year() >= 1).then_some(time)
 }

@@ -26,6 +26,9 @@ pub enum ExampleError {
     /// The label is another word.
     #[error("`label`: {0}")]
     Label(String),
+    /// The date is too early or too late to be kept.
+    #[error("`date`: a time of the years 1 to 9999 is expected")]
+    Date,
 }
 
 /// The label of an example.
@@ -35,6 +38,21 @@ pub enum ExampleError {
 pub fn label(example: &Example) -> Result<Label, ExampleError> {
     let word = example.label.as_deref().ok_or(ExampleError::NoLabel)?;
     Label::from_str(word).map_err(ExampleError::Label)
+}
+
+/// When an example was written, if its date can be read.
+///
+/// # Errors
+/// [`ExampleError::Date`] if that is not in the years 1 to 9999.
+pub fn time(example: &Example) -> Result<Option<OffsetDateTime>, ExampleError> {
+    let Some(time) = example.time() else {
+        return Ok(None);
+    };
+    // In UTC, whatever the zone that it was written in.
+    match OffsetDateTime::from_unix_timestamp(time.unix_timestamp()) {
+        Ok(utc) if utc.year() >= 1 => Ok(Some(time)),
+        _ => Err(ExampleError::Date),
+    }
 }
 
 /// The submission that an example describes. Files are older than our limits, so a field that
@@ -218,6 +236,17 @@ pub fn offline_secret() -> SiteSecret {
 mod tests {
     use super::*;
     use crate::domain::{SitePolicy, signals};
+
+    #[test]
+    fn a_date_is_of_the_years_that_are_kept() {
+        let dated = |date: &str| time(&Example { date: Some(date.into()), ..Example::default() });
+        assert_eq!(dated("yesterday"), Ok(None));
+        assert!(dated("2019-06-30T21:15:00Z").unwrap().is_some());
+        assert!(dated("0001-01-01T00:00:00Z").unwrap().is_some());
+        assert_eq!(dated("0001-01-01T00:30:00+01:00"), Err(ExampleError::Date), "before, in UTC");
+        assert_eq!(dated("9999-12-31T23:30:00-01:00"), Err(ExampleError::Date), "after, in UTC");
+        assert_eq!(dated("-62135596801000"), Err(ExampleError::Date));
+    }
 
     #[test]
     fn every_picture_in_place_of_a_text_is_found() {

@@ -64,7 +64,11 @@ impl Moderation {
         foreign: ForeignExample,
     ) -> Result<ImportedExample, ModerationError> {
         let ForeignExample { example, label, time } = foreign;
-        let source = source(example.source.as_deref().unwrap_or_default())?;
+        let source = source_name(example.source.as_deref().unwrap_or_default());
+        let source = source.ok_or_else(|| {
+            let text = "One line of at most 100 bytes without addresses is expected.";
+            ModerationError::field("examples.source", "invalid-source", text)
+        })?;
         let submission = examples::submission(example).map_err(|error| {
             ModerationError::field("examples.comment", "invalid-example", &error.to_string())
         })?;
@@ -150,12 +154,13 @@ pub fn note(text: String) -> Result<Option<String>, ModerationError> {
     super::feedback::masked(text, "note", NOTE_BYTES_MAX)
 }
 
-fn source(name: &str) -> Result<String, ModerationError> {
+/// The name of an import as the ledger has it; nothing if it is not one line of at most 100 bytes
+/// without addresses.
+pub fn source_name(name: &str) -> Option<String> {
     let name = name.trim();
     let fits = name.len() <= SOURCE_BYTES_MAX && !name.contains(char::is_control);
     if !fits || text::mask_addresses(name).1 > 0 || text::mask_every_ip(name) != name {
-        let text = "One line of at most 100 bytes without addresses is expected.";
-        return Err(ModerationError::field("examples.source", "invalid-source", text));
+        return None;
     }
-    Ok(if name.is_empty() { SOURCE_DEFAULT } else { name }.to_owned())
+    Some(if name.is_empty() { SOURCE_DEFAULT } else { name }.to_owned())
 }

@@ -58,7 +58,7 @@ pub use evaluation::{JudgedLabel, ModelEvaluation};
 pub use explain::{Explained, Explanation, Part};
 pub use feedback::Feedback;
 pub use flip::Flip;
-pub use ledger::{ForeignExample, RetractionRequest, note};
+pub use ledger::{ForeignExample, RetractionRequest, note, source_name};
 pub use operations::{AnswerFormat, Outcome, Work, Worked};
 pub use privacy::{AuthorSelector, ExportRecord, ExportStream};
 pub use progress::WorkProgress;

@@ -1,7 +1,7 @@
 //! The life of a site's model in a running service: import, train, shadow, promote, roll back,
 //! retract.
 
-use replyguard::grpc::client::{Client, Code};
+use replyguard::grpc::client::{Client, Code, Timestamp};
 use replyguard::grpc::{longrunning, proto};
 use tokio_stream::StreamExt;
 
@@ -413,6 +413,21 @@ async fn names_with_addresses_are_refused_in_the_ledger() {
     };
     let status = client.models.retract_examples(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+}
+
+#[tokio::test]
+async fn times_before_the_year_1_are_refused_in_the_ledger() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let first_second = -62_135_596_800;
+    for (seconds, accepted) in [(first_second - 1, false), (first_second, true)] {
+        let mut example = example(1, true);
+        example.label_time = Some(Timestamp { seconds, nanos: 0 });
+        let request = proto::ImportExamplesRequest { parent: SITE.into(), examples: vec![example] };
+        let answer = client.models.import_examples(tokio_stream::iter([request])).await;
+        let code = answer.map(drop).map_err(|status| status.code());
+        assert_eq!(code, if accepted { Ok(()) } else { Err(Code::InvalidArgument) }, "{seconds}");
+    }
 }
 
 #[tokio::test]

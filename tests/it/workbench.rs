@@ -174,6 +174,46 @@ async fn work_can_be_cancelled_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn an_import_names_the_line_that_the_service_would_refuse_and_stores_nothing() {
+    let service = Service::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    // More than a call takes come before the bad line.
+    let import = |name: &str, others: &str, bad: &str| {
+        let line = |number: usize| {
+            let more = if number == 1_100 { bad } else { others };
+            let text = format!("Loaf {} came out flat", spelled(number));
+            format!("{{\"text\":\"{text}\",\"label\":\"ham\"{more}}}\n")
+        };
+        let file = folder.path().join(name);
+        std::fs::write(&file, (0..1_200).map(line).collect::<String>()).unwrap();
+        let output = service.command(&["examples", "import", file.to_str().unwrap()]);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let old = ",\"source\":\"old\"";
+    let long = format!(",\"source\":\"{}\"", "a".repeat(101));
+    let bad = [
+        (",\"source\":\"blog of jane@example.org\"", "`source`"),
+        (",\"source\":\"dump of 203.0.113.7\"", "`source`"),
+        (",\"source\":\"two\\nlines\"", "`source`"),
+        (long.as_str(), "`source`"),
+        (",\"date\":\"0000-12-31T23:00:00Z\"", "`date`"),
+    ];
+    for (bad, field) in bad {
+        let (code, error) = import("archive.jsonl", old, bad);
+        assert_eq!(code, Some(65), "{bad}: {error}");
+        assert!(error.contains(&format!("archive.jsonl:1101: {field}")), "{bad}: {error}");
+        assert!(!error.contains("jane"), "{error}");
+    }
+    let (code, error) = import("backup-10.0.0.1.jsonl", old, "");
+    assert_eq!(code, Some(65), "{error}");
+    assert!(error.contains("backup-10.0.0.1.jsonl:1101: `source`, or the file's name"), "{error}");
+    let exported = service.command(&["examples", "export"]);
+    assert!(exported.status.success() && exported.stdout.is_empty(), "nothing is stored");
+    let (code, error) = import("archive.jsonl", old, "");
+    assert_eq!(code, Some(0), "{error}");
+}
+
+#[tokio::test]
 async fn an_interrupted_command_cancels_its_work() {
     let service = Service::start().await;
     let mut client = service.client().await;

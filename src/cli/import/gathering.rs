@@ -11,15 +11,12 @@ use serde::Serialize;
 use super::comment::{ForeignComment, LeftOut, Opinions, Problem, Sink, Standing};
 use crate::cli::Failure;
 use crate::domain::{COMMENT_BYTES_MAX, Example, Label, OTHER_BYTES_MAX};
-use crate::moderation::examples;
-use crate::text;
+use crate::moderation::{examples, source_name};
 
 /// Comments of one import: some 400 MB of memory. More are imported in parts.
 const COMMENT_COUNT_MAX: usize = 10_000_000;
 /// Comments about which something is noted elsewhere in a file.
 const NOTED_COUNT_MAX: usize = 10_000_000;
-/// Bytes of the name of a source, as the service takes it.
-const SOURCE_BYTES_MAX: usize = 100;
 /// Bytes of the temporary file, whatever a packed file unpacks to.
 const SPOOL_BYTES_MAX: u64 = 64 << 30;
 
@@ -228,14 +225,10 @@ fn trim(example: &mut Example) {
     for field in fields {
         field.take_if(|text| text.len() > OTHER_BYTES_MAX);
     }
-    if example.time().is_none_or(|time| time.year() < 1) {
+    if !matches!(examples::time(example), Ok(Some(_))) {
         example.date = None;
     }
-    let is_name = |source: &str| {
-        let plain = source.len() <= SOURCE_BYTES_MAX && !source.contains(char::is_control);
-        plain && text::mask_addresses(source).1 == 0 && text::mask_every_ip(source) == source
-    };
-    example.source.take_if(|source| !is_name(source));
+    example.source.take_if(|source| source_name(source).is_none());
 }
 
 /// Each label by time, and both mixed so that each part of the ledger has its share of both: the
