@@ -42,7 +42,8 @@ enum Action {
         #[arg(long)]
         source: Option<String>,
     },
-    /// Print the examples that count, one JSON object a line, addresses masked
+    /// Print the examples that count, one JSON object a line, as `train` and imports read them.
+    /// Addresses are masked, so what an author's e-mail address tells does not travel
     Export,
     /// Take labels back; the next training gives the model that never saw them
     Retract(RetractArgs),
@@ -220,15 +221,28 @@ async fn export(mut client: Client, parent: String) -> Result<(), Failure> {
     let mut examples = answer.map_err(|status| refused(&status))?.into_inner();
     while let Some(example) = examples.next().await {
         let example = example.map_err(|status| refused(&status))?;
-        let mut json = to_json("replyguard.v1.ExportExamplesResponse", &example);
-        // As `train` reads it.
-        json["label"] = match example.label() {
-            proto::Label::Spam => "spam".into(),
-            _ => "ham".into(),
-        };
-        say!("{json}")?;
+        say!("{}", line(&example))?;
     }
     Ok(())
+}
+
+/// An exported example by the names that [`Example`] has, so that `train`, `evaluate` and imports
+/// read all of it. What it has besides, they pass over.
+fn line(example: &proto::ExportExamplesResponse) -> serde_json::Value {
+    let mut json = to_json("replyguard.v1.ExportExamplesResponse", example);
+    let label = match example.label() {
+        proto::Label::Spam => Label::Spam,
+        _ => Label::Ham,
+    };
+    json["label"] = label.as_str().into();
+    for (exported, read) in [("label_time", "date"), ("language", "lang")] {
+        if let Some(fields) = json.as_object_mut()
+            && let Some(value) = fields.remove(exported)
+        {
+            fields.insert(read.to_owned(), value);
+        }
+    }
+    json
 }
 
 async fn retract(mut client: Client, parent: String, args: RetractArgs) -> Result<(), Failure> {
@@ -248,4 +262,39 @@ async fn retract(mut client: Client, parent: String, args: RetractArgs) -> Resul
     let answer = client.models.retract_examples(request).await;
     let answer = answer.map_err(|status| refused(&status))?.into_inner();
     say!("{} labels taken back", answer.retracted_count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_exported_is_read_whole() {
+        let exported = proto::ExportExamplesResponse {
+            position: 7,
+            name: "sites/default/comments/x".into(),
+            text: "Which flour?".into(),
+            author: "Jane".into(),
+            url: "https://jane.example/".into(),
+            label: proto::Label::Spam.into(),
+            source: "archive".into(),
+            label_time: Some(Timestamp { seconds: 1_183_664_005, nanos: 250_000_000 }),
+            page_uri: "https://bread.example/rye/".into(),
+            page_title: "Rye".into(),
+            language: "de-at".into(),
+        };
+        let read: Example = serde_json::from_str(&line(&exported).to_string()).unwrap();
+        let (label, source) = (examples::label(&read).unwrap(), read.source.clone().unwrap());
+        let sent = to_wire(read, label, source);
+        let comment = sent.comment.unwrap();
+        assert_eq!(comment.text, exported.text);
+        assert_eq!((comment.author, comment.url), (exported.author, exported.url));
+        assert_eq!((sent.label, sent.source), (exported.label, exported.source));
+        assert_eq!(sent.label_time, exported.label_time);
+        assert_eq!(comment.page_uri, exported.page_uri);
+        assert_eq!(
+            (comment.page_title, comment.language),
+            (exported.page_title, exported.language)
+        );
+    }
 }

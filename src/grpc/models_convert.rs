@@ -107,5 +107,8 @@ pub(super) fn exported(site: &SiteId, example: LedgerExample) -> proto::ExportEx
         label: i32::from(convert::label_to_wire(example.label)),
         source: example.source,
         label_time: Some(convert::timestamp(example.time)),
+        page_uri: submission.page_uri.unwrap_or_default(),
+        page_title: submission.page_title.unwrap_or_default(),
+        language: submission.lang.unwrap_or_default(),
     }
 }

@@ -6,7 +6,7 @@ use replyguard::grpc::{longrunning, proto};
 use tokio_stream::StreamExt;
 
 use crate::support::models::{SITE, archive, checked, example, import, promote, spelled, train};
-use crate::support::service::{Service, wait_for};
+use crate::support::service::{Service, check, comment, wait_for};
 
 #[tokio::test]
 async fn a_model_lives_from_import_to_roll_back() {
@@ -443,6 +443,72 @@ async fn long_comments_are_imported() {
     let output = service.command(&["examples", "import", file.to_str().unwrap()]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text, "80 examples imported, 0 were there already\n", "4 MB in several calls");
+}
+
+/// The lines of an export without what belongs to its site.
+fn exported_lines(service: &Service, site: &str) -> Vec<serde_json::Value> {
+    let output = service.command(&["examples", "export", "--site", site]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().map(|line| {
+        let mut json: serde_json::Value = serde_json::from_str(line).unwrap();
+        let fields = json.as_object_mut().unwrap();
+        let name = fields.remove("name").unwrap();
+        assert!(name.as_str().unwrap().starts_with(&format!("sites/{site}/")), "{name}");
+        assert!(fields.remove("position").is_some());
+        json
+    });
+    lines.collect()
+}
+
+/// Dates, pages and languages stayed behind: they had no field, or a name that nobody read.
+#[tokio::test]
+async fn an_export_means_the_same_on_another_site() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let mut dated = example(1, true);
+    dated.label_time = Some(Timestamp { seconds: 1_183_664_005, nanos: 0 });
+    let with_page = |comment: &mut proto::Comment| {
+        comment.page_uri = "https://bread.example/rye/?to=jane@example.org".into();
+        comment.page_title = "Rye with a soft crust".into();
+        comment.language = "de-AT".into();
+    };
+    with_page(dated.comment.as_mut().unwrap());
+    import(&mut client, vec![dated, example(2, false)]).await;
+    let mut own = check(comment("Mine has a soft crust as well, from jane@example.org"));
+    with_page(own.comment.as_mut().unwrap());
+    let own = client.comments.check_comment(own).await.unwrap().into_inner().comment.unwrap();
+    let feedback = proto::SubmitFeedbackRequest {
+        name: own.name,
+        label: proto::Label::Ham.into(),
+        ..Default::default()
+    };
+    client.comments.submit_feedback(feedback).await.unwrap();
+
+    let lines = exported_lines(&service, "default");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(lines[0]["date"], "2007-07-05T19:33:25Z");
+    for line in [&lines[0], &lines[2]] {
+        assert_eq!(
+            (&line["page_title"], &line["lang"]),
+            (&"Rye with a soft crust".into(), &"de-at".into())
+        );
+        let page = line["page_uri"].as_str().unwrap();
+        assert!(page.starts_with("https://bread.example/rye/") && !page.contains("jane"), "{page}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("export.jsonl");
+    std::fs::write(&file, lines.iter().map(|line| format!("{line}\n")).collect::<String>())
+        .unwrap();
+    let other = proto::CreateSiteRequest { site_id: "other".into(), site: None };
+    client.sites.create_site(other).await.unwrap();
+    let file = file.to_str().unwrap();
+    let output = service.command(&["examples", "import", file, "--site", "other"]);
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "3 examples imported, 0 were there already\n"
+    );
+    assert_eq!(exported_lines(&service, "other"), lines);
 }
 
 #[tokio::test]
