@@ -102,7 +102,8 @@ pub fn start_metrics() -> Result<PrometheusHandle, String> {
     metrics::describe_counter!("replyguard_labels_total", "Labels by reporter and label");
     metrics::describe_gauge!(
         "replyguard_drift_index",
-        "Population stability index of a site's last comments; from 0.25 on they changed"
+        "Population stability index of a site's last comments; from 0.25 on they changed, NaN where \
+         that is not measured"
     );
     describe_rest();
     begin_at_zero();

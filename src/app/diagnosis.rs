@@ -5,6 +5,7 @@ mod clock;
 mod files;
 mod reach;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ const REDIS_WAIT: Duration = Duration::from_millis(250);
 pub enum Finding {
     /// It is as it should be.
     Good(String),
+    /// It is no trouble, but it cannot be said that all is well.
+    Note(String),
     /// It is not.
     Bad {
         /// What is wrong.
@@ -122,22 +125,39 @@ fn webhooks(metrics: &str) -> Option<Finding> {
 /// What a running service says of its sites' comments.
 fn drift(metrics: &str) -> Vec<Finding> {
     let indexes = metrics.lines().filter(|line| line.starts_with("replyguard_drift_index{"));
-    let mut findings = Vec::new();
-    let mut count = 0;
+    let (mut findings, mut measured_count) = (Vec::new(), 0);
+    let mut unmeasured = BTreeSet::<&str>::new();
     for line in indexes {
-        count += 1;
-        let Some((name, index)) = line.rsplit_once(' ') else { continue };
-        if index.parse::<f64>().is_ok_and(|index| index >= DRIFT_ALARM) {
+        let Some((name, text)) = line.rsplit_once(' ') else { continue };
+        let Ok(index) = text.parse::<f64>() else { continue };
+        if index.is_nan() {
+            // A site's name is a DNS label: nothing in it is escaped.
+            unmeasured.extend(name.split('"').nth(1));
+            continue;
+        }
+        measured_count += 1;
+        if index >= DRIFT_ALARM {
             findings.push(Finding::Bad {
-                what: format!("comments are no longer what the model was made for: {name} {index}"),
+                what: format!("comments are no longer what the model was made for: {name} {text}"),
                 advice: "look at `replyguard models drift`; label some of the new comments and \
                          train again"
                     .into(),
             });
         }
     }
-    if findings.is_empty() && count > 0 {
-        findings.push(Finding::Good("comments are what the models were made for".into()));
+    if findings.is_empty() && measured_count > 0 {
+        let text = match unmeasured.is_empty() {
+            true => "comments are what the models were made for",
+            false => "where it is measured, comments are what the models were made for",
+        };
+        findings.push(Finding::Good(text.into()));
+    }
+    if !unmeasured.is_empty() {
+        let sites: Vec<&str> = unmeasured.into_iter().collect();
+        findings.push(Finding::Note(format!(
+            "not measured, too few comments of the time before the model or since: {}",
+            sites.join(", ")
+        )));
     }
     findings
 }
@@ -229,5 +249,27 @@ mod tests {
         let Some(Finding::Bad { what, .. }) = of("3") else { panic!("3 are trouble") };
         assert_eq!(what, "3 deliveries to webhooks were given up");
         assert_eq!(webhooks("another 1\n"), None);
+    }
+
+    /// The gauges of what could not be measured were zero, and all was well.
+    #[test]
+    fn drift_that_is_not_measured_is_not_good() {
+        let line = |site: &str, dimension: &str, index: &str| {
+            let labels = format!("site=\"{site}\",dimension=\"{dimension}\"");
+            format!("replyguard_drift_index{{{labels}}} {index}\n")
+        };
+        let gone = line("old", "score", "NaN") + &line("old", "page", "NaN");
+        let note = Finding::Note(
+            "not measured, too few comments of the time before the model or since: old".into(),
+        );
+        assert_eq!(drift(&gone), [note]);
+        let found = drift(&(gone.clone() + &line("new", "score", "0.01")));
+        let [Finding::Good(good), Finding::Note(_)] = &found[..] else { panic!("{found:?}") };
+        assert!(good.starts_with("where it is measured"), "{good}");
+        let found = drift(&(gone + &line("new", "score", "0.3")));
+        assert!(matches!(&found[..], [Finding::Bad { .. }, Finding::Note(_)]), "{found:?}");
+        let found = drift(&line("new", "score", "0.01"));
+        assert!(matches!(&found[..], [Finding::Good(_)]), "{found:?}");
+        assert!(drift("another 1\n").is_empty());
     }
 }

@@ -64,6 +64,7 @@ fn tell(findings: &Findings) -> Result<(), Failure> {
     for (part, finding) in findings {
         match finding {
             Finding::Good(text) => say!("ok       {part}: {text}")?,
+            Finding::Note(text) => say!("note     {part}: {text}")?,
             Finding::Bad { what, advice } => {
                 say!("TROUBLE  {part}: {what}\n         {advice}")?;
             }
@@ -74,7 +75,9 @@ fn tell(findings: &Findings) -> Result<(), Failure> {
 
 fn json(findings: &Findings, ok: bool) -> serde_json::Value {
     let of = |(part, finding): &(&str, Finding)| match finding {
-        Finding::Good(text) => serde_json::json!({ "part": part, "ok": true, "text": text }),
+        Finding::Good(text) | Finding::Note(text) => {
+            serde_json::json!({ "part": part, "ok": true, "text": text })
+        }
         Finding::Bad { what, advice } => {
             serde_json::json!({ "part": part, "ok": false, "text": what, "advice": advice })
         }

@@ -208,7 +208,10 @@ pub(super) async fn drift(client: &mut Client, parent: String, json: bool) -> Re
         report.baseline_count
     )?;
     if report.dimensions.is_empty() {
-        return say!("too few to compare: at least 200 are needed on either side");
+        return say!(
+            "not measured: too few comments of the time before the model, or since; at least 200 are \
+             needed on either side, and retention removes the older ones"
+        );
     }
     for dimension in &report.dimensions {
         let word = match dimension.index {

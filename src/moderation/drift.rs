@@ -40,6 +40,7 @@ pub struct DriftReport {
     /// Comments compared with it.
     pub current_count: u64,
     /// What was compared; nothing as long as there are fewer than 200 comments on either side.
+    /// Retention also removes those of the baseline.
     pub dimensions: Vec<DriftDimension>,
 }
 
@@ -104,7 +105,7 @@ impl Moderation {
     }
 
     /// Compares the last comments of all sites that had some since the last time with their
-    /// baselines, for the metrics.
+    /// baselines, for the metrics. Where that cannot be done, the gauges are not a number.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -124,12 +125,12 @@ impl Moderation {
                 let labels = [("site", site.id.to_string()), ("dimension", dimension.to_owned())];
                 metrics::gauge!("replyguard_drift_index", &labels)
             };
-            // Another model has another baseline: what was said of the one before holds no more.
-            if report.dimensions.is_empty() && seen.is_some_and(|seen| seen.measured) {
-                DIMENSIONS.iter().for_each(|dimension| gauge(dimension).set(0.0));
+            // What was said of the model or the baseline before holds no more. Zero would say that
+            // nothing changed, and a gauge cannot be taken back.
+            if report.dimensions.is_empty() {
+                DIMENSIONS.iter().for_each(|dimension| gauge(dimension).set(f64::NAN));
             }
-            let measured = !report.dimensions.is_empty();
-            watch.0.insert(site.id.clone(), Seen { last, model: decides, measured });
+            watch.0.insert(site.id.clone(), Seen { last, model: decides });
             for dimension in &report.dimensions {
                 gauge(dimension.name).set(dimension.index);
                 if dimension.alarms() {
@@ -154,7 +155,6 @@ pub struct DriftWatch(HashMap<SiteId, Seen>);
 struct Seen {
     last: Option<CommentId>,
     model: String,
-    measured: bool,
 }
 
 /// The names of what is compared.

@@ -339,6 +339,31 @@ async fn a_changed_public_is_noticed() {
     );
 }
 
+/// Gauges of zero, and `doctor`, said that nothing had changed.
+#[tokio::test]
+async fn drift_that_cannot_be_measured_is_told() {
+    let mut service = Service::start().await;
+    let mut client = service.client().await;
+    import(&mut client, archive(90)).await;
+    let model = train(&mut client).await.unwrap();
+    promote(&mut client, &model.name, "no comment is left from before it").await.unwrap();
+    checked(&mut client, "Thanks for the recipe").await;
+    let output = service.command(&["models", "drift"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("not measured: too few comments of the time before the model"), "{text}");
+
+    // It is measured at the start and every ten minutes.
+    service.kill_and_restart().await;
+    let name = "replyguard_drift_index{site=\"default\",dimension=\"score\"} ";
+    let index = wait_for("the gauge", async || service.metric(name).await).await;
+    assert!(index.is_nan(), "{index}");
+    let ports = ["--grpc-address", &service.first.grpc, "--http-address", &service.first.http];
+    let output = service.command(&[&["doctor"][..], &ports[..]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("note     drift: not measured"), "{text}");
+    assert!(!text.contains("what the models were made for"), "{text}");
+}
+
 /// Checks texts over one stream.
 async fn check_all(client: &mut Client, texts: impl Iterator<Item = String>) {
     let requests: Vec<_> = texts
