@@ -1,14 +1,16 @@
 //! Files of examples, read line by line and on all cores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use super::files;
+use super::output::safe;
 use super::spill::SpillError;
+use super::{Failure, files};
 use crate::checks::SiteRules;
 use crate::classifier::{Perturbation, TrainingSet, View};
 use crate::domain::{Example, Label, SitePolicy};
@@ -17,6 +19,12 @@ use crate::moderation::examples::{self, ExampleError};
 
 /// Lines parsed together: enough to keep all cores busy, little to keep in memory.
 pub const CHUNK_LINES: usize = 4_096;
+
+/// Sources that are listed where a name is none of them: some lines of a terminal.
+const SOURCES_SHOWN: usize = 40;
+
+/// Lines that contradict earlier ones and are named: enough to see what kind they are of.
+const CONTRADICTIONS_SHOWN: usize = 5;
 
 /// A file that cannot be used, and where: exit code 65 (`EX_DATAERR`).
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +83,91 @@ impl<'a> Quota<'a> {
     }
 }
 
-/// Reads labelled examples from files into one table in memory, in order.
+/// Sources to leave out, and whether there were examples of them.
+pub(super) struct LeftOut<'a>(Vec<(&'a String, AtomicBool)>);
+
+impl<'a> LeftOut<'a> {
+    pub(super) fn new(names: &'a [String]) -> Self {
+        Self(names.iter().map(|name| (name, AtomicBool::new(false))).collect())
+    }
+
+    /// Whether an example of this source is left out.
+    pub(super) fn skips(&self, source: &str) -> bool {
+        let mut skips = false;
+        for (_, met) in self.0.iter().filter(|(name, _)| *name == source) {
+            met.store(true, Ordering::Relaxed);
+            skips = true;
+        }
+        skips
+    }
+
+    /// The names of which there were examples.
+    pub(super) fn met(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().filter(|(_, met)| met.load(Ordering::Relaxed)).map(|(name, _)| *name)
+    }
+}
+
+/// Sees whether all `names` of an option are among the sources that were read.
+///
+/// # Errors
+/// Exit code 64 for the first that is not, with the sources that there are.
+pub(super) fn check_sources<'a>(
+    option: &str,
+    names: &[String],
+    sources: impl Iterator<Item = &'a String>,
+) -> Result<(), Failure> {
+    let sources: BTreeSet<&str> = sources.map(String::as_str).collect();
+    let Some(unknown) = names.iter().find(|name| !sources.contains(name.as_str())) else {
+        return Ok(());
+    };
+    let shown: Vec<String> = sources.iter().take(SOURCES_SHOWN).map(|name| safe(name)).collect();
+    let more = if sources.len() > SOURCES_SHOWN { ", …" } else { "" };
+    let shown = shown.join(", ");
+    Err(Failure::usage(format!(
+        "{option}: no example has the source {unknown}; there are {shown}{more}"
+    )))
+}
+
+/// Lines whose text came before with the other label. Of texts only the hash is kept, in some 20
+/// to 40 bytes each.
+#[derive(Debug, Default)]
+pub(super) struct Contradictions {
+    first_labels: HashMap<u64, Label>,
+    count: usize,
+    first_places: Vec<String>,
+}
+
+impl Contradictions {
+    fn note(&mut self, content_hash: u64, labelled: &Labelled) {
+        let first = *self.first_labels.entry(content_hash).or_insert(labelled.label);
+        if first == labelled.label {
+            return;
+        }
+        self.count += 1;
+        if self.first_places.len() < CONTRADICTIONS_SHOWN {
+            self.first_places.push(format!("{}:{}", labelled.path.display(), labelled.line));
+        }
+    }
+
+    /// Says on standard error how many there are and where the first stand.
+    pub(super) fn warn(self) {
+        let more = if self.count > self.first_places.len() { ", …" } else { "" };
+        let places = self.first_places.join(", ");
+        match self.count {
+            0 => {}
+            1 => eprintln!(
+                "replyguard: 1 line has the text of an earlier one and the other label: {places}"
+            ),
+            count => eprintln!(
+                "replyguard: {count} lines have the text of an earlier one and the other label: \
+                 {places}{more}"
+            ),
+        }
+    }
+}
+
+/// Reads labelled examples from files into one table in memory, in order, and says which
+/// contradict each other.
 ///
 /// `skip` says which sources to leave out; `progress` is told the bytes read.
 ///
@@ -86,14 +178,14 @@ pub(super) fn read_training_set(
     skip: impl Fn(&str) -> bool + Sync,
     plan: &TrialPlan,
     progress: &dyn Fn(u64),
-) -> Result<TrainingSet, CorpusError> {
+) -> Result<(TrainingSet, Contradictions), CorpusError> {
     let mut set = TrainingSet::default();
-    read_views(paths, skip, plan, progress, |labelled, views| {
+    let contradictions = read_views(paths, skip, plan, progress, |labelled, views| {
         set.push(&labelled.source, labelled.label, labelled.example.group, views);
         note_facts(&mut set, &labelled.example);
         Ok(())
     })?;
-    Ok(set)
+    Ok((set, contradictions))
 }
 
 /// Notes what the last pushed example says of itself.
@@ -106,7 +198,8 @@ pub(super) fn note_facts<T>(set: &mut TrainingSet<T>, example: &Example) {
     }
 }
 
-/// Calls `take` with each labelled example of the files and its views, in order.
+/// Calls `take` with each labelled example of the files and its views, in order, and says which
+/// examples contradict each other.
 ///
 /// # Errors
 /// [`CorpusError`] of the first bad line, or what `take` says.
@@ -116,20 +209,26 @@ pub(super) fn read_views(
     plan: &TrialPlan,
     progress: &dyn Fn(u64),
     mut take: impl FnMut(&Labelled, &[View]) -> Result<(), CorpusError>,
-) -> Result<(), CorpusError> {
+) -> Result<Contradictions, CorpusError> {
     let rules = SiteRules::new(SitePolicy::default());
+    let mut contradictions = Contradictions::default();
     read_examples(paths, skip, plan, progress, |examples| {
         let views = |builder: &mut FeatureBuilder, (labelled, kinds): &Planned<'_>| {
-            examples::views(&labelled.example, kinds, &rules, builder)
-                .map_err(|error| labelled.bad(&error))
+            let views = examples::views(&labelled.example, kinds, &rules, builder)
+                .map_err(|error| labelled.bad(&error))?;
+            let hash =
+                examples::content_hash(&labelled.example).map_err(|error| labelled.bad(&error))?;
+            Ok((hash, views))
         };
-        let views: Result<Vec<Vec<View>>, CorpusError> =
+        let views: Result<Vec<(u64, Vec<View>)>, CorpusError> =
             examples.par_iter().map_init(FeatureBuilder::default, views).collect();
-        for ((labelled, _), views) in examples.iter().zip(views?) {
+        for ((labelled, _), (hash, views)) in examples.iter().zip(views?) {
+            contradictions.note(hash, labelled);
             take(labelled, &views)?;
         }
         Ok(())
-    })
+    })?;
+    Ok(contradictions)
 }
 
 /// An example and how it is disguised.
@@ -275,7 +374,7 @@ mod tests {
         let (_folder, path) = written(&format!("{HAM}\n{toxic}"));
         let no_trials = TrialPlan::default();
         let read = |skip: fn(&str) -> bool| {
-            read_training_set(std::slice::from_ref(&path), skip, &no_trials, &|_| ()).unwrap()
+            read_training_set(std::slice::from_ref(&path), skip, &no_trials, &|_| ()).unwrap().0
         };
         let set = read(|_| false);
         assert_eq!(set.sources(), ["blog", "other"]);
@@ -283,6 +382,38 @@ mod tests {
         // Both stand there disguised too, and the one with a name also without it.
         assert_eq!((set.example_count(), set.table().row_count()), (2, 5));
         assert_eq!(read(|source| source == "blog").sources(), ["other"]);
+    }
+
+    #[test]
+    fn names_that_are_no_source_are_refused_with_those_that_are() {
+        let names = ["other".to_owned(), "other".to_owned(), "blgo".to_owned()];
+        let left_out = LeftOut::new(&names);
+        assert!(left_out.skips("other") && !left_out.skips("blog"));
+        let read = ["blog".to_owned()];
+        let sources = || read.iter().chain(left_out.met());
+        assert!(check_sources("--leave-out", &names[..2], sources()).is_ok());
+        let failure = check_sources("--leave-out", &names, sources()).unwrap_err();
+        let text = format!("{failure:?}");
+        let expected = "--leave-out: no example has the source blgo; there are blog, other";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn texts_with_both_labels_are_counted_and_named() {
+        let line =
+            |text: &str, label: &str| format!("{{\"text\":\"{text}\",\"label\":\"{label}\"}}\n");
+        let text = [
+            line("Thanks, that helped.", "ham"),
+            line("Buy now", "spam"),
+            line("thanks  THAT helped!", "toxic"),
+            line("Thanks, that helped?", "spam"),
+            line("Buy now.", "spam"),
+        ];
+        let (_folder, path) = written(&text.concat());
+        let plan = TrialPlan::default();
+        let (_, found) = read_training_set(&[path], |_| false, &plan, &|_| ()).unwrap();
+        assert_eq!((found.count, found.first_labels.len()), (1, 2), "rude is ham");
+        assert!(found.first_places[0].ends_with("blog.jsonl:4"), "{found:?}");
     }
 
     #[test]

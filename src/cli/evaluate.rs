@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::corpus::{TrialPlan, read_training_set};
+use super::corpus::{TrialPlan, check_sources, read_training_set};
 use super::evaluation_table::{comparison_table, table, trial_table};
 use super::files::write_whole;
 use super::output::print;
@@ -32,14 +32,14 @@ pub struct EvaluateArgs {
     head: HeadName,
     /// Score each source by a model trained on all others: what to expect on a new site. Takes
     /// one training a source
-    #[arg(long)]
+    #[arg(long, group = "folds")]
     leave_one_source_out: bool,
     /// Sources to train on and not to judge by, where folds are scored: examples that are no comments
     /// of real sites
-    #[arg(long, num_args = 1.., value_name = "SOURCE", conflicts_with_all = ["model", "learning_curve"])]
+    #[arg(long, num_args = 1.., value_name = "SOURCE", requires = "folds")]
     train_only: Vec<String>,
     /// Score later comments by models trained on earlier ones, in fifths of those that have a date
-    #[arg(long, conflicts_with_all = ["leave_one_source_out", "learning_curve", "model", "perturb", "against"])]
+    #[arg(long, group = "folds", conflicts_with_all = ["learning_curve", "model", "perturb", "against"])]
     forward_in_time: bool,
     /// Leave each source out, let a site layer learn from its first comments, and judge by the
     /// rest: what labels gain on a new site
@@ -222,13 +222,10 @@ impl EvaluateArgs {
     fn folds(&self) -> Result<Measured, Failure> {
         let bar = progress::bytes_bar(&self.data, "reading");
         let (plan, read) = (self.plan(), |bytes| bar.inc(bytes));
-        let set = read_training_set(&self.data, |_| false, &plan, &read)?;
+        let (set, contradictions) = read_training_set(&self.data, |_| false, &plan, &read)?;
         bar.finish_and_clear();
-        if let Some(unknown) = self.train_only.iter().find(|name| !set.sources().contains(name)) {
-            return Err(Failure::usage(format!(
-                "--train-only: no example has the source {unknown}"
-            )));
-        }
+        check_sources("--train-only", &self.train_only, set.sources().iter())?;
+        contradictions.warn();
         let set = match self.head {
             HeadName::Spam => set,
             HeadName::Abuse => set

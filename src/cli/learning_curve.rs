@@ -18,8 +18,9 @@ const LABEL_COUNTS: [usize; 3] = [10, 50, 200];
 pub(super) fn print(data: &[PathBuf], seed: u64, json: bool) -> Result<(), Failure> {
     let bar = progress::bytes_bar(data, "reading");
     let plan = TrialPlan { kinds: Vec::new(), per_cell_max: 0 };
-    let set = read_training_set(data, |_| false, &plan, &|bytes| bar.inc(bytes))?;
+    let (set, contradictions) = read_training_set(data, |_| false, &plan, &|bytes| bar.inc(bytes))?;
     bar.finish_and_clear();
+    contradictions.warn();
     let bar = progress::bar(1, "training", "{msg:>12} {wide_bar} {pos}/{len} folds {elapsed}");
     let recipe = Recipe { seed, ..Recipe::default() };
     let layer = SiteLayer { seed, ..SiteLayer::default() };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::cancel::Cancel;
-use super::corpus::{CorpusError, TrialPlan, note_facts, read_views};
+use super::corpus::{CorpusError, LeftOut, TrialPlan, check_sources, note_facts, read_views};
 use super::files::{check_writable, write_whole};
 use super::output::say;
 use super::sampling::Candidates;
@@ -25,7 +25,7 @@ pub struct TrainArgs {
     /// where known `author`, `email`, `url`, `page_title`, `lang`, `source`, `group`
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     data: Vec<PathBuf>,
-    /// Sources to leave out
+    /// Sources to leave out; there have to be examples of each
     #[arg(long, num_args = 1.., value_name = "SOURCE")]
     leave_out: Vec<String>,
     /// The seed of all shuffling
@@ -33,7 +33,7 @@ pub struct TrainArgs {
     seed: u64,
     /// Memory of the training table in MiB. Rows that outgrow it go to a temporary file in TMPDIR,
     /// with three bytes an entry instead of eight, and weights are fitted block by block: to every
-    /// example, whatever their number. Besides, each example takes some 250 bytes
+    /// example, whatever their number. Besides, each example takes some 290 bytes
     #[arg(long, default_value_t = 2_048, value_name = "MIB",
           value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     memory_mib_max: u64,
@@ -54,7 +54,8 @@ impl TrainArgs {
     /// Trains and writes the model.
     ///
     /// # Errors
-    /// Exit code 65 for a bad file or examples that allow no model; nothing is written then.
+    /// Exit code 65 for a bad file or examples that allow no model, 64 for a source to leave out that
+    /// there is not; nothing is written then.
     pub fn run(self) -> Result<(), Failure> {
         let name = model_name(&self.out)?;
         check_writable(&self.out)?;
@@ -95,13 +96,14 @@ impl TrainArgs {
 impl TrainArgs {
     /// Reads all examples, into memory or a temporary file.
     fn read(&self) -> Result<(TrainingSet<RowTable>, Candidates), Failure> {
-        let skip = |source: &str| self.leave_out.iter().any(|left_out| left_out == source);
+        let left_out = LeftOut::new(&self.leave_out);
+        let skip = |source: &str| left_out.skips(source);
         let bar = progress::bytes_bar(&self.data, "reading");
         let mut known = TrainingSet::over(());
         let mut rows = RowWriter::new(BUCKET_COUNT as usize, self.memory_bytes_max());
         let mut candidates = Candidates::new(self.seed);
         let (plan, progress) = (TrialPlan::default(), |bytes| bar.inc(bytes));
-        read_views(&self.data, skip, &plan, &progress, |labelled, views| {
+        let contradictions = read_views(&self.data, skip, &plan, &progress, |labelled, views| {
             for view in views {
                 rows.push_row(view.vector.entries())?;
             }
@@ -111,8 +113,11 @@ impl TrainArgs {
             note_facts(&mut known, &labelled.example);
             Ok(())
         })?;
-        let table = rows.close().map_err(CorpusError::from)?;
         bar.finish_and_clear();
+        let sources = known.sources().iter().chain(left_out.met());
+        check_sources("--leave-out", &self.leave_out, sources)?;
+        contradictions.warn();
+        let table = rows.close().map_err(CorpusError::from)?;
         if let RowTable::Spilled(spill) = &table {
             eprintln!(
                 "replyguard: the rows of {} examples outgrow {} MiB (--memory-mib-max); they are in \

@@ -86,6 +86,16 @@ pub fn blind(example: Example) -> Result<BlindSubmission, ExampleError> {
     Ok(hide(submission(example)?, &offline_secret()))
 }
 
+/// The hash of an example's text: texts are the same if it is, whatever their case, signs, white
+/// space and disguise.
+///
+/// # Errors
+/// [`ExampleError::Text`].
+pub fn content_hash(example: &Example) -> Result<u64, ExampleError> {
+    let text = blind(Example { text: example.text.clone(), ..Example::default() })?;
+    Ok(Analysis::new(&text).print.content_hash)
+}
+
 /// The ways in which an example enters the training table, and the trials of `kinds`.
 ///
 /// Of each there is a copy that is disguised in one of the ways, ham and spam alike, so that a

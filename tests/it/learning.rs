@@ -156,4 +156,8 @@ fn sources_can_be_trained_on_without_being_judged_by() {
     let output = evaluate("seed_europe");
     assert_eq!(output.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no example has the source"));
+    // Without folds nothing is trained.
+    let output = replyguard(&["evaluate", "--train-only", "seed_european", "--data", &seed("de")]);
+    assert_eq!(output.status.code(), Some(64), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--leave-one-source-out"));
 }

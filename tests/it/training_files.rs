@@ -85,6 +85,40 @@ fn every_example_is_fitted_to_where_memory_holds_a_part() {
 }
 
 #[test]
+fn a_source_to_leave_out_that_is_none_is_refused() {
+    let bench = Bench::with_examples(60);
+    let output = bench.train("model.rgmodel", &["--leave-out", "blgo 1"]).output().unwrap();
+    let error = error_of(&output);
+    assert_eq!(output.status.code(), Some(64), "{error}");
+    let expected =
+        "--leave-out: no example has the source blgo 1; there are blog 0, blog 1, blog 2";
+    assert!(error.contains(expected), "{error}");
+    assert_eq!(bench.left(), ["examples.jsonl", "temporary"]);
+}
+
+#[test]
+fn labels_that_contradict_each_other_are_told() {
+    let bench = Bench::with_examples(1_500);
+    let path = bench.path("examples.jsonl");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    // Of the first two the other way round.
+    for (word, label) in [
+        ("0 is about cheap pills and a casino bonus with 0", "ham"),
+        ("1 is about an oven, two loaves and a question with 7", "spam"),
+    ] {
+        text += &format!(
+            "{{\"text\":\"NUMBER {word} reasons!\",\"label\":\"{label}\",\"source\":\"blog 0\"}}\n"
+        );
+    }
+    std::fs::write(&path, text).unwrap();
+    let (output, _) = bench.trained("model.rgmodel", &[]);
+    let error = error_of(&output);
+    let expected = "2 lines have the text of an earlier one and the other label: ";
+    assert!(error.contains(expected), "{error}");
+    assert!(error.contains("examples.jsonl:1501, ") && error.contains("jsonl:1502\n"), "{error}");
+}
+
+#[test]
 fn an_interrupt_leaves_nothing() {
     let bench = Bench::with_examples(6_000);
     let mut train = bench.train("model.rgmodel", &["--memory-mib-max", "1"]);
