@@ -19,11 +19,9 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Judges the examples of `set`, each as it came, at the threshold of one good comment held in
-    /// `hold_one_in`.
-    pub fn measure(model: &Model, set: &TrainingSet, hold_one_in: u32) -> Self {
+    /// Judges the examples of `set`, each as it came, with those held that score `threshold` or more.
+    pub fn measure(model: &Model, set: &TrainingSet, threshold: LogOdds) -> Self {
         let head = model.spam();
-        let threshold = head.threshold(hold_one_in);
         let outcomes: Vec<Outcome> = set
             .whole_rows()
             .map(|row| Outcome {

@@ -8,10 +8,11 @@ use time::Duration;
 
 use super::ports::{SampledComment, Window};
 use super::progress::WorkProgress;
+use super::thresholds::RawThresholds;
 use super::training::raw_score;
 use super::{Moderation, ModerationError};
-use crate::classifier::{Interval, Model, wilson};
-use crate::domain::{Label, LogOdds, Site, probability};
+use crate::classifier::{Interval, wilson};
+use crate::domain::{Budget, Label, LogOdds, Site, probability};
 use crate::features::FeatureBuilder;
 
 /// How far back the site's traffic is looked at.
@@ -117,7 +118,8 @@ impl Moderation {
             let asks_to_hold = request.hold_one_in.is_some() || request.review_minutes.is_some();
             let raw_hold = policy.hold_threshold.filter(|_| !asks_to_hold);
             let thresholds = |hold_one_in| {
-                Thresholds::new(model, hold_one_in, reject_one_in).overridden(raw_hold, raw_reject)
+                RawThresholds::new(model, Budget { hold_one_in, reject_one_in })
+                    .overridden(raw_hold, raw_reject)
             };
             let hold_one_in = match request.review_minutes {
                 Some(minutes) => {
@@ -197,27 +199,7 @@ fn loosest(keeps: impl Fn(u32) -> bool) -> Result<u32, ModerationError> {
     Ok(keeping)
 }
 
-struct Thresholds {
-    hold: LogOdds,
-    reject: LogOdds,
-}
-
-impl Thresholds {
-    fn new(model: &Model, hold_one_in: u32, reject_one_in: u32) -> Self {
-        let reject = model.spam().threshold(reject_one_in);
-        // Rejecting is never easier than holding.
-        let hold = model.spam().threshold(hold_one_in);
-        Self { hold, reject: reject.max(hold) }
-    }
-
-    /// These, with the probabilities that the owner set by hand in their place, as the policy has it.
-    fn overridden(self, hold: Option<f64>, reject: Option<f64>) -> Self {
-        let log_odds =
-            |probability: f64| LogOdds::from_f64((probability / (1.0 - probability)).ln());
-        let reject = reject.map_or(self.reject, log_odds);
-        Self { hold: hold.map_or(self.hold, log_odds).min(reject), reject }
-    }
-
+impl RawThresholds {
     fn labels(&self, scores: &[(LogOdds, Label)]) -> LabelPreview {
         let count = |label: Label, from: Option<LogOdds>| {
             let hit = |(score, of): &&(LogOdds, Label)| {
@@ -264,7 +246,7 @@ impl Traffic {
         })
     }
 
-    fn preview(&self, at: &Thresholds, seconds: f64) -> TrafficPreview {
+    fn preview(&self, at: &RawThresholds, seconds: f64) -> TrafficPreview {
         let from = |threshold: LogOdds| {
             let below = self.scores.partition_point(|score| *score < probability(threshold));
             (self.scores.len() - below) as f64
@@ -294,7 +276,10 @@ mod tests {
     #[test]
     fn time_for_review_finds_the_loosest_budget_that_keeps_to_it() {
         let (model, traffic) = (base_model(), traffic());
-        let minutes = |n| traffic.preview(&Thresholds::new(&model, n, 2_000), 30.0).review_minutes;
+        let minutes = |hold_one_in| {
+            let budget = Budget { hold_one_in, reject_one_in: 2_000 };
+            traffic.preview(&RawThresholds::new(&model, budget), 30.0).review_minutes
+        };
         for limit in [5.0, 20.0, 50.0] {
             let found = loosest(|n| minutes(n) <= limit).unwrap();
             assert!(minutes(found) <= limit, "{found}");
@@ -305,19 +290,8 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_set_by_hand_stand_above_budgets() {
-        let model = base_model();
-        let at = |hold, reject| Thresholds::new(&model, 200, 2_000).overridden(hold, reject);
-        let (plain, raw) = (at(None, None), at(Some(0.5), None));
-        assert_eq!((raw.hold, raw.reject), (LogOdds::ZERO, plain.reject));
-        let crossed = at(None, Some(0.5));
-        assert_eq!((crossed.hold, crossed.reject), (LogOdds::ZERO, LogOdds::ZERO));
-        assert!(at(Some(1.0), Some(1.0)).hold > plain.reject, "nothing is certain");
-    }
-
-    #[test]
     fn labels_are_counted_on_both_sides() {
-        let at = Thresholds { hold: LogOdds::from_f64(1.0), reject: LogOdds::from_f64(2.0) };
+        let at = RawThresholds { hold: LogOdds::from_f64(1.0), reject: LogOdds::from_f64(2.0) };
         let row = |raw: f64, label| (LogOdds::from_f64(raw), label);
         let labels = [
             row(0.0, Label::Ham),

@@ -9,6 +9,7 @@ use super::models::Known;
 use super::ports::models::LedgerExample;
 use super::ports::operations::WorkStage;
 use super::progress::WorkProgress;
+use super::thresholds::RawThresholds;
 use super::training::{HOLD_OUT_DIVISOR, Teacher, raw_score};
 use crate::classifier::{
     Comparison, Contender, Evaluation, Judged, Model, Outcome, Traits, WorstError, html_report,
@@ -136,13 +137,9 @@ impl Judge {
         } else {
             Arc::new(self.teacher.train(&ledger[..first], progress)?)
         };
-        let thresholds = |model: &Model| {
-            let budget = &self.site.policy.budget;
-            let hold = model.spam().threshold(budget.hold_one_in);
-            (hold, model.spam().threshold(budget.reject_one_in).max(hold))
-        };
+        let thresholds = |model: &Model| RawThresholds::of(model, &self.site.policy);
         let judged = judged(&judged_model, judging, progress)?;
-        let (hold, reject) = thresholds(&judged_model);
+        let RawThresholds { hold, reject } = thresholds(&judged_model);
         let version = judged_model.version().to_owned();
         let mut evaluation = Evaluation::new(version.clone(), &judged, hold, reject);
         evaluation.worst_errors = worst_errors(&judged, judging, hold);
@@ -155,7 +152,7 @@ impl Judge {
                 };
                 let first = outcomes(&judged);
                 let second = outcomes(&self::judged(&other.model, judging, progress)?);
-                let other_hold = thresholds(&other.model).0;
+                let other_hold = thresholds(&other.model).hold;
                 let side = |version, outcomes, hold| Contender { version, outcomes, hold };
                 Some(Comparison::new(
                     side(&version, &first, hold),

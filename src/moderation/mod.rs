@@ -37,6 +37,7 @@ mod schedule;
 mod scoring;
 mod shadow;
 mod sites;
+mod thresholds;
 mod training;
 mod undo;
 mod watch;

@@ -10,6 +10,7 @@ use super::ports::StoreError;
 use super::ports::models::{LedgerExample, ModelRecord, ModelState};
 use super::ports::operations::WorkStage;
 use super::progress::WorkProgress;
+use super::thresholds::RawThresholds;
 use super::{Actor, Moderation, ModerationError, curation, examples, replay};
 use crate::checks::SiteRules;
 use crate::classifier::{
@@ -100,7 +101,7 @@ impl Moderation {
         let training = Training {
             active: self.models.of(&site.id).scorer.model(),
             active_position: self.active_position(site).await?,
-            hold_one_in: site.policy.budget.hold_one_in,
+            policy: site.policy.clone(),
             teacher: self.teacher(site, settings.seed),
         };
         let watched = progress.clone();
@@ -244,7 +245,7 @@ struct Training {
     active: Arc<Model>,
     /// The last entry of the ledger that the active model knows.
     active_position: i64,
-    hold_one_in: u32,
+    policy: SitePolicy,
     teacher: Teacher,
 }
 
@@ -285,7 +286,7 @@ impl Training {
             Err(error) => return Err(error),
         };
         let judging = set(after, progress)?;
-        let figures = |model: &Model| Figures::measure(model, &judging, self.hold_one_in);
+        let figures = |model: &Model| Figures::measure(model, &judging, self.hold(model));
         let reference = active.unwrap_or(&self.teacher.base);
         Ok(Some(HoldOut {
             ham_count: (after.len() - spam_count) as u64,
@@ -296,6 +297,11 @@ impl Training {
             deciding_version: Some(self.active.version().to_owned()),
             slices: self.slices(&candidate, reference, after, progress)?,
         }))
+    }
+
+    /// The raw score from which a model would hold comments of the site.
+    fn hold(&self, model: &Model) -> LogOdds {
+        RawThresholds::of(model, &self.policy).hold
     }
 
     /// The slices of a hold-out that are large enough to say something.
@@ -311,8 +317,7 @@ impl Training {
         for example in after.iter().filter(|example| example.label == Label::Ham) {
             progress.check()?;
             let mut held = |model: &Model| {
-                let threshold = model.spam().threshold(self.hold_one_in);
-                u64::from(raw_score(model, example, &mut builder) >= threshold)
+                u64::from(raw_score(model, example, &mut builder) >= self.hold(model))
             };
             let (candidate_held, reference_held) = (held(candidate), held(reference));
             for name in Traits::of(&Analysis::new(&example.submission)).names() {

@@ -98,6 +98,25 @@ async fn a_model_is_judged_on_labels_that_it_does_not_know() {
     assert!(error.contains("no such model"), "{error}");
 }
 
+/// The gate and evaluations looked at the budget's threshold though the owner had set another.
+#[tokio::test]
+async fn models_are_judged_at_the_threshold_that_the_owner_set() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    import(&mut client, archive(90)).await;
+    // All comments are above it.
+    let policy = proto::SitePolicy { hold_threshold: Some(1e-9), ..Default::default() };
+    set_policy(&mut client, policy, "policy.hold_threshold").await;
+    let model = train(&mut client).await.unwrap();
+    let hold_out = model.hold_out.unwrap();
+    for figures in [hold_out.candidate.unwrap(), hold_out.base.unwrap()] {
+        assert_eq!((figures.ham_held_count, figures.spam_held_count), (12, 6), "{figures:?}");
+    }
+    let judged = evaluate(&mut client, &model.name, "").await.unwrap();
+    assert!(judged.judged_labels.iter().all(|label| label.held), "{:?}", judged.judged_labels);
+    assert_eq!(judged.pooled.unwrap().ham_held_share.unwrap().value, 1.0);
+}
+
 #[tokio::test]
 async fn what_a_model_was_made_of_is_proven() {
     let service = Service::start().await;
