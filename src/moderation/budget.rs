@@ -54,7 +54,7 @@ pub struct BudgetPreview {
     pub reject_threshold: f64,
     /// What it would have done to the site's traffic; nothing if there is too little.
     pub traffic: Option<TrafficPreview>,
-    /// What it would do to the labels that the model does not know; nothing if there are none.
+    /// What it would do to the labels whose texts the model does not know; nothing without any.
     pub labels: Option<LabelPreview>,
 }
 
@@ -108,8 +108,10 @@ impl Moderation {
         let since = Window::After(self.clock.now() - TRAFFIC_PERIOD);
         let traffic = self.store.sample_comments(&site.id, since, TRAFFIC_COUNT_MAX).await;
         let traffic = Traffic::new(&traffic.map_err(ModerationError::Unavailable)?);
-        let mut ledger = self.read_ledger(site, i64::MAX, &WorkProgress::default()).await?;
-        ledger.retain(|example| example.position > known.ledger_position);
+        let progress = WorkProgress::default();
+        let learnt = self.learnt_texts(site, &[known.ledger_position], &progress).await?;
+        let mut ledger = self.read_ledger(site, i64::MAX, &progress).await?;
+        ledger.retain(|example| !learnt.has(example));
         let policy = site.policy.clone();
         let work = move || {
             let (model, budget) = (&*known.model, policy.budget);

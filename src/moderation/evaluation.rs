@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Moderation;
 use super::ModerationError;
+use super::learnt::Learnt;
 use super::models::Known;
 use super::ports::models::LedgerExample;
 use super::ports::operations::WorkStage;
@@ -30,7 +31,7 @@ pub struct ModelEvaluation {
     pub model_version: String,
     /// The model that was judged: the same, or one trained like it without the labels to judge by.
     pub judged_version: String,
-    /// The first label that judged.
+    /// The position of the first label that judged.
     pub from_position: i64,
     /// The figures.
     pub evaluation: Evaluation,
@@ -60,7 +61,8 @@ pub struct JudgedLabel {
 impl Moderation {
     /// Judges a model of a site, or the base model, on the last fifth of the site's labels. A
     /// model that has learnt from some of them is judged by its twin, trained like it on the labels
-    /// before. With `against`, two models are judged as they are, on the labels that neither knows.
+    /// before. With `against`, two models are judged as they are, on the labels whose texts neither
+    /// knows.
     ///
     /// # Errors
     /// `NotFound`, `TooFewLabels` if nothing is left to judge by, `Cancelled`, `Unavailable`.
@@ -78,8 +80,11 @@ impl Moderation {
             None => None,
         };
         let ledger = self.read_ledger(site, i64::MAX, &progress).await?;
+        let positions = std::iter::once(&model).chain(&against).map(|known| known.ledger_position);
+        let positions: Vec<i64> = positions.collect();
+        let learnt = self.learnt_texts(site, &positions, &progress).await?;
         let teacher = self.teacher(site, model.model.summary().seed);
-        let judge = Judge { site: site.clone(), model, against, teacher };
+        let judge = Judge { site: site.clone(), model, against, learnt, teacher };
         super::blocking("judging", move || judge.run(&ledger, &progress)).await
     }
 
@@ -107,6 +112,8 @@ struct Judge {
     site: Arc<Site>,
     model: Known,
     against: Option<Known>,
+    /// What either has learnt from.
+    learnt: Learnt,
     teacher: Teacher,
 }
 
@@ -117,33 +124,34 @@ impl Judge {
         progress: &WorkProgress,
     ) -> Result<ModelEvaluation, ModerationError> {
         progress.enter(WorkStage::Judging)?;
-        let first = match &self.against {
-            None => ledger.len() - ledger.len() / HOLD_OUT_DIVISOR,
-            Some(other) => {
-                let known = self.model.ledger_position.max(other.ledger_position);
-                ledger.partition_point(|example| example.position <= known)
+        let is_new = |example: &&LedgerExample| !self.learnt.has(example);
+        let (before, judging): (_, Vec<&LedgerExample>) = match &self.against {
+            None => {
+                let (before, after) =
+                    ledger.split_at(ledger.len() - ledger.len() / HOLD_OUT_DIVISOR);
+                (before, after.iter().collect())
             }
+            Some(_) => (ledger, ledger.iter().filter(is_new).collect()),
         };
-        let judging = &ledger[first..];
-        let Some(from_position) = judging.first().map(|example| example.position) else {
+        let Some(from_position) = judging.iter().map(|example| example.position).min() else {
             let why = match &self.against {
-                Some(_) => "no label is newer than both models",
+                Some(_) => "no text is newer than both models",
                 None => "the ledger has too few labels to hold some out",
             };
             return Err(ModerationError::TooFewLabels(why.to_owned()));
         };
-        let judged_model = if self.model.ledger_position < from_position {
+        let judged_model = if judging.iter().all(is_new) {
             self.model.model.clone()
         } else {
-            Arc::new(self.teacher.train(&ledger[..first], progress)?)
+            Arc::new(self.teacher.train(before, progress)?)
         };
         let thresholds = |model: &Model| RawThresholds::of(model, &self.site.policy);
-        let judged = judged(&judged_model, judging, progress)?;
+        let judged = judged(&judged_model, &judging, progress)?;
         let RawThresholds { hold, reject } = thresholds(&judged_model);
         let version = judged_model.version().to_owned();
         let mut evaluation = Evaluation::new(version.clone(), &judged, hold, reject);
-        evaluation.worst_errors = worst_errors(&judged, judging, hold);
-        let judged_labels = judged_labels(&judged, judging, hold);
+        evaluation.worst_errors = worst_errors(&judged, &judging, hold);
+        let judged_labels = judged_labels(&judged, &judging, hold);
         let comparison = match &self.against {
             None => None,
             Some(other) => {
@@ -151,7 +159,7 @@ impl Judge {
                     judged.iter().map(|one| one.outcome).collect()
                 };
                 let first = outcomes(&judged);
-                let second = outcomes(&self::judged(&other.model, judging, progress)?);
+                let second = outcomes(&self::judged(&other.model, &judging, progress)?);
                 let other_hold = thresholds(&other.model).hold;
                 let side = |version, outcomes, hold| Contender { version, outcomes, hold };
                 Some(Comparison::new(
@@ -177,7 +185,7 @@ impl Judge {
 /// Examples with what a model says and what they are like.
 fn judged(
     model: &Model,
-    examples: &[LedgerExample],
+    examples: &[&LedgerExample],
     progress: &WorkProgress,
 ) -> Result<Vec<Judged>, ModerationError> {
     let mut builder = FeatureBuilder::default();
@@ -193,8 +201,12 @@ fn judged(
     judged.collect()
 }
 
-fn judged_labels(judged: &[Judged], examples: &[LedgerExample], hold: LogOdds) -> Vec<JudgedLabel> {
-    let label = |(judged, example): (&Judged, &LedgerExample)| JudgedLabel {
+fn judged_labels(
+    judged: &[Judged],
+    examples: &[&LedgerExample],
+    hold: LogOdds,
+) -> Vec<JudgedLabel> {
+    let label = |(judged, example): (&Judged, &&LedgerExample)| JudgedLabel {
         position: example.position,
         label: example.label,
         raw_score: judged.outcome.raw_score,
@@ -204,7 +216,7 @@ fn judged_labels(judged: &[Judged], examples: &[LedgerExample], hold: LogOdds) -
     judged.iter().zip(examples).map(label).collect()
 }
 
-fn worst_errors(judged: &[Judged], examples: &[LedgerExample], hold: LogOdds) -> Vec<WorstError> {
+fn worst_errors(judged: &[Judged], examples: &[&LedgerExample], hold: LogOdds) -> Vec<WorstError> {
     let worst = Evaluation::worst(judged, hold, WORST_COUNT).into_iter();
     let error = |place: usize| WorstError {
         source: examples[place].source.clone(),

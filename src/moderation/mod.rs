@@ -18,6 +18,7 @@ mod flip;
 mod gate;
 mod in_flight;
 mod known;
+mod learnt;
 mod leaving;
 mod ledger;
 mod lenient;

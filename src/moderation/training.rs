@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::learnt::Learnt;
 use super::ports::StoreError;
 use super::ports::models::{LedgerExample, ModelRecord, ModelState};
 use super::ports::operations::WorkStage;
@@ -21,7 +22,7 @@ use crate::features::FeatureBuilder;
 use crate::text::Analysis;
 
 /// Examples read from the store at once.
-const PAGE_SIZE: usize = 5_000;
+pub(super) const PAGE_SIZE: usize = 5_000;
 /// The share of the labels, the last ones, that judges.
 pub(super) const HOLD_OUT_DIVISOR: usize = 5;
 
@@ -43,7 +44,8 @@ pub struct HoldOut {
     pub spam_count: u64,
     /// A model trained like the new one on the labels before.
     pub candidate: Figures,
-    /// The model that decided; nothing if it was trained on some of these labels.
+    /// The model that decided; nothing if it learnt from most of these texts. A few that it learnt
+    /// from are left out.
     pub active: Option<Figures>,
     /// The base model.
     pub base: Figures,
@@ -64,7 +66,7 @@ pub struct HoldOutSlice {
     pub ham_count: u64,
     /// Of these, held by a model trained like the new one on the labels before.
     pub candidate_held_count: u64,
-    /// Held by the model that decided or, if that was trained on some of them, by the base model.
+    /// Held by the model that decided or, if that is not judged here, by the base model.
     pub reference_held_count: u64,
 }
 
@@ -98,9 +100,10 @@ impl Moderation {
         let last = last.map_err(ModerationError::Unavailable)?;
         let position = settings.ledger_position.map_or(last, |until| until.min(last));
         let ledger = self.read_ledger(site, position, &progress).await?;
+        let active_position = self.active_position(site).await?;
         let training = Training {
             active: self.models.of(&site.id).scorer.model(),
-            active_position: self.active_position(site).await?,
+            learnt: self.learnt_texts(site, &[active_position], &progress).await?,
             policy: site.policy.clone(),
             teacher: self.teacher(site, settings.seed),
         };
@@ -190,9 +193,9 @@ impl Teacher {
     ///
     /// # Errors
     /// `TooFewLabels`, `Cancelled`.
-    pub(super) fn train(
+    pub(super) fn train<'a>(
         &self,
-        ledger: &[LedgerExample],
+        ledger: impl IntoIterator<Item = &'a LedgerExample>,
         progress: &WorkProgress,
     ) -> Result<Model, ModerationError> {
         let set = set(ledger, progress)?;
@@ -217,8 +220,8 @@ pub(super) fn refused(error: SiteLayerError) -> ModerationError {
 ///
 /// # Errors
 /// `Cancelled`.
-pub(super) fn set(
-    ledger: &[LedgerExample],
+pub(super) fn set<'a>(
+    ledger: impl IntoIterator<Item = &'a LedgerExample>,
     progress: &WorkProgress,
 ) -> Result<TrainingSet, ModerationError> {
     let mut set = TrainingSet::default();
@@ -243,8 +246,8 @@ pub(super) fn raw_score(
 /// What a training needs besides examples.
 struct Training {
     active: Arc<Model>,
-    /// The last entry of the ledger that the active model knows.
-    active_position: i64,
+    /// What the active model has learnt from.
+    learnt: Learnt,
     policy: SitePolicy,
     teacher: Teacher,
 }
@@ -259,9 +262,7 @@ impl Training {
     ) -> Result<Trained, ModerationError> {
         progress.enter(WorkStage::Judging)?;
         let (before, after) = ledger.split_at(ledger.len() - ledger.len() / HOLD_OUT_DIVISOR);
-        let unseen = after.first().is_some_and(|first| first.position > self.active_position);
-        let active = unseen.then_some(&*self.active);
-        let hold_out = self.hold_out(before, after, active, progress)?;
+        let hold_out = self.hold_out(before, after, progress)?;
         progress.enter(WorkStage::Fitting)?;
         let model = self.teacher.train(ledger, progress)?;
         let count = |label| ledger.iter().filter(|example| example.label == label).count() as u64;
@@ -272,20 +273,19 @@ impl Training {
         &self,
         before: &[LedgerExample],
         after: &[LedgerExample],
-        active: Option<&Model>,
         progress: &WorkProgress,
     ) -> Result<Option<HoldOut>, ModerationError> {
-        let spam_count = after.iter().filter(|example| example.label == Label::Spam).count();
-        // One kind alone says nothing about the other.
-        if spam_count == 0 || spam_count == after.len() {
+        let (after, active) = self.fair(after.iter().collect());
+        if !has_both(&after) {
             return Ok(None);
         }
+        let spam_count = after.iter().filter(|example| example.label == Label::Spam).count();
         let candidate = match self.teacher.train(before, progress) {
             Ok(candidate) => candidate,
             Err(ModerationError::TooFewLabels(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let judging = set(after, progress)?;
+        let judging = set(after.iter().copied(), progress)?;
         let figures = |model: &Model| Figures::measure(model, &judging, self.hold(model));
         let reference = active.unwrap_or(&self.teacher.base);
         Ok(Some(HoldOut {
@@ -295,8 +295,21 @@ impl Training {
             active: active.map(figures),
             base: figures(&self.teacher.base),
             deciding_version: Some(self.active.version().to_owned()),
-            slices: self.slices(&candidate, reference, after, progress)?,
+            slices: self.slices(&candidate, reference, &after, progress)?,
         }))
+    }
+
+    /// The examples to judge by, and the active model if it is judged by them: where it has learnt
+    /// from some of the texts, by labels that were before, those are left out; where it has learnt
+    /// from more than half, it is not judged.
+    fn fair<'a>(&self, after: Vec<&'a LedgerExample>) -> (Vec<&'a LedgerExample>, Option<&Model>) {
+        let is_new = |example: &&LedgerExample| !self.learnt.has(example);
+        let unseen: Vec<_> = after.iter().copied().filter(is_new).collect();
+        if 2 * unseen.len() >= after.len() && has_both(&unseen) {
+            (unseen, Some(&*self.active))
+        } else {
+            (after, None)
+        }
     }
 
     /// The raw score from which a model would hold comments of the site.
@@ -309,7 +322,7 @@ impl Training {
         &self,
         candidate: &Model,
         reference: &Model,
-        after: &[LedgerExample],
+        after: &[&LedgerExample],
         progress: &WorkProgress,
     ) -> Result<Vec<HoldOutSlice>, ModerationError> {
         let mut slices: BTreeMap<String, HoldOutSlice> = BTreeMap::new();
@@ -335,6 +348,12 @@ impl Training {
         let large = |slice: &HoldOutSlice| slice.ham_count >= SLICE_HAM_COUNT_MIN;
         Ok(slices.into_values().filter(large).collect())
     }
+}
+
+/// Whether there are examples of both kinds: one alone says nothing about the other.
+fn has_both(examples: &[&LedgerExample]) -> bool {
+    let has = |label| examples.iter().any(|example| example.label == label);
+    has(Label::Ham) && has(Label::Spam)
 }
 
 impl HoldOut {

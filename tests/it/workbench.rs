@@ -117,6 +117,39 @@ async fn models_are_judged_at_the_threshold_that_the_owner_set() {
     assert_eq!(judged.pooled.unwrap().ham_held_share.unwrap().value, 1.0);
 }
 
+/// A text that was labelled before a training counted as unseen once it was labelled again.
+#[tokio::test]
+async fn a_text_that_is_labelled_again_is_no_news() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let base = checked(&mut client, "Thanks for the recipe").await.model_version;
+    import(&mut client, archive(90)).await;
+    let first = train(&mut client).await.unwrap();
+    promote(&mut client, &first.name, "to be judged").await.unwrap();
+    import(&mut client, (200..260).map(|number| example(number, number % 2 == 0)).collect()).await;
+    let compared = evaluate(&mut client, &first.name, &base).await.unwrap();
+    let labels = |mut client: Client| async move {
+        let request = proto::PreviewBudgetRequest { parent: SITE.into(), ..Default::default() };
+        let labels = client.models.preview_budget(request).await.unwrap().into_inner().labels;
+        labels.map(|labels| labels.ham_count + labels.spam_count)
+    };
+    let judged_count = compared.judged_labels.len();
+    assert_eq!(labels(client.clone()).await, Some(judged_count as i64));
+
+    let again = archive(90).split_off(80).into_iter();
+    let again = again.map(|known| proto::Example { source: "again".into(), ..known }).collect();
+    assert_eq!(import(&mut client, again).await, (10, 0));
+    let compared = evaluate(&mut client, &first.name, &base).await.unwrap();
+    assert!(compared.judged_labels.iter().all(|label| (91..151).contains(&label.position)));
+    assert_eq!(labels(client.clone()).await, Some(compared.judged_labels.len() as i64));
+    let second = train(&mut client).await.unwrap();
+    let own = evaluate(&mut client, &second.name, "").await.unwrap();
+    let hold_out = second.hold_out.unwrap();
+    assert!(hold_out.active.is_some(), "it knows a few of them: {hold_out:?}");
+    let held_out = (hold_out.ham_count + hold_out.spam_count) as usize;
+    assert_eq!(held_out, own.judged_labels.len() - 10, "without those that it knows");
+}
+
 #[tokio::test]
 async fn what_a_model_was_made_of_is_proven() {
     let service = Service::start().await;
