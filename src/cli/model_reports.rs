@@ -57,8 +57,8 @@ fn evaluated(evaluation: &proto::ModelEvaluation) -> String {
     let mut text = format!("{}\n", evaluation.model_version);
     if evaluation.judged_version != evaluation.model_version {
         text += &format!(
-            "judged by its twin {}, which knows no label from {} on\n",
-            evaluation.judged_version, evaluation.first_position
+            "judged by its twin {}, which knows none of the labels that judge\n",
+            evaluation.judged_version
         );
     }
     text += &format!(

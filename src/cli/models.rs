@@ -66,7 +66,7 @@ enum Action {
     },
     /// Tell how often the shadow would have decided otherwise
     Disagreements,
-    /// Judge a model on the last fifth of the site's labels, with intervals and by kind of comment
+    /// Judge a model on the last fifth of ham and spam, with intervals and by kind of comment
     Evaluate {
         /// The model's version [default: the one that decides]
         version: Option<String>,
@@ -303,10 +303,10 @@ pub(super) fn card(model: &proto::Model) -> String {
     let mut text = line(model) + "\n";
     text += &format!("over {}\n", model.base_version);
     let Some(hold_out) = &model.hold_out else {
-        return text + "too few labels to hold some out: it can only be promoted with --force\n";
+        return text + "too few labels to hold both kinds out: only --force promotes it\n";
     };
     text += &format!(
-        "\n{} ham and {} spam held out, the last fifth of the labels:\n\
+        "\n{} ham and {} spam held out, the last fifth of each:\n\
          {:10} {:>9} {:>10} {:>7} {:>9}\n",
         hold_out.ham_count, hold_out.spam_count, "", "ham held", "spam held", "auc", "log loss"
     );

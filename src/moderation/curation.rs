@@ -1,9 +1,12 @@
-//! Which labels of a ledger a model may learn from, so that nobody teaches it alone.
+//! Which labels of a ledger a model may learn from, so that nobody teaches it alone, and which of
+//! them judge.
 //!
 //! The last word counts: of equal texts the last label, and of what one author, one campaign or
 //! one reader has, the last few.
 
 use std::collections::{HashMap, HashSet};
+
+use time::OffsetDateTime;
 
 use super::ports::Reporter;
 use super::ports::models::LedgerExample;
@@ -20,6 +23,8 @@ const AUTHOR_EXAMPLE_COUNT_MAX: usize = 20;
 const CAMPAIGN_EXAMPLE_COUNT_MAX: usize = 20;
 /// Labels of one reader, who is no member of the site's staff; readers without a name count as one.
 const READER_EXAMPLE_COUNT_MAX: usize = 20;
+/// The share of each kind of labels, the last ones, that judges: one in so many.
+const HOLD_OUT_DIVISOR: usize = 5;
 /// Parts of a print, one of which must be equal for two to be compared.
 const BAND_COUNT: u32 = 16;
 /// Prints of one band that are compared: a bound on the work, whatever is in the ledger.
@@ -66,6 +71,35 @@ pub(super) fn chosen(ledger: Vec<LedgerExample>) -> Vec<LedgerExample> {
     chosen
 }
 
+/// Examples in two parts.
+pub(super) struct Split<'a> {
+    /// Those to learn from, in the order of their positions.
+    pub(super) before: Vec<&'a LedgerExample>,
+    /// Those to judge by, the oldest first.
+    pub(super) after: Vec<&'a LedgerExample>,
+}
+
+/// Holds out the last fifth of the good comments and the last fifth of the spam, by the times of
+/// their labels. The ledger's end may be of one kind, since imports come file by file, and so may
+/// be the last weeks: before them, archives have no spam.
+pub(super) fn split(ledger: &[LedgerExample]) -> Split<'_> {
+    let mut after: Vec<&LedgerExample> = Vec::new();
+    for label in [Label::Ham, Label::Spam] {
+        let mut kind: Vec<_> = ledger.iter().filter(|example| example.label == label).collect();
+        kind.sort_by_key(age);
+        after.extend(kind.split_off(kind.len() - kind.len() / HOLD_OUT_DIVISOR));
+    }
+    after.sort_by_key(age);
+    let held_out: HashSet<i64> = after.iter().map(|example| example.position).collect();
+    let is_before = |example: &&LedgerExample| !held_out.contains(&example.position);
+    Split { before: ledger.iter().filter(is_before).collect(), after }
+}
+
+/// Sorts examples by the times of their labels. Those of one time stay in the ledger's order.
+pub(super) fn age(example: &&LedgerExample) -> (OffsetDateTime, i64) {
+    (example.time, example.position)
+}
+
 /// Campaigns seen so far. The first example of one stands for it.
 #[derive(Default)]
 struct Campaigns {
@@ -108,8 +142,6 @@ impl Campaigns {
 
 #[cfg(test)]
 mod tests {
-    use time::OffsetDateTime;
-
     use super::*;
     use crate::domain::{CommentId, Example};
     use crate::moderation::examples::blind;
@@ -144,6 +176,26 @@ mod tests {
         ];
         let chosen: Vec<_> = chosen(ledger).iter().map(|one| (one.position, one.label)).collect();
         assert_eq!(chosen, [(2, Label::Ham), (3, Label::Ham)]);
+    }
+
+    /// The last fifth of a ledger was held out: of two files, only the second's kind.
+    #[test]
+    fn the_last_of_both_kinds_are_held_out_in_whatever_order_they_came() {
+        // Ten of ham, then ten of spam, and each file has its newest first.
+        let dated = |number: usize| {
+            let label = if number < 10 { Label::Ham } else { Label::Spam };
+            let time = OffsetDateTime::UNIX_EPOCH + time::Duration::days(100 - number as i64);
+            LedgerExample { time, ..example(number, &letters(number), label) }
+        };
+        let ledger: Vec<_> = (0..20).map(dated).collect();
+        let positions = |examples: &[&LedgerExample]| -> Vec<i64> {
+            examples.iter().map(|example| example.position).collect()
+        };
+        let parts = split(&ledger);
+        assert_eq!(positions(&parts.after), [11, 10, 1, 0], "the oldest first");
+        let before: Vec<i64> = (2..10).chain(12..20).collect();
+        assert_eq!(positions(&parts.before), before);
+        assert_eq!(positions(&split(&ledger[..14]).after), [1, 0], "four are too few");
     }
 
     #[test]

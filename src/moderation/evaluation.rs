@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::Moderation;
 use super::ModerationError;
+use super::curation::{self, Split};
 use super::learnt::Learnt;
 use super::models::Known;
 use super::ports::models::LedgerExample;
 use super::ports::operations::WorkStage;
 use super::progress::WorkProgress;
 use super::thresholds::RawThresholds;
-use super::training::{HOLD_OUT_DIVISOR, Teacher, raw_score};
+use super::training::{Teacher, raw_score};
 use crate::classifier::{
     Comparison, Contender, Evaluation, Judged, Model, Outcome, Traits, WorstError, html_report,
 };
@@ -31,7 +32,7 @@ pub struct ModelEvaluation {
     pub model_version: String,
     /// The model that was judged: the same, or one trained like it without the labels to judge by.
     pub judged_version: String,
-    /// The position of the first label that judged.
+    /// The lowest position of a label that judged.
     pub from_position: i64,
     /// The figures.
     pub evaluation: Evaluation,
@@ -59,10 +60,10 @@ pub struct JudgedLabel {
 }
 
 impl Moderation {
-    /// Judges a model of a site, or the base model, on the last fifth of the site's labels. A
-    /// model that has learnt from some of them is judged by its twin, trained like it on the labels
-    /// before. With `against`, two models are judged as they are, on the labels whose texts neither
-    /// knows.
+    /// Judges a model of a site, or the base model, on the last fifth of the site's good comments
+    /// and of its spam. A model that has learnt from some of them is judged by its twin, trained
+    /// like it on the other labels. With `against`, two models are judged as they are, on the
+    /// labels whose texts neither knows.
     ///
     /// # Errors
     /// `NotFound`, `TooFewLabels` if nothing is left to judge by, `Cancelled`, `Unavailable`.
@@ -125,13 +126,13 @@ impl Judge {
     ) -> Result<ModelEvaluation, ModerationError> {
         progress.enter(WorkStage::Judging)?;
         let is_new = |example: &&LedgerExample| !self.learnt.has(example);
-        let (before, judging): (_, Vec<&LedgerExample>) = match &self.against {
-            None => {
-                let (before, after) =
-                    ledger.split_at(ledger.len() - ledger.len() / HOLD_OUT_DIVISOR);
-                (before, after.iter().collect())
+        let Split { before, after: judging } = match &self.against {
+            None => curation::split(ledger),
+            Some(_) => {
+                let mut after: Vec<_> = ledger.iter().filter(is_new).collect();
+                after.sort_by_key(curation::age);
+                Split { before: Vec::new(), after }
             }
-            Some(_) => (ledger, ledger.iter().filter(is_new).collect()),
         };
         let Some(from_position) = judging.iter().map(|example| example.position).min() else {
             let why = match &self.against {

@@ -10,7 +10,7 @@ use super::{Moderation, ModerationError};
 use crate::domain::Site;
 
 /// The prints of texts that models have learnt from.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Learnt(HashSet<u64>);
 
 impl Learnt {

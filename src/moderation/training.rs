@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::curation::Split;
 use super::learnt::Learnt;
 use super::ports::StoreError;
 use super::ports::models::{LedgerExample, ModelRecord, ModelState};
@@ -23,8 +24,6 @@ use crate::text::Analysis;
 
 /// Examples read from the store at once.
 pub(super) const PAGE_SIZE: usize = 5_000;
-/// The share of the labels, the last ones, that judges.
-pub(super) const HOLD_OUT_DIVISOR: usize = 5;
 
 /// What to train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,8 +260,7 @@ impl Training {
         progress: &WorkProgress,
     ) -> Result<Trained, ModerationError> {
         progress.enter(WorkStage::Judging)?;
-        let (before, after) = ledger.split_at(ledger.len() - ledger.len() / HOLD_OUT_DIVISOR);
-        let hold_out = self.hold_out(before, after, progress)?;
+        let hold_out = self.hold_out(curation::split(ledger), progress)?;
         progress.enter(WorkStage::Fitting)?;
         let model = self.teacher.train(ledger, progress)?;
         let count = |label| ledger.iter().filter(|example| example.label == label).count() as u64;
@@ -271,16 +269,15 @@ impl Training {
 
     fn hold_out(
         &self,
-        before: &[LedgerExample],
-        after: &[LedgerExample],
+        labels: Split<'_>,
         progress: &WorkProgress,
     ) -> Result<Option<HoldOut>, ModerationError> {
-        let (after, active) = self.fair(after.iter().collect());
+        let (after, active) = self.fair(labels.after);
         if !has_both(&after) {
             return Ok(None);
         }
         let spam_count = after.iter().filter(|example| example.label == Label::Spam).count();
-        let candidate = match self.teacher.train(before, progress) {
+        let candidate = match self.teacher.train(labels.before, progress) {
             Ok(candidate) => candidate,
             Err(ModerationError::TooFewLabels(_)) => return Ok(None),
             Err(error) => return Err(error),

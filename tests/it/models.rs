@@ -279,12 +279,13 @@ async fn a_label_that_is_taken_back_stops_working_at_once() {
 async fn the_gate_stops_what_the_hold_out_speaks_against() {
     let service = Service::start().await;
     let mut client = service.client().await;
-    // Labels that turn round in the last fifth: the hold-out must speak against what came before.
-    let mut labels = archive(80);
-    for example in &mut labels[64..] {
-        let ham = example.label == i32::from(proto::Label::Ham);
-        example.label = i32::from(if ham { proto::Label::Spam } else { proto::Label::Ham });
-    }
+    // Texts that turn round in the last fifth: the hold-out must speak against what came before.
+    let mut labels = archive(64);
+    labels.extend((64..80).map(|number| {
+        let spam = number % 3 == 0;
+        let label = if spam { proto::Label::Spam } else { proto::Label::Ham };
+        proto::Example { label: i32::from(label), ..example(number, !spam) }
+    }));
     import(&mut client, labels).await;
     let model = train(&mut client).await.unwrap();
     let status = promote(&mut client, &model.name, "").await.unwrap_err();
@@ -295,6 +296,19 @@ async fn the_gate_stops_what_the_hold_out_speaks_against() {
     let request = proto::ListModelsRequest { parent: SITE.into(), ..Default::default() };
     let listed = client.models.list_models(request).await.unwrap().into_inner();
     assert!(forced.name.ends_with(&listed.active_version));
+}
+
+/// The hold-out was the end of the ledger, which is of one kind after such an import.
+#[tokio::test]
+async fn files_of_one_kind_each_give_a_hold_out_of_both() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let is_ham = |example: &proto::Example| example.label == i32::from(proto::Label::Ham);
+    let (ham, spam): (Vec<_>, Vec<_>) = archive(90).into_iter().partition(is_ham);
+    import(&mut client, ham).await;
+    import(&mut client, spam).await;
+    let hold_out = train(&mut client).await.unwrap().hold_out.expect("both kinds");
+    assert_eq!((hold_out.ham_count, hold_out.spam_count), (12, 6));
 }
 
 #[tokio::test]

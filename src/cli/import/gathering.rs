@@ -231,9 +231,8 @@ fn trim(example: &mut Example) {
     example.source.take_if(|source| source_name(source).is_none());
 }
 
-/// Each label by time, and both mixed so that each part of the ledger has its share of both: the
-/// last fifth, which judges, has the last fifth of the good comments and of the spam. By time alone
-/// it would have all spam there is, since Akismet deletes it after 15 days.
+/// Each label by time, and both mixed so that each part of the ledger has its share of both. By time
+/// alone its end would have all spam there is, since Akismet deletes it after 15 days.
 fn ordered(entries: Vec<Entry>) -> Vec<Entry> {
     let is_ham = |entry: &Entry| entry.standing.decided(entry.opinions) == Standing::As(Label::Ham);
     let (mut ham, mut spam): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_ham);
