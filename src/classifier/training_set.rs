@@ -272,6 +272,12 @@ impl<T> TrainingSet<T> {
         self.rows.iter().filter(|row| row.role == Role::Whole)
     }
 
+    /// The group of each example.
+    #[cfg(test)]
+    pub fn groups(&self) -> Vec<u64> {
+        self.examples().map(|row| row.group).collect()
+    }
+
     /// Label and share of the example's weight, by row.
     pub(super) fn shares(&self) -> impl Iterator<Item = (bool, f32)> + '_ {
         self.rows.iter().map(|row| (row.spam, row.share))

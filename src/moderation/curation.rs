@@ -55,7 +55,8 @@ pub(super) fn chosen(ledger: Vec<LedgerExample>) -> Vec<LedgerExample> {
             }
         }
         let print = Analysis::new(&example.submission).print;
-        campaigns.count(&print, example.label) <= CAMPAIGN_EXAMPLE_COUNT_MAX
+        let campaign = campaigns.add(&print, example.label);
+        campaign.is_none_or(|(_, count)| count <= CAMPAIGN_EXAMPLE_COUNT_MAX)
     };
     // From the last to the first, so that the last word counts.
     let mut chosen: Vec<LedgerExample> = Vec::new();
@@ -102,17 +103,18 @@ pub(super) fn age(example: &&LedgerExample) -> (OffsetDateTime, i64) {
 
 /// Campaigns seen so far. The first example of one stands for it.
 #[derive(Default)]
-struct Campaigns {
+pub(super) struct Campaigns {
     all: Vec<(u128, Label, usize)>,
     /// Campaigns by band and its bits.
     bands: HashMap<(u32, u8), Vec<u32>>,
 }
 
 impl Campaigns {
-    /// How many examples of this one's campaign there are, this one counted.
-    fn count(&mut self, print: &ContentPrint, label: Label) -> usize {
+    /// The number of an example's campaign, and how many examples it has with this one; nothing
+    /// for a text that is too short to be like others.
+    pub(super) fn add(&mut self, print: &ContentPrint, label: Label) -> Option<(u32, usize)> {
         if !print.comparable {
-            return 1;
+            return None;
         }
         let bands = |simhash: u128| (0..BAND_COUNT).map(move |b| (b, (simhash >> (8 * b)) as u8));
         let near = bands(print.simhash)
@@ -126,7 +128,7 @@ impl Campaigns {
         if let Some(near) = near {
             let count = &mut self.all[near as usize].2;
             *count += 1;
-            return *count;
+            return Some((near, *count));
         }
         let campaign = self.all.len() as u32;
         self.all.push((print.simhash, label, 1));
@@ -136,17 +138,18 @@ impl Campaigns {
                 known.push(campaign);
             }
         }
-        1
+        Some((campaign, 1))
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::domain::{CommentId, Example};
     use crate::moderation::examples::blind;
 
-    fn example(number: usize, text: &str, label: Label) -> LedgerExample {
+    /// An example of the site at a position.
+    pub fn example(number: usize, text: &str, label: Label) -> LedgerExample {
         let example = Example { text: text.into(), ..Example::default() };
         let submission = blind(example).unwrap();
         LedgerExample {
@@ -160,6 +163,15 @@ mod tests {
             content_hash: Analysis::new(&submission).print.content_hash,
             submission,
         }
+    }
+
+    /// A text of a campaign.
+    pub fn campaign_text(number: usize) -> String {
+        format!(
+            "Our depot ships pallets of sourdough starter to resellers every monday morning, \
+             call the office of our friendly team and ask for the list of lots {}",
+            letters(number)
+        )
     }
 
     /// A letter for each number, since digits are the same to a print.
@@ -200,14 +212,7 @@ mod tests {
 
     #[test]
     fn a_campaign_and_a_reader_have_only_so_much_to_say() {
-        let campaign = |n: usize| {
-            let text = format!(
-                "Our depot ships pallets of sourdough starter to resellers every monday morning, \
-                 call the office of our friendly team and ask for the list of lots {}",
-                letters(n)
-            );
-            example(n, &text, Label::Spam)
-        };
+        let campaign = |n: usize| example(n, &campaign_text(n), Label::Spam);
         assert_eq!(chosen((0..40).map(campaign).collect()).len(), CAMPAIGN_EXAMPLE_COUNT_MAX);
         let report = |n: usize| {
             let text = format!("{} {} {}", letters(n * 7_919), letters(n * 104_729), letters(n));

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::curation::Split;
+use super::curation::{Campaigns, Split};
 use super::learnt::Learnt;
 use super::ports::StoreError;
 use super::ports::models::{LedgerExample, ModelRecord, ModelState};
@@ -215,7 +215,8 @@ pub(super) fn refused(error: SiteLayerError) -> ModerationError {
     }
 }
 
-/// Examples as a training set.
+/// Examples as a training set, in which those of a campaign are a group. The groups follow from
+/// these examples alone, so that what was taken back leaves no trace.
 ///
 /// # Errors
 /// `Cancelled`.
@@ -224,11 +225,14 @@ pub(super) fn set<'a>(
     progress: &WorkProgress,
 ) -> Result<TrainingSet, ModerationError> {
     let mut set = TrainingSet::default();
+    let mut campaigns = Campaigns::default();
     let mut builder = FeatureBuilder::default();
     for example in ledger {
         progress.check()?;
         let views = examples::submission_views(&example.submission, &RULES, &mut builder);
-        set.push(&example.source, example.label, None, &views);
+        let print = Analysis::new(&example.submission).print;
+        let campaign = campaigns.add(&print, example.label).map(|(number, _)| i64::from(number));
+        set.push(&example.source, example.label, campaign, &views);
     }
     Ok(set)
 }
@@ -356,5 +360,27 @@ fn has_both(examples: &[&LedgerExample]) -> bool {
 impl HoldOut {
     fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::moderation::curation::tests::{campaign_text, example};
+
+    /// Near duplicates were in several folds of the guard, which so learnt what it judged.
+    #[test]
+    fn near_duplicates_are_a_group() {
+        let ledger = [
+            example(1, &campaign_text(38), Label::Spam),
+            example(2, "The crust was too hard, maybe my oven is hotter than yours", Label::Ham),
+            example(3, &campaign_text(39), Label::Spam),
+            example(4, "Thanks", Label::Ham),
+            example(5, "Thank you", Label::Ham),
+        ];
+        let groups = set(&ledger, &WorkProgress::default()).unwrap().groups();
+        assert_eq!(groups[0], groups[2]);
+        let different: std::collections::BTreeSet<u64> = groups.into_iter().collect();
+        assert_eq!(different.len(), 4, "short texts are like none");
     }
 }
