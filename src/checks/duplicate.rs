@@ -42,6 +42,8 @@ pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {
 /// did not approve every website that is signed under it.
 fn lends_trust(input: &CheckInput<'_>) -> bool {
     let linked = !input.analysis.links.is_empty();
-    let signed = input.submission().url.is_some();
+    let submission = input.submission();
+    // What no parser reads may still be a link where it is published.
+    let signed = submission.url.is_some() || submission.url_unreadable;
     !signed && (!linked || input.facts.neighbours.label_exact)
 }

@@ -89,6 +89,8 @@ pub struct Submission {
     pub email: Option<EmailAddress>,
     /// An http or https address with a host and without user or password.
     pub url: Option<Url>,
+    /// Whether a website was given that cannot be read, where such fields are left out.
+    pub url_unreadable: bool,
     /// The author's IP address.
     pub ip: Option<IpAddr>,
     /// One line.
@@ -160,6 +162,7 @@ impl Submission {
             author,
             email,
             url,
+            url_unreadable: false,
             ip,
             user_agent,
             referrer,
@@ -269,14 +272,16 @@ fn parsed<T>(
     }
 }
 
-/// A website as people type it: `http://` is added where the scheme is left out.
+/// A website as people type it and browsers read it: `http://` is added where the scheme is left
+/// out, slashes after `https:` may be missing, and a `://` in a query makes no scheme.
 fn website(text: &str) -> Option<Url> {
-    let with_scheme = match text.split_once("://") {
-        Some(_) => Url::parse(text),
-        None => Url::parse(&format!("http://{text}")),
+    let mut url = match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => url,
+        // `ftp://example.org`; but in `example.org:8080` the host looks like a scheme.
+        Ok(url) if url.has_authority() => return None,
+        _ => Url::parse(&format!("http://{text}")).ok()?,
     };
-    let mut url = with_scheme.ok()?;
-    let usable = matches!(url.scheme(), "http" | "https") && url.host_str()?.contains('.');
+    let usable = url.host_str()?.contains('.');
     url.set_username("").ok()?;
     url.set_password(None).ok()?;
     usable.then_some(url)
@@ -306,6 +311,9 @@ pub struct BlindSubmission {
     pub email: Option<EmailTraits>,
     /// The website with every address masked.
     pub url: Option<String>,
+    /// Whether a website was given that cannot be read.
+    #[serde(default)]
+    pub url_unreadable: bool,
     /// What remains of the IP address.
     pub ip: Option<IpFingerprints>,
     /// The browser's name for itself. Used for the check and not kept.
@@ -418,7 +426,26 @@ mod tests {
     fn websites_are_taken_as_people_type_them() {
         assert_eq!(website("example.org/a").unwrap().as_str(), "http://example.org/a");
         assert_eq!(website("https://me:pw@example.org").unwrap().as_str(), "https://example.org/");
-        for bad in ["localhost", "ftp://example.org", "javascript:alert(1)", "http://", "a b"] {
+        for (typed, read) in [
+            ("example.org:8080/a", "http://example.org:8080/a"),
+            ("example.org/?x=://", "http://example.org/?x=://"),
+            ("example.org/?r=https://a.example", "http://example.org/?r=https://a.example"),
+            ("https:/example.org/a", "https://example.org/a"),
+            ("HTTPS:example.org/a", "https://example.org/a"),
+            ("https:\\\\example.org\\a", "https://example.org/a"),
+        ] {
+            assert_eq!(website(typed).map(String::from).as_deref(), Some(read), "{typed}");
+        }
+        for bad in [
+            "localhost",
+            "ftp://example.org",
+            "example.org://a",
+            "https//example.org",
+            "javascript:alert(1)",
+            "javascript:x.example/?://",
+            "http://",
+            "a b",
+        ] {
             assert!(website(bad).is_none(), "{bad}");
         }
     }

@@ -79,4 +79,5 @@ fn is_same(known: &CheckedComment, sent: &BlindSubmission, content_hash: u64) ->
         && kept.author == sent.author
         && author(kept) == author(sent)
         && kept.url == sent.url
+        && kept.url_unreadable == sent.url_unreadable
 }

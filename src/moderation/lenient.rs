@@ -1,17 +1,21 @@
 //! Submissions of those who cannot be told what is wrong: files that are older than our limits,
 //! and clients of another service.
 
-use crate::domain::{FieldViolation, RawSubmission, RequiredFields, Submission};
+use crate::domain::{
+    AUTHOR_BYTES_MAX, FieldViolation, RawSubmission, RequiredFields, Submission, URL_BYTES_MAX,
+};
 
 /// A hidden field that a robot filled, with whatever.
 const FILLED: &str = "x";
 
 /// Parses a submission; fields that are not valid are left out, and none is required but the text.
+/// Of a website that is left out it is noted that there was one.
 ///
 /// # Errors
 /// What is wrong with the text.
 pub(super) fn parse(raw: RawSubmission) -> Result<Submission, Vec<FieldViolation>> {
     let optional = RequiredFields { author: false, email: false };
+    let raw = mended(raw);
     let violations = match Submission::parse(raw.clone(), &optional) {
         Ok(submission) => return Ok(submission),
         Err(violations) => violations,
@@ -21,7 +25,25 @@ pub(super) fn parse(raw: RawSubmission) -> Result<Submission, Vec<FieldViolation
     if !of_text.is_empty() {
         return Err(of_text);
     }
-    Submission::parse(without(raw, &violations), &optional)
+    let url_unreadable = violations.iter().any(|one| one.field == "comment.url");
+    let submission = Submission::parse(without(raw, &violations), &optional)?;
+    Ok(Submission { url_unreadable, ..submission })
+}
+
+/// A submission whose name and website are read as far as they can be, since robots write both: one
+/// bad byte or one too many must not keep all of it from the checks. Control characters become
+/// what they are where it is published: blanks, or nothing.
+fn mended(raw: RawSubmission) -> RawSubmission {
+    let line = raw.author.replace(|c: char| c.is_control() && c.is_whitespace(), " ");
+    let author = cut(&line.replace(char::is_control, ""), AUTHOR_BYTES_MAX);
+    let url = cut(&raw.url.replace(char::is_control, ""), URL_BYTES_MAX);
+    RawSubmission { author, url, ..raw }
+}
+
+/// At most so many bytes of a text, without blanks in front.
+fn cut(text: &str, bytes_max: usize) -> String {
+    let text = text.trim_start();
+    text[..text.floor_char_boundary(bytes_max)].to_owned()
 }
 
 /// A submission without the fields that are not valid. A hidden field is evidence and stays: what
@@ -76,7 +98,6 @@ mod tests {
     fn what_is_not_valid_is_left_out() {
         let raw = RawSubmission {
             text: "Where is the second picture?".into(),
-            author: "a".repeat(300),
             email: "nobody".into(),
             url: "javascript:x".into(),
             ip: "192.0.2.999".into(),
@@ -91,10 +112,44 @@ mod tests {
         };
         let submission = parse(raw).unwrap();
         assert_eq!(submission.text, "Where is the second picture?");
-        assert!(submission.author.is_none() && submission.email.is_none());
-        assert!(submission.ip.is_none() && submission.elapsed_ms.is_none());
+        assert!(submission.email.is_none() && submission.ip.is_none());
+        assert!(submission.elapsed_ms.is_none());
+        assert!(submission.url.is_none() && submission.url_unreadable);
         let Err(violations) = parse(RawSubmission::default()) else { panic!("no text") };
         assert_eq!(violations[0].field, "comment.text");
+    }
+
+    #[test]
+    fn a_bad_byte_hides_neither_name_nor_website() {
+        let long = "a".repeat(AUTHOR_BYTES_MAX - 1);
+        let author = |author: &str| {
+            let raw =
+                RawSubmission { text: "Hi".into(), author: author.into(), ..Default::default() };
+            parse(raw).unwrap().author
+        };
+        for (sent, read) in [
+            ("Cheap\tViagra", Some("Cheap Viagra")),
+            ("\u{7}Via\0gra\r\n", Some("Viagra")),
+            (&*format!("{long}üb"), Some(&*long)),
+            ("\0\t", None),
+        ] {
+            assert_eq!(author(sent).as_deref(), read, "{sent:?}");
+        }
+        let url = |url: &str| {
+            let raw = RawSubmission { text: "Hi".into(), url: url.into(), ..Default::default() };
+            let submission = parse(raw).unwrap();
+            (submission.url.map(String::from), submission.url_unreadable)
+        };
+        let casino = |rest: &str| (Some(format!("http://casino.example/{rest}")), false);
+        assert_eq!(url("casino.example/?x=://"), casino("?x=://"));
+        assert_eq!(url("http:/casino.example"), casino(""));
+        assert_eq!(url("\0casino.\u{7f}example\t/"), casino(""));
+        let (cut, unreadable) = url(&format!("casino.example/{}", "a".repeat(URL_BYTES_MAX)));
+        assert!(cut.is_some_and(|url| url.starts_with("http://casino.example/a")) && !unreadable);
+        for bad in ["ftp://casino.example", "localhost", "cas ino.example"] {
+            assert_eq!(url(bad), (None, true), "{bad}");
+        }
+        assert_eq!(url(" \0"), (None, false), "nothing was given");
     }
 
     #[test]

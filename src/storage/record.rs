@@ -106,6 +106,8 @@ struct StoredSubmission {
     masked_address_count: u32,
     #[prost(bytes = "vec", optional, tag = "12")]
     avatar_seed: Option<Vec<u8>>,
+    #[prost(bool, tag = "13")]
+    url_unreadable: bool,
 }
 
 /// Its folded fingerprint is the column `author`.
@@ -302,6 +304,7 @@ fn submission(
         author: stored.author,
         email,
         url: stored.url,
+        url_unreadable: stored.url_unreadable,
         ip: columns.ip,
         user_agent: None,
         referrer: None,
@@ -391,6 +394,7 @@ mod tests {
                 disposable: true,
             }),
             url: Some("https://example.org/".into()),
+            url_unreadable: true,
             ip: None,
             user_agent: None,
             referrer: None,

@@ -40,6 +40,7 @@ pub fn hide(submission: Submission, secret: &SiteSecret) -> BlindSubmission {
         author,
         email,
         url: submission.url.map(|url| blind_text(url.into(), ip, own).0),
+        url_unreadable: submission.url_unreadable,
         ip: ip.map(|ip| IpFingerprints::new(ip, secret)),
         user_agent: blind(submission.user_agent),
         referrer: blind(submission.referrer),

@@ -254,19 +254,63 @@ async fn a_hidden_field_counts_whatever_a_robot_wrote_into_it() {
         let fields = with(&spam(), "comment_author_email", &email);
         let fields = with(&fields, "user_ip", &ip);
         let fields = with(&fields, "honeypot_field_name", "hp");
-        // A machine with other tests to run may take longer than the 300 ms that a reader waits.
-        let caught = wait_for("an answer in time", async || {
-            let reply = send(&service, "comment-check", &with(&fields, field, value)).await;
-            (reply.status != 503).then_some(reply)
-        })
-        .await;
+        let caught = check_in_time(&service, &with(&fields, field, value)).await;
         assert_eq!((caught.status, &*caught.body), (200, "true"), "{n}: {}", caught.head);
-        let name = format!("{SITE}/comments/{}", caught.guid());
-        let read = proto::GetCommentRequest { name };
-        let read = client.comments.get_comment(read).await.unwrap().into_inner();
-        let signals = read.comment.unwrap().signals;
-        let found = signals.iter().any(|signal| signal.name == "honeypot-filled");
-        assert!(found, "{n}: {signals:?}");
+        let read = read(&mut client, &caught).await;
+        assert!(has(&read, "honeypot-filled"), "{n}: {:?}", read.signals);
+    }
+}
+
+/// The answer to a check. A machine with other tests to run may take longer for it than the 300 ms
+/// that a reader waits.
+async fn check_in_time(service: &Service, fields: &[(&str, &str)]) -> Reply {
+    wait_for("an answer in time", async || {
+        let reply = send(service, "comment-check", fields).await;
+        (reply.status != 503).then_some(reply)
+    })
+    .await
+}
+
+/// The comment that was checked.
+async fn read(client: &mut Client, reply: &Reply) -> proto::CheckedComment {
+    let request = proto::GetCommentRequest { name: format!("{SITE}/comments/{}", reply.guid()) };
+    client.comments.get_comment(request).await.unwrap().into_inner().comment.unwrap()
+}
+
+fn has(comment: &proto::CheckedComment, name: &str) -> bool {
+    comment.signals.iter().any(|signal| signal.name == name)
+}
+
+#[tokio::test]
+async fn a_bad_byte_hides_neither_name_nor_website() {
+    let (service, mut client) = service_that_holds().await;
+    let fields = with(&comment(), "comment_author", "Cheap\tViagra\0");
+    let fields = with(&fields, "comment_author_url", "casino.example/?x=://");
+    let held = check_in_time(&service, &fields).await;
+    let known = read(&mut client, &held).await;
+    assert!(has(&known, "keyword-name"), "{:?}", known.signals);
+    let public = known.public_comment.unwrap();
+    assert_eq!((&*public.author, &*public.url), ("Cheap Viagra", "http://casino.example/?x=://"));
+
+    // What was approved without a website speaks for nobody who signs with one, readable or not.
+    let text =
+        "Our oven takes three loaves at once. How would you change the time for all of them?";
+    let approved = with(&comment(), "comment_content", text);
+    let approved = with(&approved, "comment_author_email", "bo@example.org");
+    let approved = with(&approved, "user_ip", "192.0.2.8");
+    let held = check_in_time(&service, &approved).await;
+    decide(&mut client, held.guid(), proto::DecisionAction::Approve).await;
+    for (n, (url, lent)) in
+        [("", true), ("https:/casino.example", false), ("ftp://casino.example", false)]
+            .into_iter()
+            .enumerate()
+    {
+        let (email, ip) = (format!("robot{n}@example.org"), format!("198.51.100.{n}"));
+        let fields = with(&approved, "comment_author_email", &email);
+        let fields = with(&fields, "user_ip", &ip);
+        let sent = check_in_time(&service, &with(&fields, "comment_author_url", url)).await;
+        let known = read(&mut client, &sent).await;
+        assert_eq!(has(&known, "near-approved"), lent, "{url}: {:?}", known.signals);
     }
 }
 

@@ -100,6 +100,7 @@ impl Wire {
         if let Some(seed) = &submission.avatar_seed {
             self.bytes(12, seed.as_bytes());
         }
+        self.number(13, submission.url_unreadable.into());
     }
 
     fn email(&mut self, email: &EmailTraits) {

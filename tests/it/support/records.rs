@@ -140,6 +140,7 @@ fn submission(n: u64, author: Option<u64>) -> BlindSubmission {
         author: Some("Jane Doe".into()),
         email: author.map(email),
         url: Some("https://jane.example/".into()),
+        url_unreadable: false,
         ip: Some(IpFingerprints { address: fingerprint(n), prefix: fingerprint(n / 256) }),
         user_agent: None,
         referrer: None,
