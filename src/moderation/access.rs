@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::accounts::Throttle;
-use super::ports::{KeyRecord, LimitKind};
+use super::ports::KeyRecord;
 use super::{Moderation, ModerationError};
 use crate::domain::{KeyScope, Site, SiteId};
 use sha2::{Digest, Sha256};
@@ -264,7 +264,8 @@ impl Moderation {
     ///
     /// # Errors
     /// [`ModerationError::KeyMissing`] for an empty one, [`ModerationError::KeyInvalid`],
-    /// [`ModerationError::Limited`] for those who guess, [`ModerationError::Unavailable`].
+    /// [`ModerationError::GuessesTooFast`] for a key that was not right before, where wrong ones
+    /// come from, [`ModerationError::Unavailable`].
     pub async fn akismet_site(
         &self,
         secret: &str,
@@ -272,9 +273,10 @@ impl Moderation {
     ) -> Result<(Caller, Arc<Site>), ModerationError> {
         let (hash, now) = (key_hash(secret), self.clock.now());
         let steady = self.clock.steady();
-        let wait = self.guesses.throttle.network_wait(client, steady);
-        if !wait.is_zero() && !self.guesses.is_right(&hash) {
-            return Err(ModerationError::Limited { kind: LimitKind::Ip, retry_after: wait });
+        let retry_after = self.guesses.throttle.key_wait(client, steady);
+        if !retry_after.is_zero() && !self.guesses.is_right(&hash) {
+            metrics::counter!("replyguard_limited_total", "limit" => "failed-key").increment(1);
+            return Err(ModerationError::GuessesTooFast { retry_after });
         }
         if secret.is_empty() {
             return Err(ModerationError::KeyMissing);

@@ -1,5 +1,7 @@
 //! Answers as Akismet's clients take them: a bare word, and headers that say more.
 
+use std::time::Duration;
+
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -41,6 +43,13 @@ impl Reply {
         reply.with("x-akismet-error", why)
     }
 
+    /// No decision, since too much came at once.
+    fn limited(why: &str, retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs() + 1;
+        Self::undecided(StatusCode::TOO_MANY_REQUESTS, why)
+            .with("retry-after", &seconds.to_string())
+    }
+
     /// What was asked cannot be done, and why.
     pub fn invalid(why: &str) -> Self {
         Self::word("invalid").with("x-akismet-debug-help", why)
@@ -52,11 +61,11 @@ impl Reply {
             ModerationError::KeyMissing => Self::invalid("The key is missing."),
             ModerationError::KeyInvalid => Self::invalid("There is no such key."),
             ModerationError::Limited { retry_after, .. }
-            | ModerationError::CallsTooFast { retry_after }
-            | ModerationError::GuessesTooFast { retry_after } => {
-                let seconds = retry_after.as_secs() + 1;
-                Self::undecided(StatusCode::TOO_MANY_REQUESTS, "Too many requests.")
-                    .with("retry-after", &seconds.to_string())
+            | ModerationError::CallsTooFast { retry_after } => {
+                Self::limited("Too many requests.", *retry_after)
+            }
+            ModerationError::GuessesTooFast { retry_after } => {
+                Self::limited("Too many wrong keys came from this address.", *retry_after)
             }
             ModerationError::Unavailable(cause) => {
                 tracing::error!(error = %cause, "a request of Akismet's dialect failed because of the store");
