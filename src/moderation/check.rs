@@ -36,7 +36,7 @@ pub struct CheckOptions {
     pub earlier: Option<RequestId>,
     /// Whether fields that are not valid are left out, and none is required but the text.
     pub lenient: bool,
-    /// Whether it counts against no limit: the site itself asks again.
+    /// Whether it counts against no limit: the site itself asks again, or it was counted before.
     pub unlimited: bool,
 }
 
@@ -60,7 +60,7 @@ impl Moderation {
         self: &Arc<Self>,
         site: &Site,
         raw: RawSubmission,
-        options: CheckOptions,
+        mut options: CheckOptions,
     ) -> Result<Answer, ModerationError> {
         let Some(id) = options.request else {
             return self.check_new(site, raw, None, options).await;
@@ -70,6 +70,9 @@ impl Moderation {
         let mut turns = Vec::with_capacity(2);
         for known in options.earlier.into_iter().chain([id]) {
             turns.push(self.in_flight.enter(&site.id, known).await);
+            // Before its answer is looked for: a first try whose caller left may be recorded in
+            // between, and is then no longer among those that were counted.
+            options.unlimited |= self.counted.has(&site.id, known);
             let found = self.store.find_request(&site.id, known, self.clock.now()).await;
             if let Some((digest, comment)) = found.map_err(ModerationError::Unavailable)? {
                 return repeated(mark, digest, *comment);
@@ -92,8 +95,7 @@ impl Moderation {
         let (print, campaign, judgement, shadow) = {
             let analysis = Analysis::new(&submission);
             let print = analysis.print;
-            let counted = mark.is_some_and(|mark| self.counted.has(&site.id, mark.id));
-            if !options.unlimited && !counted {
+            if !options.unlimited {
                 self.limit(site, &submission, &print, &mut degraded).await?;
             }
             if let Some(mark) = mark {

@@ -1,9 +1,9 @@
-//! Callers who leave while what they asked for is written, and undos that break off.
+//! Callers who leave while what they asked for is written, who try again, and undos that break off.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -29,7 +29,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::support::backend::sqlite;
-use crate::support::records::{comment, comment_id, site, start};
+use crate::support::records::{comment, comment_id, request, request_id, site, start};
 use crate::support::service::wait_for;
 
 /// More than two parts of a decision.
@@ -105,6 +105,7 @@ struct Desk {
     moderation: Arc<Moderation>,
     store: Arc<SqliteStore>,
     index: Arc<Index>,
+    random: Arc<Counting>,
     site: Site,
     folder: TempDir,
 }
@@ -119,6 +120,7 @@ impl Desk {
             forgotten_count: AtomicUsize::new(0),
             labels: Mutex::default(),
         });
+        let random = Arc::new(Counting::default());
         let ports = Ports {
             store: store.clone(),
             model_store: store.clone(),
@@ -132,10 +134,10 @@ impl Desk {
             limiter: Arc::new(MemoryLimiter::new(MemoryLimits::default())),
             recent: index.clone(),
             clock: Arc::new(Standing),
-            random: Arc::new(Counting::default()),
+            random: random.clone(),
         };
         let moderation = Arc::new(Moderation::new(ports, Scorer::new(Arc::new(base_model()))));
-        Self { moderation, store, index, site: site("blog"), folder }
+        Self { moderation, store, index, random, site: site("blog"), folder }
     }
 
     /// The same with so many held comments.
@@ -258,15 +260,76 @@ async fn feedback_teaches_though_its_caller_left() {
     assert_eq!(desk.count(State::Approved), 1);
 }
 
-#[tokio::test]
-async fn a_check_is_remembered_though_its_caller_left() {
-    let desk = Desk::new().await;
-    let raw = RawSubmission {
+fn question() -> RawSubmission {
+    RawSubmission {
         text: "Which of the two varnishes would you take for a table that stands outside?".into(),
         author: "Jane".into(),
         email: "jane@example.org".into(),
         ..RawSubmission::default()
-    };
+    }
+}
+
+/// A check with the `n`th request id.
+fn asked(n: u64) -> CheckOptions {
+    CheckOptions { request: Some(request_id(n)), lenient: true, ..CheckOptions::default() }
+}
+
+/// Whether somebody is to be polled again.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_first_try_that_ends_meanwhile_makes_its_retry_no_flood() {
+    let desk = Desk::new().await;
+    // An id of the day before, so that it is looked for on disk and not found.
+    let mut old = comment("blog", 1, None, State::Held);
+    old.check_time = start() - Duration::DAY;
+    desk.store.record_check(&old, Some(request(1, 1))).await.unwrap();
+
+    // The first is counted and cannot be written yet when its caller leaves.
+    let other = desk.database();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let id_count = || desk.random.0.load(Ordering::Relaxed);
+    let before = id_count();
+    let first = desk.moderation.check(&desk.site, question(), asked(1));
+    leave_when(first, || id_count() > before).await;
+    // The retry looks for it before it is there, and learns that only after it is.
+    let mut retry = Box::pin(desk.moderation.check(&desk.site, question(), asked(1)));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    assert!(retry.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    until("the look for the first", || woken.0.load(Ordering::Relaxed)).await;
+    other.execute_batch("ROLLBACK").unwrap();
+    until("the first", || desk.index.inserted_count.load(Ordering::Relaxed) == 1).await;
+    assert!(retry.await.unwrap().repeated);
+}
+
+#[tokio::test]
+async fn a_copy_of_what_could_not_be_recorded_is_not_counted_again() {
+    let desk = Desk::new().await;
+    let broken = "CREATE TRIGGER broken BEFORE INSERT ON comments \
+         BEGIN SELECT RAISE(ABORT, 'out of order'); END";
+    desk.database().execute_batch(broken).unwrap();
+    let first = desk.moderation.check(&desk.site, question(), asked(1)).await;
+    assert!(matches!(first, Err(ModerationError::Unavailable(_))), "{first:?}");
+    desk.database().execute_batch("DROP TRIGGER broken").unwrap();
+    let copy = CheckOptions { earlier: Some(request_id(1)), ..asked(2) };
+    desk.moderation.check(&desk.site, question(), copy).await.unwrap();
+    // Another comment of hers is.
+    let flood = desk.moderation.check(&desk.site, question(), asked(3)).await;
+    assert!(matches!(flood, Err(ModerationError::Limited { .. })), "{flood:?}");
+}
+
+#[tokio::test]
+async fn a_check_is_remembered_though_its_caller_left() {
+    let desk = Desk::new().await;
+    let raw = question();
     let options = CheckOptions { lenient: true, ..CheckOptions::default() };
     let database = desk.database();
     let count = || -> i64 {
