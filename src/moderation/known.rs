@@ -37,7 +37,7 @@ impl Moderation {
         let found = store.list_comments(&site.id, filter, ListOrder::Newest, None, LOOK_BACK).await;
         let found = found.map_err(ModerationError::Unavailable)?.rows;
         Ok(found.into_iter().find(|reviewed| {
-            reviewed.comment.content_hash == hash
+            says_same(&reviewed.comment, &submission, hash)
                 && reviewed.comment.submission.author == submission.author
         }))
     }
@@ -71,11 +71,17 @@ fn content_hash(submission: &BlindSubmission) -> u64 {
     Analysis::new(submission).print.content_hash
 }
 
+/// Whether a comment has the text that was sent. Its hash tells that also of one that is written
+/// a little differently, but is that of the release that checked it; the text itself stays.
+fn says_same(known: &CheckedComment, sent: &BlindSubmission, content_hash: u64) -> bool {
+    known.content_hash == content_hash || known.submission.text == sent.text
+}
+
 /// Whether a comment says what was sent, in the same author's name and with the same website.
 fn is_same(known: &CheckedComment, sent: &BlindSubmission, content_hash: u64) -> bool {
     let author = |of: &BlindSubmission| of.email.as_ref().map(|email| email.folded_fingerprint);
     let kept = &known.submission;
-    known.content_hash == content_hash
+    says_same(known, sent, content_hash)
         && kept.author == sent.author
         && author(kept) == author(sent)
         && kept.url == sent.url

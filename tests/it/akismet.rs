@@ -443,6 +443,29 @@ async fn not_spam_stays_ham_when_it_is_checked_again() {
 }
 
 #[tokio::test]
+async fn a_comment_that_another_release_checked_is_known_by_its_text() {
+    let (service, mut client) = service_that_holds().await;
+    let held = check_in_time(&service, &comment()).await;
+    decide(&mut client, held.guid(), proto::DecisionAction::Approve).await;
+    // As if its text had been normalised in another way.
+    let database = rusqlite::Connection::open(service.data().join("replyguard.sqlite3")).unwrap();
+    assert_eq!(database.execute("UPDATE comments SET content_hash = 7", []).unwrap(), 1);
+    for name in ["", held.guid()] {
+        let again = with(&comment(), "recheck_reason", "recheck_queue");
+        let again = check_in_time(&service, &with(&again, "guid", name)).await;
+        assert_eq!((&*again.body, again.guid()), ("false", held.guid()), "{name}");
+    }
+    let plain =
+        "It's the first recipe with rye that worked in my oven. How long do you let it rest?";
+    let feedback = with(&comment(), "comment_content", plain);
+    assert_eq!(send(&service, "submit-spam", &feedback).await.body, THANKS);
+    let name = format!("{SITE}/comments/{}", held.guid());
+    let read = proto::GetReviewedCommentRequest { name };
+    let read = client.reviews.get_reviewed_comment(read).await.unwrap().into_inner();
+    assert_eq!(read.comment.unwrap().label(), proto::Label::Spam);
+}
+
+#[tokio::test]
 async fn an_edited_comment_is_checked_anew_whatever_its_guid_says() {
     let (service, mut client) = service_that_holds().await;
     let held = send(&service, "comment-check", &comment()).await;
