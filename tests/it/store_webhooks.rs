@@ -19,6 +19,7 @@ on_each_store!(
     the_next_waits_for_the_one_before,
     dead_ones_are_replayed_beside_the_others,
     old_deliveries_are_forgotten,
+    a_callback_outlives_its_key,
 );
 
 /// A store of all kinds.
@@ -262,4 +263,32 @@ async fn old_deliveries_are_forgotten(store: &impl All) {
     let listed = store.list_deliveries(&blog, made.id, None, None, 10).await.unwrap();
     assert_eq!(listed.iter().map(|one| one.id).collect::<Vec<_>>(), [second.id]);
     assert_eq!(store.get_delivery(&blog, made.id, first.id).await.unwrap(), None);
+}
+
+async fn a_callback_outlives_its_key(store: &impl All) {
+    let callback = |site: &str, n: u128, key: &str| WebhookRecord {
+        akismet_key: Some(key.into()),
+        ..webhook(site, n)
+    };
+    let (old, new) = ("0123456789ab", "ba9876543210");
+    // The site's own webhook at the same address, and another site's callback.
+    let (own, foreign) = (webhook("blog", 1), callback("news", 2, old));
+    create(store, &own).await;
+    let wait = async |callback: &WebhookRecord, n: u64, page_id: &str| {
+        store.await_akismet(callback.clone(), 20, comment_id(n), page_id).await.unwrap();
+    };
+    wait(&foreign, 3, "9").await;
+    let first = callback("blog", 4, old);
+    wait(&first, 1, "7").await;
+    wait(&callback("blog", 5, new), 2, "8").await;
+    let keys = async |site: &str| {
+        let webhooks = store.list_webhooks(&site_id(site)).await.unwrap();
+        webhooks.into_iter().map(|one| (one.id, one.akismet_key)).collect::<Vec<_>>()
+    };
+    assert_eq!(keys("blog").await, [(own.id, None), (first.id, Some(new.to_owned()))]);
+    assert_eq!(keys("news").await, [(foreign.id, Some(old.to_owned()))]);
+    // What was asked for with either key is told with the new one.
+    let asked = vec![comment_id(1), comment_id(2), comment_id(3)];
+    let waits = store.akismet_waits(first.id, asked).await.unwrap();
+    assert_eq!(waits, [(comment_id(1), "7".to_owned()), (comment_id(2), "8".to_owned())]);
 }

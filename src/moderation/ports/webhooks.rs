@@ -139,8 +139,8 @@ pub trait WebhookStore: Send + Sync + 'static {
         actor: &str,
     ) -> Result<(), StoreError>;
     /// Notes that a client of Akismet wants to hear of a comment at the webhook's address, under
-    /// `page_id`; stores the webhook if the site has none of that address and key. Errors as
-    /// those of `create_webhook`.
+    /// `page_id`; stores the webhook if the site has none of that address for such clients, else
+    /// gives that one the new key. Errors as those of `create_webhook`.
     async fn await_akismet(
         &self,
         webhook: WebhookRecord,

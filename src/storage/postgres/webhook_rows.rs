@@ -174,6 +174,11 @@ pub(super) async fn await_akismet(
     comment: CommentId,
     page_id: &str,
 ) -> Result<(), StoreError> {
+    // The client may have a new key since; what it asked before goes out with that too.
+    let sql = "UPDATE webhooks SET akismet_key = $3 WHERE site = $1 AND uri = $2 \
+         AND akismet_key <> $3";
+    let uri = webhook.uri.as_str();
+    db.execute(sql, &[&site_number, &uri, &webhook.akismet_key]).await?;
     let number = match akismet_number(db, site_number, webhook).await? {
         Some(number) => number,
         None => {
@@ -190,17 +195,16 @@ pub(super) async fn await_akismet(
     db.execute(sql, &[&number, comment.as_uuid(), &page_id]).await.map(drop)
 }
 
-/// The row of the webhook with this address and key.
+/// The row of the webhook of Akismet's clients with this address.
 async fn akismet_number(
     db: &Db,
     site_number: i64,
     webhook: &WebhookRecord,
 ) -> Result<Option<i64>, StoreError> {
     let sql = "SELECT number FROM webhooks \
-         WHERE site = $1 AND uri = $2 AND akismet_key = $3 ORDER BY number LIMIT 1";
+         WHERE site = $1 AND uri = $2 AND akismet_key IS NOT NULL ORDER BY number LIMIT 1";
     let uri = webhook.uri.as_str();
-    let values: Values<'_> = &[&site_number, &uri, &webhook.akismet_key];
-    db.first(sql, values, |row| get(row, 0)).await
+    db.first(sql, &[&site_number, &uri], |row| get(row, 0)).await
 }
 
 /// See `WebhookStore::akismet_waits`.

@@ -232,9 +232,14 @@ pub(super) fn await_akismet(
     page_id: &str,
 ) -> Result<(), StoreError> {
     let (db, site_number) = (batch.db, stored_site(batch, &webhook.site)?.number);
-    let sql = "SELECT number FROM webhooks WHERE site = ?1 AND uri = ?2 AND akismet_key = ?3";
+    // The client may have a new key since; what it asked before goes out with that too.
+    let sql = "UPDATE webhooks SET akismet_key = ?3 WHERE site = ?1 AND uri = ?2 \
+         AND akismet_key <> ?3";
+    execute(db, sql, params![site_number, webhook.uri.as_str(), webhook.akismet_key])?;
+    let sql = "SELECT number FROM webhooks WHERE site = ?1 AND uri = ?2 \
+         AND akismet_key IS NOT NULL ORDER BY number LIMIT 1";
     let read = |row: &Row<'_>| row.get::<_, i64>(0).map_err(from_sqlite);
-    let values = params![site_number, webhook.uri.as_str(), webhook.akismet_key];
+    let values = params![site_number, webhook.uri.as_str()];
     let number = match first(db, sql, values, read)? {
         Some(number) => number,
         None => {
