@@ -16,6 +16,7 @@ on_each_store!(
     labels_are_read_by_their_positions,
     labels_are_taken_back_by_whom_and_where_from,
     imports_can_be_repeated,
+    the_last_of_imported_labels_counts,
     models_are_immutable_and_stored_once,
     one_model_decides_and_one_shadows,
     a_roll_back_forgets_what_was_promoted_later,
@@ -169,6 +170,35 @@ async fn imports_can_be_repeated(store: &impl Both) {
     after[0].id = comment_id(6_000);
     after[1].id = comment_id(6_001);
     assert_eq!(import(after).await.unwrap(), 2, "what was taken back can be imported again");
+}
+
+/// The third of spam, ham and spam was passed over, since the first had its label.
+async fn the_last_of_imported_labels_counts(store: &impl Both) {
+    let site = site_id("blog");
+    let import = |examples| store.import_examples(&site, examples, "key:1", start());
+    let said = |id: u64, of: Label, minute: i64| ImportedExample {
+        id: comment_id(id),
+        label: of,
+        time: start() + time::Duration::minutes(minute),
+        ..imported(1, "old", None)
+    };
+    let [first, second, third] =
+        [said(1, Label::Spam, 0), said(2, Label::Ham, 1), said(3, Label::Spam, 2)];
+    for one in [first, second] {
+        assert_eq!(import(vec![one]).await.unwrap(), 1);
+    }
+    let again = vec![said(4, Label::Spam, 0), said(5, Label::Ham, 1)];
+    assert_eq!(import(again).await.unwrap(), 0, "the same file again");
+    assert_eq!(import(vec![third]).await.unwrap(), 1, "somebody changed his mind again");
+    let last = store.ledger_examples(&site, 0, None, 10).await.unwrap().pop().unwrap();
+    assert_eq!((last.id, last.label), (comment_id(3), Label::Spam));
+    // The same in one call, and all of it again.
+    let whole = |id: u64| -> Vec<ImportedExample> {
+        let labels = [(Label::Ham, 3), (Label::Spam, 4), (Label::Spam, 5), (Label::Ham, 6)];
+        (id..).zip(labels).map(|(id, (label, minute))| said(id, label, minute)).collect()
+    };
+    assert_eq!(import(whole(10)).await.unwrap(), 3);
+    assert_eq!(import(whole(20)).await.unwrap(), 0);
 }
 
 async fn models_are_immutable_and_stored_once(store: &impl Both) {

@@ -184,8 +184,9 @@ pub trait ModelStore: Send + Sync + 'static {
     /// The last position of a site's ledger; 0 if it is empty.
     async fn ledger_position(&self, site: &SiteId) -> Result<i64, StoreError>;
     /// Appends examples from elsewhere to the ledger, with one audit entry. One whose text and
-    /// label are there already from the same source is passed over. Answers with how many were
-    /// new. `NotFound` without the site.
+    /// label are there already from the same source is passed over, unless the last label of the
+    /// text is another and this one is later than all. Answers with how many were new. `NotFound`
+    /// without the site.
     async fn import_examples(
         &self,
         site: &SiteId,

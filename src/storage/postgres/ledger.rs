@@ -1,5 +1,7 @@
 //! The ledger: the examples that count, imports, and labels that are taken back.
 
+use std::collections::HashMap;
+
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -9,7 +11,7 @@ use crate::domain::{CommentId, Fingerprint, IpFingerprints, Label, SiteId};
 use crate::moderation::ports::StoreError;
 use crate::moderation::ports::models::{ImportedExample, LedgerEntry, LedgerExample, Retraction};
 use crate::storage::record::{self, SubmissionColumns};
-use crate::storage::values::millis;
+use crate::storage::values::{is_news, millis};
 
 use super::audit::Audit;
 use super::authors::{self, AuthorChange};
@@ -145,7 +147,7 @@ pub(super) async fn import_examples(
     Ok(count as u64)
 }
 
-/// The examples whose text is not there with their label from the same source, each once.
+/// The examples whose label is news of their text from the same source, each by those before it.
 async fn unknown<'a>(
     db: &Db,
     site_number: i64,
@@ -153,22 +155,29 @@ async fn unknown<'a>(
 ) -> Result<Vec<&'a ImportedExample>, StoreError> {
     let sources: Vec<&str> = examples.iter().map(|example| example.source.as_str()).collect();
     let hashes: Vec<i64> = examples.iter().map(|example| example.content_hash as i64).collect();
-    let labels: Vec<&str> = examples.iter().map(|example| example.label.as_str()).collect();
-    let sql = "SELECT DISTINCT wanted.source, wanted.content_hash, wanted.label \
-         FROM unnest($2::text[], $3::bigint[], $4::text[]) AS wanted (source, content_hash, label) \
+    let sql = "SELECT wanted.source, wanted.content_hash, label.label, label.time \
+         FROM (SELECT DISTINCT source, content_hash \
+             FROM unnest($2::text[], $3::bigint[]) AS given (source, content_hash)) AS wanted \
          JOIN examples AS example ON example.site = $1 AND example.source = wanted.source \
              AND example.content_hash = wanted.content_hash \
          JOIN labels AS label ON label.site = $1 AND label.comment = example.id \
-             AND label.label = wanted.label AND label.retracts IS NULL \
-         WHERE NOT EXISTS (SELECT 1 FROM labels AS back WHERE back.retracts = label.position)";
+             AND label.retracts IS NULL \
+         WHERE NOT EXISTS (SELECT 1 FROM labels AS back WHERE back.retracts = label.position) \
+         ORDER BY label.position";
     let read = |row: &Row| {
-        let label: Label = word(row, 2)?;
-        Ok((get::<String>(row, 0)?, get::<i64>(row, 1)? as u64, label.as_str()))
+        let text = (get::<String>(row, 0)?, get::<i64>(row, 1)? as u64);
+        Ok((text, (word::<Label>(row, 2)?, get::<i64>(row, 3)?)))
     };
-    let known = db.all(sql, &[&site_number, &sources, &hashes, &labels], read).await?;
-    let mut seen: std::collections::HashSet<_> = known.into_iter().collect();
+    let mut known: HashMap<_, Vec<_>> = HashMap::new();
+    for (text, label) in db.all(sql, &[&site_number, &sources, &hashes], read).await? {
+        known.entry(text).or_default().push(label);
+    }
     let is_new = |example: &&ImportedExample| {
-        seen.insert((example.source.clone(), example.content_hash, example.label.as_str()))
+        let labels = known.entry((example.source.clone(), example.content_hash)).or_default();
+        let label = (example.label, millis(example.time));
+        let is_new = is_news(labels, label);
+        labels.extend(is_new.then_some(label));
+        is_new
     };
     Ok(examples.iter().filter(is_new).collect())
 }

@@ -7,12 +7,13 @@ use crate::domain::{Fingerprint, IpFingerprints, Label, SiteId};
 use crate::moderation::ports::StoreError;
 use crate::moderation::ports::models::{ImportedExample, LedgerEntry, LedgerExample, Retraction};
 use crate::storage::record::{self, SubmissionColumns};
+use crate::storage::values::is_news;
 
 use super::authors::AuthorChange;
 use super::cache::author_key;
 use super::commands::{Audit, execute, stored_site};
 use super::error::from_sqlite;
-use super::queries::{all, first};
+use super::queries::all;
 use super::rows::{Word, comment_id, corrupt, millis, time};
 use super::writer::Batch;
 
@@ -159,21 +160,26 @@ pub(super) fn import_examples(
     Ok(count)
 }
 
-/// Imports one example, unless its text is there with this label from the same source.
+/// Imports one example, unless its label is no news of its text from the same source.
 fn import_example(
     db: &Connection,
     site_number: i64,
     example: &ImportedExample,
 ) -> Result<bool, StoreError> {
     // CROSS JOIN keeps SQLite from scanning all labels of the site first.
-    let sql = "SELECT 1 FROM examples AS example CROSS JOIN labels AS label \
-             ON label.site = ?1 AND label.comment = example.id AND label.label = ?4 \
+    let sql = "SELECT label.label, label.time FROM examples AS example CROSS JOIN labels AS label \
+             ON label.site = ?1 AND label.comment = example.id \
                  AND label.retracts IS NULL AND NOT EXISTS (\
                      SELECT 1 FROM labels AS back WHERE back.retracts = label.position) \
-             WHERE example.site = ?1 AND example.source = ?2 AND example.content_hash = ?3";
+             WHERE example.site = ?1 AND example.source = ?2 AND example.content_hash = ?3 \
+             ORDER BY label.position";
+    let read = |row: &Row<'_>| -> rusqlite::Result<(Label, i64)> {
+        Ok((row.get::<_, Word<_>>(0)?.0, row.get(1)?))
+    };
     let hash = example.content_hash as i64;
-    let known = params![site_number, example.source, hash, example.label.as_str()];
-    if first(db, sql, known, |_| Ok(()))?.is_some() {
+    let known = params![site_number, example.source, hash];
+    let known = all(db, sql, known, |row| read(row).map_err(from_sqlite))?;
+    if !is_news(&known, (example.label, millis(example.time))) {
         return Ok(false);
     }
     let submission = &example.submission;
