@@ -112,14 +112,15 @@ impl Moderation {
             (print, facts.neighbours.campaign, span.in_scope(judge), shadow)
         };
         let comment = self.record_of(site, submission, print, campaign, judgement, now);
-        self.leavers.finish(self.clone().record(comment, print, mark, shadow)).await
+        self.leavers.finish(self.clone().record(comment, Some(print), mark, shadow)).await
     }
 
-    /// Records a checked comment, and tells those who are to know of it.
-    async fn record(
+    /// Records a checked comment, and tells those who are to know of it. Without a print it is not
+    /// counted among recent content: it is there already.
+    pub(super) async fn record(
         self: Arc<Self>,
         comment: CheckedComment,
-        print: ContentPrint,
+        print: Option<ContentPrint>,
         mark: Option<RequestMark>,
         shadow: Option<(Arc<Shadow>, Judgement)>,
     ) -> Result<Answer, ModerationError> {
@@ -143,13 +144,15 @@ impl Moderation {
             let score = comment.score.as_ref().map_or(f64::NAN, |score| score.probability);
             shadow.note(comment.id, &comment.verdict, score, &judged);
         }
-        let text = RecentText {
+        let text = print.map(|print| RecentText {
             print,
             comment: Some(comment.id),
             campaign: Some(comment.campaign),
             label: None,
-        };
-        if let Err(error) = self.recent.insert(&comment.site, text).await {
+        });
+        if let Some(text) = text
+            && let Err(error) = self.recent.insert(&comment.site, text).await
+        {
             tracing::warn!(site.id = %comment.site, error = %error, "a comment did not reach the index of recent content");
         }
         Ok(Answer { comment, repeated: false })
@@ -164,18 +167,31 @@ impl Moderation {
         site: &Site,
         raw: RawSubmission,
     ) -> Result<CheckedComment, ModerationError> {
-        let submission = blind(site, raw, true)?;
+        Ok(self.judged(site, blind(site, raw, true)?, None).await)
+    }
+
+    /// A comment as it is judged now, without limits. An earlier check of it, which stands in
+    /// `earlier`, is no evidence.
+    pub(super) async fn judged(
+        &self,
+        site: &Site,
+        submission: BlindSubmission,
+        earlier: Option<State>,
+    ) -> CheckedComment {
         let now = self.clock.now();
         let mut degraded = Vec::new();
         let models = self.models.of(&site.id);
         let (print, campaign, judgement) = {
             let analysis = Analysis::new(&submission);
             let print = analysis.print;
-            let facts = self.facts(site, &submission, &print, now, &mut degraded).await;
+            let mut facts = self.facts(site, &submission, &print, now, &mut degraded).await;
+            if let Some(earlier) = earlier {
+                super::known::leave_out(&mut facts, earlier);
+            }
             let judgement = models.scorer.judge(&analysis, &self.rules.of(site), &facts, degraded);
             (print, facts.neighbours.campaign, judgement)
         };
-        Ok(self.record_of(site, submission, print, campaign, judgement, now))
+        self.record_of(site, submission, print, campaign, judgement, now)
     }
 
     /// Takes the comment's share of every limit of the site.

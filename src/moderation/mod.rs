@@ -76,7 +76,6 @@ pub use training::{HoldOut, HoldOutSlice, TrainSettings};
 pub use watch::{QueueNews, QueuePlace};
 pub use webhooks::{NewWebhook, WEBHOOK_COUNT_MAX, WebhookTest};
 
-use crate::domain::SiteId;
 use access::{Guesses, KeyUses};
 use accounts::Throttle;
 use call_limits::CallLimits;
@@ -191,11 +190,6 @@ impl Moderation {
     pub fn with_call_rate(mut self, rate: Option<CallRate>) -> Self {
         self.call_rate = rate;
         self
-    }
-
-    /// The version of the model that decides on a site.
-    pub fn deciding_model(&self, site: &SiteId) -> String {
-        self.models.of(site).scorer.model_version().to_owned()
     }
 
     /// An id for an answer that is about no comment.

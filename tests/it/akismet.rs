@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 use url::form_urlencoded;
 
 use crate::support::clock::Clock;
-use crate::support::desk::{SITE, service_that_holds, service_that_holds_with};
+use crate::support::desk::{SITE, service_that_holds, service_that_holds_with, variant};
+use crate::support::models::set_policy;
 use crate::support::receiver::Receiver;
 use crate::support::service::{Service, command, wait_for};
 
@@ -530,6 +531,68 @@ async fn an_edited_comment_is_checked_anew_whatever_its_guid_says() {
     let read = proto::GetReviewedCommentRequest { name };
     let read = client.reviews.get_reviewed_comment(read).await.unwrap().into_inner();
     assert_eq!(read.comment.unwrap().label(), proto::Label::Spam);
+}
+
+/// A comment of gRPC's as a form sends it.
+fn form_of(of: &proto::Comment) -> Vec<(&str, &str)> {
+    let fields = with(&comment(), "comment_content", &of.text);
+    let fields = with(&fields, "comment_author_email", &of.email);
+    with(&fields, "user_ip", &of.ip)
+}
+
+#[tokio::test]
+async fn near_duplicates_follow_a_decision_when_they_are_checked_again() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    // All that is not known to be good is held.
+    let policy = proto::SitePolicy { hold_threshold: Some(0.0), ..Default::default() };
+    set_policy(&mut client, policy, "policy.hold_threshold").await;
+    let twins = [variant(1), variant(2)];
+    let mut held = Vec::new();
+    for twin in &twins {
+        let reply = send(&service, "comment-check", &form_of(twin)).await;
+        assert_eq!((reply.status, &*reply.body), (422, ""), "{}", reply.head);
+        held.push(reply);
+    }
+    let queue = with(&form_of(&twins[1]), "recheck_reason", "recheck_queue");
+    let asked = send(&service, "comment-check", &queue).await;
+    assert_eq!((asked.status, asked.guid()), (422, held[1].guid()), "nobody decided yet");
+    decide(&mut client, held[0].guid(), proto::DecisionAction::Approve).await;
+    let asked = send(&service, "comment-check", &queue).await;
+    assert_eq!((asked.status, &*asked.body), (200, "false"), "{}", asked.head);
+    assert_eq!(asked.header("x-replyguard-reasons"), Some("near-approved"));
+    let again = send(&service, "comment-check", &queue).await;
+    assert_eq!((&*again.body, again.guid()), ("false", asked.guid()), "it is recorded once");
+    // The check of before may still be decided on in the console.
+    decide(&mut client, held[1].guid(), proto::DecisionAction::RejectSpam).await;
+    let asked = send(&service, "comment-check", &queue).await;
+    assert_eq!((&*asked.body, asked.guid()), ("true", held[1].guid()));
+}
+
+#[tokio::test]
+async fn a_changed_policy_counts_when_a_comment_is_checked_again() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let first = send(&service, "comment-check", &comment()).await;
+    assert_eq!(first.body, "false");
+    let queue = with(&comment(), "recheck_reason", "recheck_queue");
+    let mut guids = vec![first.guid().to_owned()];
+    for (reject_words, expected) in [(vec!["oven".to_owned()], "true"), (Vec::new(), "false")] {
+        let policy = proto::SitePolicy { reject_words, ..Default::default() };
+        set_policy(&mut client, policy, "policy.reject_words").await;
+        let asked = send(&service, "comment-check", &queue).await;
+        assert_eq!((asked.status, &*asked.body), (200, expected), "{}", asked.head);
+        assert!(!guids.iter().any(|guid| guid == asked.guid()));
+        guids.push(asked.guid().to_owned());
+        // What was sent before is this very comment.
+        let name = format!("{SITE}/comments/{}", asked.guid());
+        let read = client.comments.get_comment(proto::GetCommentRequest { name }).await;
+        let signals = read.unwrap().into_inner().comment.unwrap().signals;
+        let names: Vec<_> = signals.iter().map(|signal| signal.name.as_str()).collect();
+        for name in ["exact-duplicate", "near-duplicate", "known-bad-author"] {
+            assert!(!names.contains(&name), "{names:?}");
+        }
+    }
 }
 
 #[tokio::test]

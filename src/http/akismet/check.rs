@@ -52,7 +52,9 @@ async fn answer_in_time(akismet: &Akismet, call: &Call) -> Result<Response, Mode
         return Ok(verdict(akismet, &site, &tried, false, &call.guid));
     }
     let again = !fields.first(&["recheck_reason"]).is_empty();
-    if again && let Some(mut known) = known(akismet, &site, call).await? {
+    if again
+        && let Some(mut known) = moderation.check_again(&site, raw.clone(), named(call)).await?
+    {
         let waits = wait(akismet, &site, call, &mut known).await?;
         return Ok(verdict(akismet, &site, &known, waits, &guid(known.id)));
     }
@@ -109,23 +111,6 @@ fn fixed(call: &Call) -> Option<&'static str> {
         return Some("true");
     }
     fields.list("user_role").any(|role| role == "administrator").then_some("false")
-}
-
-/// The check of a comment that is asked for again, if it still stands: nothing was edited since,
-/// and somebody decided on it, or the same model would say the same.
-async fn known(
-    akismet: &Akismet,
-    site: &Site,
-    call: &Call,
-) -> Result<Option<CheckedComment>, ModerationError> {
-    let raw = submission(&call.fields, true);
-    let found = akismet.moderation().find_unedited(site, raw, named(call)).await?;
-    let Some(found) = found else { return Ok(None) };
-    let decided =
-        found.label.is_some() || found.comment.state != State::from(found.comment.verdict);
-    let scored_by = found.comment.score.as_ref().map(|score| score.model_version.as_str());
-    let stands = decided || scored_by == Some(&*akismet.moderation().deciding_model(&site.id));
-    Ok(stands.then_some(found.comment))
 }
 
 /// The comment that a client names by its guid.
