@@ -35,7 +35,7 @@ impl Reply {
         })
     }
 
-    fn guid(&self) -> &str {
+    pub fn guid(&self) -> &str {
         self.header("x-akismet-guid").expect("a guid on every answer")
     }
 

@@ -15,7 +15,9 @@ use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic_types::StatusExt;
+use url::form_urlencoded;
 
+use crate::akismet::send_body;
 use crate::support::backend::{Backend, on_each_backend};
 use crate::support::desk::{SITE, send, service_that_holds_on, service_that_holds_with, variant};
 use crate::support::receiver::{Answer, Arrived, Receiver};
@@ -78,6 +80,16 @@ async fn delivery_in(client: &mut Client, webhook: &str, state: DeliveryState) -
         found.filter(|delivery| delivery.state() == state && delivery.attempt_count > 0)
     })
     .await
+}
+
+/// Waits until there are so many deliveries and all have ended well.
+async fn all_delivered(client: &Client, webhook: &str, count: usize) {
+    wait_for("the end of all deliveries", async || {
+        let found = deliveries(&mut client.clone(), webhook).await;
+        let done = |one: &proto::Delivery| one.state() == DeliveryState::Delivered;
+        (found.len() == count && found.iter().all(done)).then_some(())
+    })
+    .await;
 }
 
 /// Whether one of a message's signatures is of this secret, computed as its receiver would.
@@ -269,6 +281,65 @@ async fn webhooks_can_be_stopped_replayed_rotated_and_removed() {
     let secrets = [old, new];
     let shown = format!("{entries:?}");
     assert!(secrets.iter().all(|secret| !shown.contains(secret)));
+}
+
+/// What a message of Akismet's tells: guid and result of each comment.
+fn akismet_told(arrived: &Arrived) -> Vec<(String, String)> {
+    let comments = arrived.json()["comments"].as_array().cloned().unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    comments.iter().map(|one| (text(&one["guid"]), text(&one["result"]))).collect()
+}
+
+/// A dead delivery that was replayed published what was called spam since.
+#[tokio::test]
+async fn akismets_clients_hear_where_a_comment_stands_now() {
+    let receiver = Receiver::start().await;
+    let (service, mut client) = service_for(&receiver).await;
+    let key = service.first.akismet_key.clone().unwrap();
+    let callback = receiver.uri("/akismet");
+    let fields = [
+        ("api_key", key.as_str()),
+        ("blog", "https://blog.example.org"),
+        ("comment_author", "Ada"),
+        ("comment_author_email", "ada@example.org"),
+        ("comment_content", "Does the dough rise in a cold kitchen as well, or only by an oven?"),
+        ("comment_post_ID", "1"),
+        ("callback", callback.as_str()),
+    ];
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let held = send_body(&service, "rest.akismet.com", "/1.1/comment-check", &body).await;
+    assert_eq!(held.status, 422, "{}", held.body);
+    let guid = held.guid().to_owned();
+    let comment = format!("{SITE}/comments/{guid}");
+    let list = proto::ListWebhooksRequest { parent: SITE.into(), ..Default::default() };
+    let webhooks = client.webhooks.list_webhooks(list).await.unwrap().into_inner().webhooks;
+    let webhook = webhooks[0].name.clone();
+
+    // Decided twice while nobody is told: told once.
+    set_disabled(&mut client, &webhook, true).await;
+    decide(&mut client, &comment, DecisionAction::Approve).await;
+    decide(&mut client, &comment, DecisionAction::RejectSpam).await;
+    set_disabled(&mut client, &webhook, false).await;
+    let messages = arrived(&receiver, 1).await;
+    assert_eq!(akismet_told(&messages[0]), [(guid.clone(), "true".to_owned())]);
+    let first = delivery_in(&mut client, &webhook, DeliveryState::Delivered).await;
+
+    // Replayed after somebody changed his mind.
+    decide(&mut client, &comment, DecisionAction::Approve).await;
+    let messages = arrived(&receiver, 2).await;
+    assert_eq!(akismet_told(&messages[1]), [(guid.clone(), "false".to_owned())]);
+    delivery_in(&mut client, &webhook, DeliveryState::Delivered).await;
+    let replay = proto::ReplayDeliveryRequest { name: first.name };
+    client.webhooks.replay_delivery(replay.clone()).await.unwrap();
+    let messages = arrived(&receiver, 3).await;
+    assert_eq!(akismet_told(&messages[2]), [(guid, "false".to_owned())]);
+
+    // It knows no word for what waits again: the delivery is done, and nothing is sent.
+    decide(&mut client, &comment, DecisionAction::Reopen).await;
+    all_delivered(&client, &webhook, 3).await;
+    client.webhooks.replay_delivery(replay).await.unwrap();
+    all_delivered(&client, &webhook, 3).await;
+    assert_eq!(receiver.arrived().len(), 3);
 }
 
 #[tokio::test]

@@ -108,7 +108,9 @@ impl Moderation {
         store.end_attempt(delivery.id, attempt).await
     }
 
-    /// What a client of Akismet hears of these decisions; nothing if it asked for none of them.
+    /// What a client of Akismet hears of these decisions: where each comment that it asked for
+    /// stands now, since its message has no time by which an older word could be told. Nothing if
+    /// none is left that it has a word for.
     async fn akismet_message(
         &self,
         webhook: &WebhookRecord,
@@ -117,14 +119,15 @@ impl Moderation {
     ) -> Result<Option<WebhookMessage>, StoreError> {
         let ids = decided.iter().map(|one| one.comment).collect();
         let waits = self.webhook_store.akismet_waits(webhook.id, ids).await?;
-        let pages: HashMap<CommentId, String> = waits.into_iter().collect();
-        let told: Vec<_> = decided
-            .iter()
-            .filter(|one| one.state_after != State::Held)
-            .filter_map(|one| {
-                Some((one.comment, one.state_after, pages.get(&one.comment)?.clone()))
-            })
-            .collect();
+        let mut pages: HashMap<CommentId, String> = waits.into_iter().collect();
+        let mut told = Vec::new();
+        for one in decided {
+            let Some(page_id) = pages.remove(&one.comment) else { continue };
+            let found = self.store.get_comment(&webhook.site, one.comment).await?;
+            if let Some(comment) = found.filter(|comment| comment.state != State::Held) {
+                told.push((comment.id, comment.state, page_id));
+            }
+        }
         Ok((!told.is_empty()).then(|| message::akismet(webhook, key, &told)))
     }
 

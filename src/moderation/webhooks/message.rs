@@ -174,7 +174,7 @@ struct AkismetBody<'a> {
     comments: Vec<AkismetResult<'a>>,
 }
 
-/// The message that Akismet's client takes: where comments stand since, with its page ids. It
+/// The message that Akismet's client takes: where comments stand now, with its page ids. It
 /// knows no word for one that is held again.
 pub(super) fn akismet(
     webhook: &WebhookRecord,
