@@ -1,8 +1,11 @@
 //! The label ledger from outside: imports, exports and retractions.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 
 use super::feedback::NOTE_BYTES_MAX;
+use super::leaving::to_the_end;
 use super::ports::models::{ImportedExample, LedgerExample, Retraction};
 use super::{Actor, Moderation, ModerationError, examples};
 use crate::domain::{CommentId, EmailAddress, Example, Label, Site};
@@ -101,12 +104,13 @@ impl Moderation {
 
     /// Takes labels back and answers with how many there were. Near duplicates and authors' records
     /// forget them at once; what a model learnt from them is gone with the next training. Where the
-    /// comments stand does not change. No undo of a decision brings them back.
+    /// comments stand does not change. No undo of a decision brings them back. It goes on to the end if
+    /// the caller stops waiting.
     ///
     /// # Errors
     /// `Invalid`, `Unavailable`.
     pub async fn retract_examples(
-        &self,
+        self: &Arc<Self>,
         actor: &Actor,
         site: &Site,
         request: RetractionRequest,
@@ -133,16 +137,18 @@ impl Moderation {
                 Retraction::Author(address.folded_fingerprint(&site.secret))
             }
         };
-        let now = self.clock.now();
-        let retracted =
-            self.model_store.retract_labels(&site.id, what, actor.as_str(), note, now).await;
-        let count = retracted.map_err(ModerationError::store("site"))?;
-        if count > 0
-            && let Err(error) = self.recent.forget_site(&site.id).await
-        {
-            tracing::warn!(site.id = %site.id, error = %error, "recent content keeps a label that was taken back");
-        }
-        Ok(count)
+        let (moderation, id) = (self.clone(), site.id.clone());
+        let (actor, now) = (actor.as_str().to_owned(), self.clock.now());
+        to_the_end(async move {
+            let retracted =
+                moderation.model_store.retract_labels(&id, what, &actor, note, now).await;
+            let count = retracted.map_err(ModerationError::store("site"))?;
+            if count > 0 {
+                moderation.forget_recent(&id).await;
+            }
+            Ok(count)
+        })
+        .await
     }
 }
 

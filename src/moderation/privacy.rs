@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, stream};
 
+use super::leaving::to_the_end;
 use super::ports::StoreError;
 use super::ports::privacy::{Act, ExportKind, Holdings, StoredExample, Whose};
 use super::ports::review::{DecidedComment, ReviewedComment};
@@ -238,12 +239,13 @@ impl Moderation {
     /// Draws a new key for the site's fingerprints and drops the one before: what was recorded
     /// says nothing any more about who wrote it, every author starts anew, and an erasure finds
     /// older comments by name alone, not by address. A check that is sent again with the same
-    /// request id meanwhile is refused as another.
+    /// request id meanwhile is refused as another. It goes on to the end if the caller stops
+    /// waiting.
     ///
     /// # Errors
     /// `Invalid` note, `NotFound`, `Unavailable`.
     pub async fn rotate_fingerprint_key(
-        &self,
+        self: &Arc<Self>,
         actor: &Actor,
         site: &Site,
         note: String,
@@ -251,11 +253,15 @@ impl Moderation {
         let secret = SiteSecret::from_bytes(self.random.bytes32());
         let note = super::note(note)?;
         let act = Act { actor: actor.as_str().into(), note, time: self.clock.now() };
-        let rotated = self.privacy_store.rotate_fingerprint_key(&site.id, secret, act).await;
-        let rotated = rotated.map_err(ModerationError::store("site"))?;
-        self.forget_traces(&rotated).await;
-        self.erased.notify_one();
-        Ok(rotated)
+        let (moderation, id) = (self.clone(), site.id.clone());
+        to_the_end(async move {
+            let rotated = moderation.privacy_store.rotate_fingerprint_key(&id, secret, act).await;
+            let rotated = rotated.map_err(ModerationError::store("site"))?;
+            moderation.forget_traces(&rotated).await;
+            moderation.erased.notify_one();
+            Ok(rotated)
+        })
+        .await
     }
 }
 

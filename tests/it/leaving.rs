@@ -18,8 +18,8 @@ use replyguard::moderation::ports::{
     Clock, Random, RecentAnswer, RecentContent, RecentText, Reporter, Store, StoreError,
 };
 use replyguard::moderation::{
-    Actor, CheckOptions, DecisionRequest, Feedback, Moderation, ModerationError, Ports, Reviewer,
-    Scorer, Selection,
+    Actor, CheckOptions, DecisionRequest, Feedback, Moderation, ModerationError, Ports,
+    RetractionRequest, Reviewer, Scorer, Selection,
 };
 use replyguard::storage::SqliteStore;
 use replyguard::webhooks::{HttpsSender, SenderOptions};
@@ -29,7 +29,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::support::backend::sqlite;
-use crate::support::records::{comment, comment_id, request, request_id, site, start};
+use crate::support::records::{comment, comment_id, label, request, request_id, site, start};
 use crate::support::service::wait_for;
 
 /// More than two parts of a decision.
@@ -163,6 +163,10 @@ impl Desk {
         self.database().query_row(sql, [state.as_str()], read).unwrap() as u64
     }
 
+    fn forgotten_count(&self) -> usize {
+        self.index.forgotten_count.load(Ordering::Relaxed)
+    }
+
     fn labels(&self) -> Vec<Label> {
         self.index.labels.lock().unwrap().clone()
     }
@@ -258,6 +262,34 @@ async fn feedback_teaches_though_its_caller_left() {
     drop(work);
     until("the label", || desk.labels() == [Label::Ham]).await;
     assert_eq!(desk.count(State::Approved), 1);
+}
+
+#[tokio::test]
+async fn a_retracted_label_is_lent_to_none_though_its_caller_left() {
+    let desk = Desk::with_held(1).await;
+    desk.store.append_label(label("blog", 1, Label::Ham)).await.unwrap();
+    let (administrator, what) = (jane().actor, RetractionRequest::Comment(comment_id(1)));
+    let work = desk.moderation.retract_examples(&administrator, &desk.site, what, None);
+    let mut work = Box::pin(work);
+    assert!(!poll_once(&mut work).await);
+    drop(work);
+    until("the index to forget", || desk.forgotten_count() == 1).await;
+    let sql = "SELECT count(*) FROM labels WHERE retracts IS NOT NULL";
+    let count: i64 = desk.database().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 1);
+}
+
+#[tokio::test]
+async fn a_new_fingerprint_key_clears_memory_though_its_caller_left() {
+    let desk = Desk::with_held(1).await;
+    let administrator = jane().actor;
+    let work = desk.moderation.rotate_fingerprint_key(&administrator, &desk.site, String::new());
+    let mut work = Box::pin(work);
+    assert!(!poll_once(&mut work).await);
+    drop(work);
+    until("the index to forget", || desk.forgotten_count() == 1).await;
+    let site = desk.store.get_site(&desk.site.id).await.unwrap().unwrap();
+    assert_eq!(site.revision, 2);
 }
 
 fn question() -> RawSubmission {
@@ -358,7 +390,7 @@ async fn a_long_decision_and_its_undo_go_on_when_their_callers_leave() {
 
     let decision = begun.lock().unwrap().unwrap();
     leave_when(desk.undo(decision), || desk.count(State::Held) > 0).await;
-    until("the undo", || desk.index.forgotten_count.load(Ordering::Relaxed) == 1).await;
+    until("the undo", || desk.forgotten_count() == 1).await;
     assert_eq!(desk.count(State::Held), COUNT);
     assert!(desk.is_undone(decision).await);
 }
@@ -374,7 +406,7 @@ async fn an_undo_that_broke_off_is_ended_by_the_next() {
     let undone = desk.undo(decision).await;
     assert!(matches!(undone, Err(ModerationError::Unavailable(_))), "{undone:?}");
     assert_eq!(desk.count(State::Held), 250, "the first part");
-    assert_eq!(desk.index.forgotten_count.load(Ordering::Relaxed), 1, "and what it had taught");
+    assert_eq!(desk.forgotten_count(), 1, "and what it had taught");
     assert!(!desk.is_undone(decision).await, "not all of it");
 
     desk.database().execute_batch("DROP TRIGGER broken").unwrap();

@@ -190,7 +190,7 @@ async fn rotate(
     require_administrator(&sent.session)?;
     require_confirmed(&sent)?;
     let actor = sent.session.actor();
-    console.moderation().rotate_fingerprint_key(&actor, &site, String::new()).await?;
+    console.shared_moderation().rotate_fingerprint_key(&actor, &site, String::new()).await?;
     let flash = Flash::new("The key is dropped, and a new one is in use.");
     Ok(flash::done(&console, &sent.session, &privacy_path(&site), &flash))
 }
