@@ -89,6 +89,35 @@ async fn a_changed_policy_and_a_revoked_key_reach_the_other_replica() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_whose_caller_left_counts_where_it_was_made() {
+    let place = shared().database();
+    let store = place.open().await;
+    store.create_site(site("blog"), "test").await.unwrap();
+    store.create_key(key("blog", 1), "test").await.unwrap();
+    // From now on it listens, and keeps what it has read.
+    assert_eq!(tokio::time::timeout(SOON, store.next_news()).await.unwrap(), News::Missed);
+    assert!(store.find_key(&[1; 32]).await.unwrap().unwrap().revoke_time.is_none());
+    let name = store.get_site(&site_id("blog")).await.unwrap().unwrap().display_name.clone();
+    assert_eq!(name, "The blog");
+    // What is committed and told by this replica, and nobody waits for the answer.
+    assert!(store.hold("anything").await.unwrap(), "its name stands there");
+    place.sql(
+        "UPDATE keys SET revoke_time = 1; UPDATE sites SET display_name = 'Other'; \
+         SELECT pg_notify('replyguard_news', holder || told) FROM leases, \
+             (VALUES (' site blog'), (' key ' || repeat('01', 32))) AS news (told) \
+         WHERE name = 'anything'",
+    );
+    let begin = Instant::now();
+    wait_for("the key to be refused and the new name", || async {
+        let key = store.find_key(&[1; 32]).await.unwrap().unwrap();
+        let site = store.get_site(&site_id("blog")).await.unwrap().unwrap();
+        (key.revoke_time.is_some() && site.display_name == "Other").then_some(())
+    })
+    .await;
+    assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn news_tell_of_models_and_labels_and_not_of_ones_own() {
     let place = shared().database();
     let (first, second) = two(&place).await;

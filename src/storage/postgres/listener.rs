@@ -207,13 +207,14 @@ impl Listener {
 
     fn hear(&self, note: &Notification) {
         let Some((origin, told)) = note.payload().split_once(' ') else { return };
-        if origin.parse() == Ok(self.replica) {
-            return;
-        }
         let Ok(told) = told.parse::<Told>() else { return };
+        let is_own = origin.parse() == Ok(self.replica);
         match told {
+            // Our own as well: whoever made the change may have left, or lost the answer to its
+            // COMMIT, before the cache forgot.
             Told::Site(site) => self.caches.sites.forget(&site),
             Told::Key(hash) => self.caches.keys.forget(&hash),
+            _ if is_own => {}
             Told::Models(site) => self.news.put(News::Models(site)),
             Told::Labels(site, labels) => self.news.put(News::Labels(site, labels)),
             Told::Relabelled(site) => self.news.put(News::Relabelled(site)),
