@@ -148,6 +148,10 @@ fn describe_rest() {
         "replyguard_store_batch_jobs",
         "Writes that one transaction of the store carried"
     );
+    metrics::describe_gauge!(
+        "replyguard_news_connected",
+        "Whether this replica hears what others on the same PostgreSQL database change"
+    );
     metrics::describe_gauge!("replyguard_build_info", "1, with the version of program and model");
 }
 

@@ -159,11 +159,13 @@ async fn postgresql_is_killed_stopped_and_restarted() {
             (one.page("/readyz").await.0 == 503).then_some(())
         })
         .await;
+        await_news_connected(&services, 0.0).await;
         match way {
             "killed" => tokio::task::block_in_place(|| postgres.launch()),
             _ => postgres.freeze(false),
         }
         load.await_sound().await;
+        await_news_connected(&services, 1.0).await;
     }
     let phase = load.take_phase();
     let known = ["Unavailable", "DeadlineExceeded"];
@@ -173,6 +175,17 @@ async fn postgresql_is_killed_stopped_and_restarted() {
     let (here, there) = (one.metric(counted).await, two.metric(counted).await);
     assert!(here.unwrap_or_default() + there.unwrap_or_default() > 0.0, "{here:?} {there:?}");
     load.end(&services).await;
+}
+
+/// Waits until all of them say that they hear each other's news, or that they do not.
+async fn await_news_connected(services: &[&Service], expected: f64) {
+    for service in services {
+        wait_for("the gauge of the news", async || {
+            let connected = service.metric("replyguard_news_connected").await;
+            (connected == Some(expected)).then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,11 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use super::error::PostgresError;
 use super::options::{PostgresAddress, PostgresOptions};
 
+/// How often a silent server's machine is asked whether it is there; the system's own are 75 seconds.
+const PROBE_INTERVAL: Duration = Duration::from_secs(3);
+/// How long what was sent may stay without an answer of that machine: three such probes.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
 /// Makes connections. Their work is done on the runtime that opened the store: the threads that
 /// serve calls come and go with their own.
 #[derive(Clone)]
@@ -121,6 +126,19 @@ pub(super) fn config(address: &PostgresAddress, options: &PostgresOptions) -> Co
         config.connect_timeout(options.connect_timeout);
     }
     config.keepalives_idle(Duration::from_secs(10));
+    config
+}
+
+/// The same for the connection that listens. It has nothing to say for long, so that a way that
+/// was lost in silence is only found by asking. What others do on theirs may take longer.
+pub(super) fn listening_config(address: &PostgresAddress, options: &PostgresOptions) -> Config {
+    let mut config = config(address, options);
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(PROBE_INTERVAL);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE_MAX);
+    }
     config
 }
 

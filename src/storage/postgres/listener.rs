@@ -23,6 +23,9 @@ use super::replicas::NewsQueue;
 pub(super) const CHANNEL: &str = "replyguard_news";
 /// The longest text of a notification is 8,000 bytes; a print with its label takes 55.
 pub(super) const PRINT_COUNT_MAX: usize = 128;
+/// How many times its `connect_timeout` a connection may take in all: some addresses that do not
+/// answer, then TLS, the password and the server's answer, which have no limit of their own.
+const CONNECT_SHARE: u32 = 5;
 /// How long to wait before trying to connect again.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -133,12 +136,14 @@ pub(super) struct Listener {
 impl Listener {
     /// Listens until `stop`, on ever new connections.
     pub async fn run(self, stop: CancellationToken) {
+        show_connected(false);
         loop {
             let heard = tokio::select! {
                 heard = self.listen() => heard,
                 () = stop.cancelled() => return,
             };
             self.caches.go_deaf();
+            show_connected(false);
             tracing::debug!(error = %heard, "no news come in");
             tokio::select! {
                 () = tokio::time::sleep(RETRY) => {}
@@ -149,10 +154,13 @@ impl Listener {
 
     /// Listens on one connection until it ends; says why it did.
     async fn listen(&self) -> String {
-        let connected = self.connector.connect_to_listen(&self.config).await;
-        let (client, task, mut notes) = match connected {
-            Ok(connected) => connected,
-            Err(error) => return plain(&error),
+        let each = self.config.get_connect_timeout().copied().unwrap_or(self.period);
+        let patience = each.saturating_mul(CONNECT_SHARE);
+        let connecting = self.connector.connect_to_listen(&self.config);
+        let (client, task, mut notes) = match timeout(patience, connecting).await {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(error)) => return plain(&error),
+            Err(_) => return "the server does not finish the handshake".into(),
         };
         // What ran out meanwhile is kept, unless another one was faster.
         let begin = format!("LISTEN {CHANNEL}; {}", self.renewal());
@@ -161,6 +169,7 @@ impl Listener {
             return why;
         }
         self.caches.hear();
+        show_connected(true);
         self.news.put(News::Missed);
         let mut renewal = Instant::now();
         let mut next = Instant::now() + self.period;
@@ -223,9 +232,40 @@ impl Listener {
     }
 }
 
+fn show_connected(connected: bool) {
+    metrics::gauge!("replyguard_news_connected").set(f64::from(u8::from(connected)));
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
+    use crate::storage::postgres::connect;
+    use crate::storage::postgres::options::{PostgresAddress, PostgresOptions};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_handshake_without_end_is_given_up() {
+        // Takes connections and says nothing.
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = silent.local_addr().unwrap();
+        let address: PostgresAddress = format!("postgres://guard@{place}/guard").parse().unwrap();
+        let connect_timeout = Duration::from_millis(100);
+        let options = PostgresOptions { connect_timeout, ..PostgresOptions::default() };
+        let listener = Listener {
+            connector: Connector::new(&address).unwrap(),
+            config: connect::listening_config(&address, &options),
+            caches: Arc::new(Caches::new(options.news_period)),
+            news: Arc::new(NewsQueue::new()),
+            replica: Uuid::nil(),
+            period: options.news_period,
+            lease_life: options.lease_life,
+        };
+        let ended = timeout(Duration::from_secs(60), listener.listen()).await;
+        assert_eq!(ended.expect("it waits for ever"), "the server does not finish the handshake");
+        assert!(listener.config.get_tcp_user_timeout().is_some());
+    }
 
     #[test]
     fn what_is_told_is_understood() {

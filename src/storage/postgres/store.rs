@@ -60,7 +60,7 @@ impl PostgresStore {
         let stop = CancellationToken::new();
         let listener = Listener {
             connector,
-            config: connect::config(address, &options),
+            config: connect::listening_config(address, &options),
             caches: Arc::clone(&caches),
             news: Arc::clone(&news),
             replica: source.replica,
