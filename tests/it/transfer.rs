@@ -4,6 +4,7 @@ use std::path::Path;
 
 use replyguard::domain::{Action, DecisionId, Label, State};
 use replyguard::moderation::ports::models::ModelStore;
+use replyguard::moderation::ports::privacy::{Act, PrivacyStore, Whose};
 use replyguard::moderation::ports::review::{NewDecision, ReviewStore, Target};
 use replyguard::moderation::ports::{AuditEntry, RequestMark, Store};
 use replyguard::storage::transfer::{self, TransferError};
@@ -157,6 +158,73 @@ async fn an_installation_moves_there_and_back() {
     look(&returned).await.assert_same(&expected);
     returned.append_label(label("blog", 3, Label::Ham)).await.unwrap();
     returned.close().await;
+}
+
+/// Approves a held comment; answers with the place of that among all that was decided.
+async fn approve(store: &impl ReviewStore, decision: u128, n: u64) -> i64 {
+    let decision = NewDecision {
+        id: DecisionId::from_uuid(Uuid::from_u128(decision)),
+        site: site_id("blog"),
+        action: Action::Approve,
+        actor: "anna".into(),
+        administrator: false,
+        note: None,
+        time: start(),
+    };
+    let target = Target { comment: comment_id(n), revision: None };
+    store.decide(decision, vec![target]).await.unwrap().comments[0].position
+}
+
+/// Records a held comment; answers with a number of which it and all before are.
+async fn record(store: &(impl Store + ReviewStore), n: u64) -> i64 {
+    store.record_check(&comment("blog", n, None, State::Held), None).await.unwrap();
+    store.comment_number(&site_id("blog")).await.unwrap()
+}
+
+/// Erases comments, and with them what was decided on them.
+async fn erase(store: &impl PrivacyStore, comments: &[u64]) {
+    for &n in comments {
+        let act = Act { actor: "anna".into(), note: None, time: start() };
+        let whose = Whose::Comment(comment_id(n));
+        let erased = store.erase(&site_id("blog"), whose, 9, act).await.unwrap();
+        assert_eq!(erased.comment_count, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_of_what_was_erased_are_not_given_again_after_a_move() {
+    let folder = TempDir::new().unwrap();
+    let (path, back) = (folder.path().join("one.sqlite3"), folder.path().join("two.sqlite3"));
+    fill(&path).await;
+    let store = sqlite(&path).await;
+    let (decided, recorded) = (approve(&store, 11, 6).await, record(&store, COUNT).await);
+    // All that was decided, and the last comment.
+    erase(&store, &[0, 3, 6, COUNT]).await;
+    store.close().await;
+    drop(store);
+
+    let place = shared().database();
+    transfer::sqlite_to_postgres(&path, &place.address(), &quiet).await.unwrap();
+    let store = place.open().await;
+    let (next, fresh) = (approve(&store, 12, 9).await, record(&store, COUNT + 1).await);
+    assert!(next > decided, "{next} {decided}");
+    assert!(fresh > recorded, "{fresh} {recorded}");
+    erase(&store, &[9, COUNT + 1]).await;
+    store.close().await;
+
+    // A webhook that is further than the database remembers: an earlier version moved it so.
+    let passed = next + 50;
+    place.sql(&format!(
+        "INSERT INTO webhooks (site, id, uri, secret, position, revision, create_time, disabled) \
+         SELECT number, gen_random_uuid(), 'https://example.org/', '', {passed}, 1, 0, false \
+         FROM sites WHERE id = 'blog'"
+    ));
+    transfer::postgres_to_sqlite(&place.address(), &back, &quiet).await.unwrap();
+    let store = sqlite(&back).await;
+    let (last, newest) = (approve(&store, 13, 12).await, record(&store, COUNT + 2).await);
+    assert!(last > passed, "{last} {passed}");
+    assert!(newest > fresh, "{newest} {fresh}");
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,8 @@
 //!
 //! The target is written in one transaction, so a move that is cut short leaves it empty and is
 //! begun again. Rows pass through in batches; memory does not grow with them. Before COMMIT the
-//! rows of each table are counted on both sides.
+//! rows of each table are counted on both sides. The last number of a table moves with it, so that
+//! no row gets one that a removed row had: webhooks and watchers go on after it.
 
 mod postgres;
 mod sqlite;
@@ -14,7 +15,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::postgres::PostgresAddress;
-use tables::{Kind, TABLES, Table};
+use tables::{Kind, SqliteMemory, TABLES, Table};
 
 /// Rows that pass through at once; a comment has at most 75 kB.
 const BATCH_COUNT: usize = 256;
@@ -73,12 +74,22 @@ enum Value {
 
 /// What the reading side tells the writing side.
 enum Message {
-    /// The rows of this table follow; so many.
-    Table(&'static Table, i64),
+    /// The rows of this table follow.
+    Table(Head),
     /// Rows of it.
     Rows(Vec<Vec<Value>>),
     /// All tables were read.
     End,
+}
+
+/// What is known of a table before its rows.
+#[derive(Clone, Copy)]
+struct Head {
+    table: &'static Table,
+    /// Rows of the source.
+    count: i64,
+    /// The last number that the source gave to a row, which may be gone; 0 if none or not numbered.
+    last_number: i64,
 }
 
 type Sender = mpsc::Sender<Message>;
@@ -136,10 +147,11 @@ fn outcome(
 }
 
 /// Whether the counts are those of the source.
-fn check_count(table: &'static Table, expected: i64, found: i64) -> Result<(), TransferError> {
+fn check_count(head: Head, found: i64) -> Result<(), TransferError> {
+    let (table, expected) = (head.table.name, head.count);
     match expected == found {
         true => Ok(()),
-        false => Err(TransferError::Count { table: table.name, expected, found }),
+        false => Err(TransferError::Count { table, expected, found }),
     }
 }
 

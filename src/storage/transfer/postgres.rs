@@ -9,8 +9,8 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::{
-    BATCH_COUNT, Kind, Message, Moved, Progress, Receiver, Sender, TABLES, Table, TransferError,
-    Value, bad_value, check_count,
+    BATCH_COUNT, Head, Kind, Message, Moved, Progress, Receiver, Sender, TABLES, Table,
+    TransferError, Value, bad_value, check_count,
 };
 use crate::storage::postgres::{PostgresAddress, PostgresStore, connect_alone};
 
@@ -46,11 +46,12 @@ pub(super) async fn write(
     let mut next = rows.recv().await;
     loop {
         match next {
-            Some(Message::Table(table, expected)) => {
-                next = copy(&client, table, expected, &mut rows, progress).await?;
-                check_count(table, expected, count(&client, table.name).await?)?;
-                renumber(&client, table).await?;
-                moved.push((table.name, expected));
+            Some(Message::Table(head)) => {
+                let name = head.table.name;
+                next = copy(&client, head, &mut rows, progress).await?;
+                check_count(head, count(&client, name).await?)?;
+                renumber(&client, head).await?;
+                moved.push((name, head.count));
             }
             Some(Message::End) => break,
             Some(Message::Rows(_)) | None => return Err(TransferError::Ended),
@@ -67,11 +68,11 @@ pub(super) async fn write(
 /// Copies the rows of a table; answers with the message after them.
 async fn copy(
     client: &Client,
-    table: &'static Table,
-    expected: i64,
+    head: Head,
     rows: &mut Receiver,
     progress: Progress<'_>,
 ) -> Result<Option<Message>, TransferError> {
+    let (table, expected) = (head.table, head.count);
     let sql = format!("COPY {} ({}) FROM STDIN BINARY", table.name, table.column_names());
     let sink = client.copy_in(&sql).await.map_err(failed)?;
     let types: Vec<Type> = table.columns.iter().map(|(_, kind)| kind.in_postgres()).collect();
@@ -153,15 +154,22 @@ async fn count(client: &Client, source: &str) -> Result<i64, TransferError> {
     row.try_get(0).map_err(failed)
 }
 
-/// Has the next row numbered after those that came.
-async fn renumber(client: &Client, table: &Table) -> Result<(), TransferError> {
-    let (Some(column), name) = (table.numbered, table.name) else { return Ok(()) };
-    let sql = format!(
-        "SELECT setval(pg_get_serial_sequence('{name}', '{column}'), \
-             greatest((SELECT max({column}) FROM {name}), 1), \
-             EXISTS (SELECT 1 FROM {name}))"
-    );
+/// Has the next row numbered after all that the source ever had.
+async fn renumber(client: &Client, head: Head) -> Result<(), TransferError> {
+    let (Some(column), name) = (head.table.numbered, head.table.name) else { return Ok(()) };
+    let (last, any) = (head.last_number.max(1), head.last_number > 0);
+    let sql = format!("SELECT setval(pg_get_serial_sequence('{name}', '{column}'), {last}, {any})");
     client.batch_execute(&sql).await.map_err(failed)
+}
+
+async fn last_number(client: &Client, table: &Table) -> Result<i64, TransferError> {
+    let memory = table.numbered.map(|column| {
+        let sequence = format!("pg_get_serial_sequence('{}', '{column}')", table.name);
+        format!("SELECT pg_sequence_last_value({sequence}::regclass)")
+    });
+    let Some(sql) = table.last_number(memory.as_deref()) else { return Ok(0) };
+    let row = client.query_one(&sql, &[]).await.map_err(failed)?;
+    row.try_get(0).map_err(failed)
 }
 
 /// Sends all rows, as they stand at one moment.
@@ -179,7 +187,8 @@ pub(super) async fn read(
     for table in TABLES {
         let source = table.postgres_source.unwrap_or(table.name);
         let expected = count(&client, source).await?;
-        sender.send(Message::Table(table, expected)).await.map_err(|_| TransferError::Ended)?;
+        let head = Head { table, count: expected, last_number: last_number(&client, table).await? };
+        sender.send(Message::Table(head)).await.map_err(|_| TransferError::Ended)?;
         let sql = format!("SELECT {} FROM {source} ORDER BY {}", table.column_names(), table.order);
         let none: [&(dyn ToSql + Sync); 0] = [];
         let rows = client.query_raw(&sql, none).await.map_err(failed)?;

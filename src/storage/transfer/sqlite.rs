@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Row, ToSql, params_from_iter};
+use rusqlite::{Connection, Row, ToSql, params, params_from_iter};
 use uuid::Uuid;
 
 use super::{
-    BATCH_COUNT, Kind, Message, Moved, Receiver, Sender, TABLES, Table, TransferError, Value,
-    bad_value, check_count,
+    BATCH_COUNT, Head, Kind, Message, Moved, Receiver, Sender, SqliteMemory, TABLES, Table,
+    TransferError, Value, bad_value, check_count,
 };
 use crate::storage::sqlite::open_alone;
 
@@ -25,8 +25,8 @@ pub(super) fn read(path: &Path, sender: &Sender) -> Result<(), TransferError> {
     let send = |message| sender.blocking_send(message).map_err(|_| TransferError::Ended);
     for table in TABLES {
         let source = table.sqlite_source.unwrap_or(table.name);
-        let count = count(&db, source)?;
-        send(Message::Table(table, count))?;
+        let (count, last_number) = (count(&db, source)?, last_number(&db, table)?);
+        send(Message::Table(Head { table, count, last_number }))?;
         let sql = format!("SELECT {} FROM {source} ORDER BY {}", table.column_names(), table.order);
         let mut statement = db.prepare(&sql).map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;
@@ -44,6 +44,18 @@ pub(super) fn read(path: &Path, sender: &Sender) -> Result<(), TransferError> {
 
 fn count(db: &Connection, source: &str) -> Result<i64, TransferError> {
     let sql = format!("SELECT count(*) FROM {source}");
+    db.query_row(&sql, [], |row| row.get(0)).map_err(failed)
+}
+
+fn last_number(db: &Connection, table: &Table) -> Result<i64, TransferError> {
+    let memory = match table.sqlite_memory {
+        Some(SqliteMemory::Sequence) => {
+            Some(format!("SELECT seq FROM sqlite_sequence WHERE name = '{}'", table.name))
+        }
+        Some(SqliteMemory::CommentFloor) => Some("SELECT comment_floor FROM privacy_marks".into()),
+        None => None,
+    };
+    let Some(sql) = table.last_number(memory.as_deref()) else { return Ok(0) };
     db.query_row(&sql, [], |row| row.get(0)).map_err(failed)
 }
 
@@ -80,22 +92,21 @@ pub(super) fn write(path: &Path, mut rows: Receiver) -> Result<Vec<Moved>, Trans
     // A decision names the one that undid it, which comes later.
     transaction.pragma_update(None, "defer_foreign_keys", true).map_err(failed)?;
     let mut moved = Vec::new();
-    let mut current: Option<(&'static Table, i64)> = None;
-    let finish = |current: Option<(&'static Table, i64)>, moved: &mut Vec<Moved>| {
-        let Some((table, expected)) = current else { return Ok(()) };
-        check_count(table, expected, count(&transaction, table.name)?)?;
-        moved.push((table.name, expected));
+    let mut current: Option<Head> = None;
+    let finish = |current: Option<Head>, moved: &mut Vec<Moved>| {
+        let Some(head) = current else { return Ok(()) };
+        check_count(head, count(&transaction, head.table.name)?)?;
+        keep_last_number(&transaction, head)?;
+        moved.push((head.table.name, head.count));
         Ok(())
     };
     loop {
         match rows.blocking_recv() {
             None => return Err(TransferError::Ended),
-            Some(Message::Table(table, count)) => {
-                finish(current.replace((table, count)), &mut moved)?;
-            }
+            Some(Message::Table(head)) => finish(current.replace(head), &mut moved)?,
             Some(Message::Rows(batch)) => {
-                let Some((table, _)) = current else { return Err(TransferError::Ended) };
-                insert(&transaction, table, &batch)?;
+                let Some(head) = current else { return Err(TransferError::Ended) };
+                insert(&transaction, head.table, &batch)?;
             }
             Some(Message::End) => {
                 finish(current, &mut moved)?;
@@ -105,6 +116,25 @@ pub(super) fn write(path: &Path, mut rows: Receiver) -> Result<Vec<Moved>, Trans
     }
     transaction.commit().map_err(failed)?;
     Ok(moved)
+}
+
+/// Has the next row numbered after all that the source ever had.
+fn keep_last_number(db: &Connection, head: Head) -> Result<(), TransferError> {
+    let (name, last) = (head.table.name, head.last_number);
+    match head.table.sqlite_memory {
+        Some(SqliteMemory::Sequence) => {
+            db.execute("DELETE FROM sqlite_sequence WHERE name = ?1", [name]).map_err(failed)?;
+            let sql = "INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)";
+            db.execute(sql, params![name, last]).map_err(failed)?;
+        }
+        Some(SqliteMemory::CommentFloor) => {
+            let sql = "UPDATE privacy_marks SET comment_floor = ?1 \
+                 WHERE NOT EXISTS (SELECT 1 FROM comments WHERE number >= ?1)";
+            db.execute(sql, [last]).map_err(failed)?;
+        }
+        None => {}
+    }
+    Ok(())
 }
 
 fn insert(db: &Connection, table: &Table, rows: &[Vec<Value>]) -> Result<(), TransferError> {

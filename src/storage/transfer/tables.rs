@@ -20,6 +20,15 @@ pub(super) enum Kind {
     Id,
 }
 
+/// Where SQLite keeps the last number of a table, so that none is given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SqliteMemory {
+    /// In its own table, since the column says AUTOINCREMENT.
+    Sequence,
+    /// In the number below which no comment may come.
+    CommentFloor,
+}
+
 use Kind::{Bytes, Flag, Id, Int, Real, Small, Text};
 
 /// A table of both databases.
@@ -30,6 +39,10 @@ pub(super) struct Table {
     pub order: &'static str,
     /// The column that the database numbers.
     pub numbered: Option<&'static str>,
+    /// Columns elsewhere that hold such numbers, also of rows that are gone.
+    pub named_by: &'static [(&'static str, &'static str)],
+    /// Where SQLite keeps the last number that it gave, if not in the rows alone.
+    pub sqlite_memory: Option<SqliteMemory>,
     /// What SQLite is asked instead of the table.
     pub sqlite_source: Option<&'static str>,
     /// What PostgreSQL is asked instead of the table.
@@ -48,6 +61,8 @@ const fn table(
         columns,
         order,
         numbered: None,
+        named_by: &[],
+        sqlite_memory: None,
         sqlite_source: None,
         postgres_source: None,
         sqlite_extra: None,
@@ -60,6 +75,11 @@ const fn numbered(
     columns: &'static [(&'static str, Kind)],
 ) -> Table {
     Table { numbered: Some(number), ..table(name, number, columns) }
+}
+
+/// Whose numbers are never given again: others go on after them.
+const fn lasting(memory: SqliteMemory, table: Table) -> Table {
+    Table { sqlite_memory: Some(memory), ..table }
 }
 
 /// All tables but those that are made anew: pings, leases, the words of the search index, what
@@ -93,33 +113,36 @@ pub(super) const TABLES: &[Table] = &[
             ("use_time", Int),
         ],
     ),
-    numbered(
-        "comments",
-        "number",
-        &[
-            ("number", Int),
-            ("site", Int),
-            ("id", Id),
-            ("check_time", Int),
-            ("verdict", Text),
-            ("state", Text),
-            ("discard", Flag),
-            ("probability", Real),
-            ("model_version", Text),
-            ("author", Bytes),
-            ("ip", Bytes),
-            ("ip_prefix", Bytes),
-            ("page_uri", Text),
-            ("lang", Text),
-            ("content_hash", Int),
-            ("simhash", Bytes),
-            ("label", Text),
-            ("label_time", Int),
-            ("body", Bytes),
-            ("campaign", Id),
-            ("uncertainty", Real),
-            ("revision", Int),
-        ],
+    lasting(
+        SqliteMemory::CommentFloor,
+        numbered(
+            "comments",
+            "number",
+            &[
+                ("number", Int),
+                ("site", Int),
+                ("id", Id),
+                ("check_time", Int),
+                ("verdict", Text),
+                ("state", Text),
+                ("discard", Flag),
+                ("probability", Real),
+                ("model_version", Text),
+                ("author", Bytes),
+                ("ip", Bytes),
+                ("ip_prefix", Bytes),
+                ("page_uri", Text),
+                ("lang", Text),
+                ("content_hash", Int),
+                ("simhash", Bytes),
+                ("label", Text),
+                ("label_time", Int),
+                ("body", Bytes),
+                ("campaign", Id),
+                ("uncertainty", Real),
+                ("revision", Int),
+            ],
+        ),
     ),
     Table {
         // SQLite may have one id in several hours, of which the last counts.
@@ -146,35 +169,41 @@ pub(super) const TABLES: &[Table] = &[
             ("ham_label_count", Int),
         ],
     ),
-    numbered(
-        "labels",
-        "position",
-        &[
-            ("position", Int),
-            ("site", Int),
-            ("comment", Id),
-            ("label", Text),
-            ("reporter", Text),
-            ("reporter_name", Text),
-            ("note", Text),
-            ("time", Int),
-            ("retracts", Int),
-        ],
+    lasting(
+        SqliteMemory::Sequence,
+        numbered(
+            "labels",
+            "position",
+            &[
+                ("position", Int),
+                ("site", Int),
+                ("comment", Id),
+                ("label", Text),
+                ("reporter", Text),
+                ("reporter_name", Text),
+                ("note", Text),
+                ("time", Int),
+                ("retracts", Int),
+            ],
+        ),
     ),
-    numbered(
-        "audit_entries",
-        "position",
-        &[
-            ("position", Int),
-            ("site", Int),
-            ("time", Int),
-            ("actor", Text),
-            ("action", Text),
-            ("subject", Text),
-            ("before", Text),
-            ("after", Text),
-            ("note", Text),
-        ],
+    lasting(
+        SqliteMemory::Sequence,
+        numbered(
+            "audit_entries",
+            "position",
+            &[
+                ("position", Int),
+                ("site", Int),
+                ("time", Int),
+                ("actor", Text),
+                ("action", Text),
+                ("subject", Text),
+                ("before", Text),
+                ("after", Text),
+                ("note", Text),
+            ],
+        ),
     ),
     numbered(
         "examples",
@@ -256,23 +285,29 @@ pub(super) const TABLES: &[Table] = &[
             ("undone", Int),
         ],
     ),
-    numbered(
-        "decided_comments",
-        "position",
-        &[
-            ("position", Int),
-            ("site", Int),
-            ("decision", Int),
-            ("comment", Id),
-            ("state_before", Text),
-            ("state_after", Text),
-            ("label_before", Text),
-            ("label_after", Text),
-            ("label", Int),
-            ("revision", Int),
-            ("time", Int),
-        ],
-    ),
+    Table {
+        named_by: &[("webhooks", "position"), ("deliveries", "last_position")],
+        ..lasting(
+            SqliteMemory::Sequence,
+            numbered(
+                "decided_comments",
+                "position",
+                &[
+                    ("position", Int),
+                    ("site", Int),
+                    ("decision", Int),
+                    ("comment", Id),
+                    ("state_before", Text),
+                    ("state_after", Text),
+                    ("label_before", Text),
+                    ("label_after", Text),
+                    ("label", Int),
+                    ("revision", Int),
+                    ("time", Int),
+                ],
+            ),
+        )
+    },
     table(
         "claims",
         "site, campaign",
@@ -384,5 +419,19 @@ impl Table {
     pub fn column_names(&self) -> String {
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
         names.join(", ")
+    }
+
+    /// What asks for the greatest number that a row has, or had as far as others and `memory`, a
+    /// query, know. Nothing for a table that is not numbered.
+    pub fn last_number(&self, memory: Option<&str>) -> Option<String> {
+        let own = (self.name, self.numbered?);
+        let places = std::iter::once(&own).chain(self.named_by);
+        let known =
+            places.map(|(table, column)| format!("SELECT max({column}) AS given FROM {table}"));
+        let known: Vec<String> = known.chain(memory.map(str::to_owned)).collect();
+        Some(format!(
+            "SELECT coalesce(max(given), 0) FROM ({}) AS known",
+            known.join(" UNION ALL ")
+        ))
     }
 }
