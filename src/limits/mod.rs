@@ -11,6 +11,7 @@ pub mod connection;
 pub mod fallback;
 mod gcra;
 pub mod memory;
+mod reading;
 pub mod recent;
 pub mod recent_log;
 mod recent_window;

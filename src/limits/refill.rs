@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
 
 use super::MemoryRecent;
+use super::reading::Reading;
 use crate::domain::{CommentId, ContentPrint, Label, SiteId};
 use crate::moderation::ports::{
     RecentAnswer, RecentComment, RecentContent, RecentText, Store, StoreError,
@@ -29,8 +29,8 @@ const LAST_COUNT: usize = 1_024;
 pub struct RefilledRecent {
     memory: Arc<MemoryRecent>,
     store: Arc<dyn Store>,
-    /// Held while a site is read, so that nobody reads it twice.
-    reading: Arc<Mutex<()>>,
+    /// A site's turn is held while it is read, so that nobody reads it twice.
+    reading: Arc<Reading>,
 }
 
 impl RefilledRecent {
@@ -47,8 +47,12 @@ impl RefilledRecent {
         }
         let (this, site) = (self.clone(), site.clone());
         let reading = tokio::spawn(async move {
-            let _turn = this.reading.lock().await;
-            if this.memory.knows(&site) { Ok(()) } else { this.read(&site).await }
+            let _turn = this.reading.turn(&site).await;
+            if this.memory.knows(&site) {
+                return Ok(());
+            }
+            let _place = this.reading.place().await;
+            this.read(&site).await
         });
         let broken = |error| Err(StoreError::Unavailable(format!("reading back: {error}")));
         reading.await.unwrap_or_else(broken)
@@ -150,7 +154,37 @@ impl RecentContent for RefilledRecent {
 
     async fn forget_site(&self, site: &SiteId) -> Result<(), StoreError> {
         // Not while it is being read: what was read before the change would stay.
-        let _turn = self.reading.lock().await;
+        let _turn = self.reading.turn(site).await;
         self.memory.forget_site(site).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::limits::RecentOptions;
+    use crate::storage::{SqliteOptions, SqliteStore};
+
+    #[tokio::test]
+    async fn a_site_that_is_read_for_long_holds_up_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.sqlite3");
+        let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+        let memory = MemoryRecent::new(RecentOptions::default());
+        let index = RefilledRecent::new(memory, Arc::new(store));
+        let (blog, news): (SiteId, SiteId) = ("blog".parse().unwrap(), "news".parse().unwrap());
+        let print = ContentPrint { content_hash: 1, simhash: 1, comparable: true };
+        let turn = index.reading.turn(&blog).await;
+        let same = index.clone();
+        let waiting = tokio::spawn(async move { same.find(&blog, &print).await });
+        let found = timeout(Duration::from_secs(60), index.find(&news, &print)).await;
+        found.expect("it waits for another site").unwrap();
+        assert!(!waiting.is_finished(), "two read the same site");
+        drop(turn);
+        waiting.await.unwrap().unwrap();
     }
 }

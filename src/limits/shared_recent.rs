@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::MemoryRecent;
 use super::breaker::Breaker;
 use super::fallback::FallbackOptions;
+use super::reading::Reading;
 use super::recent_log::{LogEntry, LogPart, LogPosition, RecentEvent, RecentLog};
 use super::refill::SiteContent;
 use crate::domain::{CommentId, ContentPrint, Label, SiteId};
@@ -45,8 +46,8 @@ struct Inner<L> {
     places: Mutex<LruCache<SiteId, Place>>,
     /// Sites of which something was not told.
     untold: Mutex<HashSet<SiteId>>,
-    /// Held while a site is read, so that nobody reads it twice.
-    reading: tokio::sync::Mutex<()>,
+    /// A site's turn is held while it is read, so that nobody reads it twice.
+    reading: Reading,
 }
 
 /// How far a site in memory is.
@@ -85,7 +86,7 @@ impl<L: RecentLog> SharedRecent<L> {
             deadline: options.deadline,
             places: Mutex::new(LruCache::new(sites)),
             untold: Mutex::default(),
-            reading: tokio::sync::Mutex::default(),
+            reading: Reading::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -148,13 +149,14 @@ impl<L: RecentLog> SharedRecent<L> {
     async fn read(&self, site: &SiteId, part: Option<LogPart>) -> Result<(), StoreError> {
         let (inner, site) = (Arc::clone(&self.inner), site.clone());
         let task = tokio::spawn(async move {
-            let _turn = inner.reading.lock().await;
+            let _turn = inner.reading.turn(&site).await;
             let base = part.as_ref().map(|part| part.base);
             let done = match base {
                 Some(base) => inner.position(&site).is_some_and(|position| position >= base),
                 None => !inner.is_stale(&site),
             };
             if !done {
+                let _place = inner.reading.place().await;
                 let content = SiteContent::read(&*inner.store, &site).await?;
                 inner.fill(&site, content, base);
             }
