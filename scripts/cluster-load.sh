@@ -5,6 +5,8 @@
 #
 # `h2load` sends CheckComment through HAProxy. Afterwards the answers that were given are compared with
 # the comments that PostgreSQL has: no acknowledged check may be missing, and none of a forbidden word approved.
+# A call that got no answer counts as failed: HAProxy does not send it again, and h2load, whose calls are all the
+# same and have no request_id, cannot. scripts/upgrade.sh has callers that try again.
 set -euo pipefail
 pause="${1:-6}"
 work="${REPLYGUARD_CLUSTER_DIR_NOW:?run it by scripts/cluster.sh}"

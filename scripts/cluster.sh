@@ -140,7 +140,8 @@ for port in "${replica_http_ports[@]}"; do
     wait_for "the replica at $port" ready "$port"
 done
 
-# HAProxy: each call to a replica that is ready; one that could not be reached goes to the other.
+# HAProxy: each call to a replica that is ready; one that could not be sent goes to the other, and what was
+# sent is sent again as in deploy/haproxy.cfg: only if twice is once.
 {
     echo "global
     maxconn 4000
@@ -151,12 +152,12 @@ defaults
     timeout server 60s
     retries 3
     option redispatch 1
-    retry-on conn-failure empty-response response-timeout 503
 frontend grpc
     bind 127.0.0.1:$grpc_port proto h2
     default_backend grpc
 backend grpc
     balance leastconn
+    retry-on conn-failure
     option httpchk GET /readyz"
     for n in 1 2; do
         echo "    server replica-$n 127.0.0.1:${replica_ports[$((n - 1))]} proto h2 check port ${replica_http_ports[$((n - 1))]} check-proto h1 inter 500ms fall 1 rise 1"
@@ -166,6 +167,8 @@ backend grpc
     default_backend http
 backend http
     balance leastconn
+    retry-on conn-failure empty-response
+    http-request disable-l7-retry unless METH_GET { path_beg /console } or { path /1.1/comment-check /1.2/comment-check }
     option httpchk GET /readyz"
     for n in 1 2; do
         echo "    server replica-$n 127.0.0.1:${replica_http_ports[$((n - 1))]} check inter 500ms fall 1 rise 1"

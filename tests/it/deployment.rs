@@ -207,6 +207,24 @@ fn compose_has_two_replicas_secrets_in_files_and_health_checks() {
 }
 
 #[test]
+fn balancers_send_again_only_what_is_the_same_twice() {
+    for file in ["deploy/haproxy.cfg", "scripts/cluster.sh"] {
+        let text = read(&root().join(file));
+        let retries: Vec<_> =
+            text.lines().filter_map(|line| line.trim().strip_prefix("retry-on ")).collect();
+        // An empty response is one to a request that was sent, and may have been done.
+        assert_eq!(retries, ["conn-failure", "conn-failure empty-response"], "{file}: gRPC, HTTP");
+        let rules: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("http-request disable-l7-retry unless "))
+            .collect();
+        let same_twice =
+            "METH_GET { path_beg /console } or { path /1.1/comment-check /1.2/comment-check }";
+        assert_eq!(rules, [same_twice], "{file}");
+    }
+}
+
+#[test]
 fn the_image_runs_without_rights_and_is_probed() {
     let dockerfile = read(&root().join("Dockerfile"));
     let last = dockerfile.rsplit("\nFROM ").next().unwrap();
