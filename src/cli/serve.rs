@@ -28,7 +28,7 @@ impl ServeArgs {
     }
 }
 
-/// Serves a configuration until SIGTERM or SIGINT, then drains.
+/// Serves a configuration until SIGTERM or SIGINT, then drains; during the start they end it.
 pub(super) fn serve(config: Config) -> Result<(), Failure> {
     let traces = telemetry::start_logging(&config.telemetry).map_err(Failure::usage)?;
     if let Err(error) = keep_crashes_silent() {
@@ -38,10 +38,15 @@ pub(super) fn serve(config: Config) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::software(error.to_string()))?;
     let served = runtime.block_on(async {
-        let app = App::bind(config.clone(), metrics).await.map_err(failure)?;
+        let stop = stop_signal().map_err(|error| Failure::software(error.to_string()))?;
+        tokio::pin!(stop);
+        // A start may take long, such as one that brings a large database up to date.
+        let app = tokio::select! {
+            app = App::bind(config.clone(), metrics) => app.map_err(failure)?,
+            () = &mut stop => return Ok(()),
+        };
         // A service whose greeting nobody reads serves all the same.
         let _ = greet(&app, &config);
-        let stop = stop_signal().map_err(|error| Failure::software(error.to_string()))?;
         app.run(stop).await.map_err(|error| Failure::software(error.to_string()))
     });
     // A name that is being looked up cannot be given up, and may take for ever.
@@ -101,8 +106,8 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         }
     })
 }

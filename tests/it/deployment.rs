@@ -117,8 +117,21 @@ fn pods_are_probed_limited_and_without_rights() {
     assert!(scaled["spec"]["minReplicas"].as_u64() >= Some(2));
     let budget = of_kind("PodDisruptionBudget");
     assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    // Longer than a replica waits for another one's first steps.
+    assert!(container["startupProbe"]["failureThreshold"].as_u64() >= Some(120));
     let update = &of_kind("Deployment")["spec"]["strategy"]["rollingUpdate"];
     assert_eq!(update["maxUnavailable"], 0, "a new one is ready before an old one leaves");
+}
+
+#[test]
+fn the_schema_is_brought_up_to_date_where_no_probe_ends_it() {
+    let (container, pod) = container();
+    let first = pod["initContainers"].as_array().unwrap();
+    assert_eq!(first.len(), 1);
+    assert_eq!(first[0]["args"], serde_json::json!(["migrate"]));
+    for part in ["image", "envFrom", "resources", "securityContext", "volumeMounts"] {
+        assert_eq!(first[0][part], container[part], "{part}");
+    }
 }
 
 /// Milliseconds of a variable.

@@ -6,6 +6,7 @@ use replyguard::grpc::client::{Client, Message};
 use replyguard::grpc::longrunning::operation::Result as Ended;
 use replyguard::grpc::{longrunning, proto};
 use replyguard::moderation::ports::Store;
+use replyguard::moderation::ports::replicas::Replicas;
 use tempfile::TempDir;
 use tonic::Code;
 
@@ -116,6 +117,37 @@ async fn a_replica_goes_on_when_the_other_is_killed_and_the_database_falls_out()
     there.comments.get_comment(request).await.unwrap();
     let printed = second.printed();
     assert!(!printed.contains("postgres://"), "the address is a secret: {printed}");
+}
+
+#[tokio::test]
+async fn a_signal_during_the_start_ends_it() {
+    let place = shared().database();
+    // Another replica is at its first steps, for which the next one waits.
+    let other = place.open().await;
+    assert!(other.hold("first-start").await.unwrap());
+    let folder = TempDir::new().unwrap();
+    let url = place.url() + "?application_name=starting";
+    let ports = ["--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"];
+    let mut child = command(&["serve", "--database-url", &url, "--data-dir"])
+        .arg(folder.path())
+        .args(ports)
+        .spawn()
+        .unwrap();
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'starting'";
+    wait_for("the replica to reach the database", || {
+        let there = place.sql(count).trim() != "0";
+        async move { there.then_some(()) }
+    })
+    .await;
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = wait_for("the replica to end", || {
+        let ended = child.try_wait().unwrap();
+        async move { ended }
+    })
+    .await;
+    assert!(status.success(), "{status}");
+    Store::close(&other).await;
 }
 
 #[tokio::test]
