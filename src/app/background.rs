@@ -50,9 +50,9 @@ pub(super) fn start(
 async fn watch_drift(moderation: Arc<Moderation>, draining: CancellationToken) {
     let mut watch = DriftWatch::default();
     loop {
-        if holds(&moderation, "drift").await
-            && let Err(error) = moderation.watch_drift(&mut watch).await
-        {
+        if !holds(&moderation, "drift").await {
+            watch.forget();
+        } else if let Err(error) = moderation.watch_drift(&mut watch).await {
             tracing::warn!(error = %error, "drift could not be measured");
         }
         if passes(DRIFT_PERIOD, &draining).await.is_err() {

@@ -155,7 +155,8 @@ fn drift(metrics: &str) -> Vec<Finding> {
     if !unmeasured.is_empty() {
         let sites: Vec<&str> = unmeasured.into_iter().collect();
         findings.push(Finding::Note(format!(
-            "not measured, too few comments of the time before the model or since: {}",
+            "not measured here (too few comments of the time before the model or since, or another \
+             replica does): {}",
             sites.join(", ")
         )));
     }
@@ -260,7 +261,9 @@ mod tests {
         };
         let gone = line("old", "score", "NaN") + &line("old", "page", "NaN");
         let note = Finding::Note(
-            "not measured, too few comments of the time before the model or since: old".into(),
+            "not measured here (too few comments of the time before the model or since, or another \
+             replica does): old"
+                .into(),
         );
         assert_eq!(drift(&gone), [note]);
         let found = drift(&(gone.clone() + &line("new", "score", "0.01")));

@@ -151,6 +151,19 @@ impl Moderation {
 #[derive(Default)]
 pub struct DriftWatch(HashMap<SiteId, Seen>);
 
+impl DriftWatch {
+    /// Takes back what was measured: another process measures now, and what this one said last would
+    /// stand for ever.
+    pub fn forget(&mut self) {
+        for (site, _) in self.0.drain().filter(|(_, seen)| seen.measured) {
+            for dimension in DIMENSIONS {
+                let labels = [("site", site.to_string()), ("dimension", dimension.to_owned())];
+                metrics::gauge!("replyguard_drift_index", &labels).set(f64::NAN);
+            }
+        }
+    }
+}
+
 /// What a site was measured by.
 struct Seen {
     last: Option<CommentId>,
@@ -245,6 +258,28 @@ mod tests {
         let index = stability_index([[499.5, 249.5], [499.5, 749.5]].into_iter(), [1e3, 1e3]);
         let expected = -0.25 * 0.5f64.ln() + 0.25 * 1.5f64.ln();
         assert!((index - expected).abs() < 1e-9, "{index} {expected}");
+    }
+
+    #[test]
+    fn who_measures_no_more_says_nothing() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let mut watch = DriftWatch::default();
+        for (site, measured) in [("blog", true), ("news", false)] {
+            let seen = Seen { last: None, model: "base".into(), measured };
+            watch.0.insert(site.parse().unwrap(), seen);
+        }
+        metrics::with_local_recorder(&recorder, || {
+            let labels = [("site", "blog"), ("dimension", "score")];
+            metrics::gauge!("replyguard_drift_index", &labels).set(0.4);
+            watch.forget();
+        });
+        let text = recorder.handle().render();
+        let lines: Vec<_> =
+            text.lines().filter(|line| line.starts_with("replyguard_drift_index{")).collect();
+        assert_eq!(lines.len(), DIMENSIONS.len(), "{text}");
+        assert!(lines.iter().all(|line| line.ends_with(" NaN")), "{text}");
+        assert!(!text.contains("news"), "{text}");
+        assert!(watch.0.is_empty(), "all is measured anew if the work comes back");
     }
 
     #[test]
