@@ -81,16 +81,10 @@ const RETENTION_PERIOD: Duration = Duration::from_secs(60);
 /// Removes what is too old, and overwrites what was erased.
 async fn retain(moderation: Arc<Moderation>, draining: CancellationToken) {
     loop {
-        let apply = async {
-            if holds(&moderation, "retention").await
-                && let Err(error) = moderation.apply_retention().await
-            {
-                tracing::warn!(error = %error, "retention was not applied");
-            }
-        };
-        tokio::select! {
-            () = apply => {}
-            () = draining.cancelled() => return,
+        if holds(&moderation, "retention").await
+            && let Err(error) = moderation.apply_retention(&draining).await
+        {
+            tracing::warn!(error = %error, "retention was not applied");
         }
         tokio::select! {
             () = moderation.erased() => {}

@@ -310,4 +310,21 @@ impl<L: RecentLog> RecentContent for SharedRecent<L> {
     async fn forget_site(&self, site: &SiteId) -> Result<(), StoreError> {
         self.step(site, Some(RecentEvent::Forget)).await.map(drop)
     }
+
+    /// In memory alone: who says so appends it to the log, too.
+    async fn hear_label(
+        &self,
+        site: &SiteId,
+        print: ContentPrint,
+        label: Label,
+    ) -> Result<(), StoreError> {
+        self.inner.change(site, RecentEvent::Label(print, label));
+        Ok(())
+    }
+
+    /// In memory alone.
+    async fn hear_forget(&self, site: &SiteId) -> Result<(), StoreError> {
+        self.inner.forget(site);
+        Ok(())
+    }
 }

@@ -1,8 +1,10 @@
 //! What other processes on the same records change, brought into this one's memory.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
 
 use super::ports::models::{ModelRecord, ModelState};
 use super::ports::replicas::News;
@@ -10,8 +12,10 @@ use super::shadow::Shadow;
 use super::{Moderation, ModerationError};
 use crate::domain::SiteId;
 
-/// How long until what could not be read is tried again.
-const RETRY_PERIOD: Duration = Duration::from_secs(1);
+/// How long until what could not be read is tried again, and how often a site's recent content is
+/// read anew at most. Reading takes some 20 ms of the store, and an undo of thousands tells of each of
+/// its parts.
+const RETRY_PERIOD: Duration = Duration::from_millis(500);
 
 /// What this process may have an outdated picture of.
 #[derive(Default)]
@@ -22,6 +26,8 @@ struct Outdated {
     models: HashSet<SiteId>,
     /// Sites whose recent content changed.
     recent: HashSet<SiteId>,
+    /// Sites whose recent content was forgotten within the last [`RETRY_PERIOD`], and when.
+    forgotten: HashMap<SiteId, Instant>,
 }
 
 impl Outdated {
@@ -40,29 +46,38 @@ impl Moderation {
                 news = self.replicas.next_news() => Some(news),
                 () = tokio::time::sleep(RETRY_PERIOD), if !outdated.is_empty() => None,
             };
-            match news {
-                Some(News::Models(site)) => {
-                    outdated.models.insert(site);
-                }
-                Some(News::Labels(site, labels)) => {
-                    for (print, label) in labels {
-                        if self.recent.set_label(&site, print, label).await.is_err() {
-                            outdated.recent.insert(site.clone());
-                        }
-                    }
-                }
-                Some(News::Relabelled(site)) => {
-                    outdated.recent.insert(site);
-                }
-                // What did not arrive is seen by who works, in the records.
-                Some(News::Cancelled(operation)) => self.cancel_here(operation),
-                Some(News::Missed) => outdated.all = true,
-                None => {}
+            let mut waiting = news;
+            while let Some(news) = waiting {
+                self.note(news, &mut outdated).await;
+                // What else waits is caught up with in one go.
+                waiting = self.replicas.next_news().now_or_never();
             }
             if let Err(error) = self.catch_up(&mut outdated).await {
                 tracing::warn!(error = %error, "what other replicas changed could not be read");
             }
             self.changes.tell();
+        }
+    }
+
+    /// Takes over what another process told, or notes what it outdates.
+    async fn note(&self, news: News, outdated: &mut Outdated) {
+        match news {
+            News::Models(site) => {
+                outdated.models.insert(site);
+            }
+            News::Labels(site, labels) => {
+                for (print, label) in labels {
+                    if self.recent.hear_label(&site, print, label).await.is_err() {
+                        outdated.recent.insert(site.clone());
+                    }
+                }
+            }
+            News::Relabelled(site) => {
+                outdated.recent.insert(site);
+            }
+            // What did not arrive is seen by who works, in the records.
+            News::Cancelled(operation) => self.cancel_here(operation),
+            News::Missed => outdated.all = true,
         }
     }
 
@@ -98,9 +113,13 @@ impl Moderation {
             self.reload_models(&site).await?;
             outdated.models.remove(&site);
         }
-        for site in outdated.recent.iter().cloned().collect::<Vec<_>>() {
-            self.recent.forget_site(&site).await.map_err(ModerationError::Unavailable)?;
+        let now = Instant::now();
+        outdated.forgotten.retain(|_, time| now.duration_since(*time) < RETRY_PERIOD);
+        let due = outdated.recent.iter().filter(|site| !outdated.forgotten.contains_key(*site));
+        for site in due.cloned().collect::<Vec<_>>() {
+            self.recent.hear_forget(&site).await.map_err(ModerationError::Unavailable)?;
             outdated.recent.remove(&site);
+            outdated.forgotten.insert(site, now);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 
 use super::ports::StoreError;
 use super::{Moderation, ModerationError};
@@ -37,21 +38,28 @@ impl Kind {
 }
 
 impl Moderation {
-    /// Removes what is too old on every site and in general, and overwrites what was erased. May be dropped at
-    /// any time. What goes wrong for one site does not stop the others.
+    /// Removes what is too old on every site and in general, and overwrites what was erased. It ends
+    /// early when `stop` is cancelled. What goes wrong for one site does not stop the others.
     ///
     /// # Errors
     /// `Unavailable` if the sites cannot be read or the disk not be overwritten.
-    pub async fn apply_retention(&self) -> Result<(), ModerationError> {
+    pub async fn apply_retention(&self, stop: &CancellationToken) -> Result<(), ModerationError> {
         for site in self.all_sites().await? {
-            if let Err(error) = self.retain(&site).await {
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            if let Err(error) = self.retain(&site, stop).await {
                 tracing::warn!(site.id = %site.id, error = %error, "retention did not come to its end");
             }
         }
         let before = self.clock.now() - OPERATION_LIFE;
         let forgotten = self.operation_store.forget_operations(before).await;
         forgotten.map_err(ModerationError::Unavailable)?;
-        match self.privacy_store.scrub().await {
+        let scrubbed = tokio::select! {
+            scrubbed = self.privacy_store.scrub() => scrubbed,
+            () = stop.cancelled() => return Ok(()),
+        };
+        match scrubbed {
             Ok(true) => Ok(()),
             Ok(false) => {
                 tracing::debug!("what was erased is not overwritten yet");
@@ -61,7 +69,7 @@ impl Moderation {
         }
     }
 
-    async fn retain(&self, site: &Site) -> Result<(), StoreError> {
+    async fn retain(&self, site: &Site, stop: &CancellationToken) -> Result<(), StoreError> {
         let retention = site.policy.retention;
         for (kind, days) in [
             (Kind::Comments, retention.comment_days),
@@ -72,27 +80,34 @@ impl Moderation {
                 continue;
             }
             let before = self.clock.now() - time::Duration::days(i64::from(days));
-            let removed = self.remove(site, kind, before).await?;
+            let mut removed = 0;
+            let outcome = self.remove(site, kind, before, stop, &mut removed).await;
             if removed > 0 {
                 tracing::info!(site.id = %site.id, kind = kind.as_str(), removed, "retention");
             }
+            // Once for all steps, also if they broke off: whoever hears of it reads thousands of rows.
             if removed > 0 && kind == Kind::Comments {
                 self.forget_traces(site).await;
+                if let Err(error) = self.replicas.tell_relabelled(&site.id).await {
+                    tracing::warn!(site.id = %site.id, error = %error, "other replicas keep prints of what was removed");
+                }
             }
+            outcome?;
         }
         Ok(())
     }
 
-    /// Removes all of a kind that is older than `before`, and answers with how much it was.
+    /// Removes all of a kind that is older than `before`, and adds up how much it was.
     async fn remove(
         &self,
         site: &Site,
         kind: Kind,
         before: OffsetDateTime,
-    ) -> Result<u64, StoreError> {
+        stop: &CancellationToken,
+        removed: &mut u64,
+    ) -> Result<(), StoreError> {
         let (store, id) = (&self.privacy_store, &site.id);
         let keep_labelled = site.policy.retention.keep_labelled;
-        let mut removed = 0;
         loop {
             let now = self.clock.now();
             let count = match kind {
@@ -102,13 +117,16 @@ impl Moderation {
                 Kind::AuditEntries => store.remove_audit_entries(id, before, STEP).await?,
                 Kind::Deliveries => store.remove_deliveries(id, before, STEP).await?,
             };
-            removed += count;
+            *removed += count;
             metrics::counter!("replyguard_retention_removed_total", "kind" => kind.as_str())
                 .increment(count);
             if count < STEP as u64 {
-                return Ok(removed);
+                return Ok(());
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = stop.cancelled() => return Ok(()),
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
-//! Callers who leave while what they asked for is written, who try again, and undos that break off.
+//! Callers who leave while what they asked for is written, who try again, undos that break off, and what
+//! is told to and heard from other processes.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,10 +11,12 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use replyguard::classifier::base_model;
 use replyguard::domain::{
-    Action, CommentId, ContentPrint, DecisionId, Label, RawSubmission, Site, SiteId, State,
+    Action, CommentId, ContentPrint, DecisionId, Label, RawSubmission, RetentionPolicy, Site,
+    SiteId, SitePolicy, State,
 };
 use replyguard::grpc::WireAnswers;
 use replyguard::limits::{MemoryLimiter, MemoryLimits, MemoryRecent, RecentOptions};
+use replyguard::moderation::ports::replicas::{News, Replicas};
 use replyguard::moderation::ports::review::{ReviewStore, Target};
 use replyguard::moderation::ports::{
     Clock, Random, RecentAnswer, RecentContent, RecentText, Reporter, Store, StoreError,
@@ -26,6 +30,7 @@ use replyguard::webhooks::{HttpsSender, SenderOptions};
 use rusqlite::{Connection, Row};
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::support::backend::sqlite;
@@ -74,11 +79,43 @@ impl RecentContent for Index {
     }
 }
 
-struct Standing;
+/// A clock that stands so long after the first comments.
+struct Standing(Duration);
 
 impl Clock for Standing {
     fn now(&self) -> OffsetDateTime {
-        start() + Duration::hours(1)
+        start() + self.0
+    }
+}
+
+/// Another process, which says all this at once and counts how often it is told of a site.
+#[derive(Default)]
+struct Other {
+    news: Mutex<VecDeque<News>>,
+    told_count: AtomicUsize,
+}
+
+#[async_trait]
+impl Replicas for Other {
+    async fn next_news(&self) -> News {
+        let next = self.news.lock().unwrap().pop_front();
+        match next {
+            Some(news) => news,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn tell_relabelled(&self, _: &SiteId) -> Result<(), StoreError> {
+        self.told_count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn hold(&self, _: &str) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn release(&self, _: &str) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
@@ -112,6 +149,11 @@ struct Desk {
 
 impl Desk {
     async fn new() -> Self {
+        Self::beside(Arc::new(Other::default()), Duration::HOUR).await
+    }
+
+    /// Beside another process, so long after the first comments.
+    async fn beside(replicas: Arc<dyn Replicas>, age: Duration) -> Self {
         let (store, folder) = sqlite().await;
         let index = Arc::new(Index {
             memory: MemoryRecent::new(RecentOptions::default()),
@@ -130,10 +172,10 @@ impl Desk {
             webhook_sender: Arc::new(HttpsSender::new(&SenderOptions::default()).unwrap()),
             operation_store: store.clone(),
             answers: Arc::new(WireAnswers),
-            replicas: store.clone(),
+            replicas,
             limiter: Arc::new(MemoryLimiter::new(MemoryLimits::default())),
             recent: index.clone(),
-            clock: Arc::new(Standing),
+            clock: Arc::new(Standing(age)),
             random: random.clone(),
         };
         let moderation = Arc::new(Moderation::new(ports, Scorer::new(Arc::new(base_model()))));
@@ -143,12 +185,17 @@ impl Desk {
     /// The same with so many held comments.
     async fn with_held(count: u64) -> Self {
         let desk = Self::new().await;
+        desk.hold(count).await;
+        desk
+    }
+
+    /// Records so many held comments.
+    async fn hold(&self, count: u64) {
         let record = async |n| {
             let held = comment("blog", n, None, State::Held);
-            desk.store.record_check(&held, None).await.unwrap();
+            self.store.record_check(&held, None).await.unwrap();
         };
         join_all((1..=count).map(record)).await;
-        desk
     }
 
     /// The database, beside the store.
@@ -415,4 +462,54 @@ async fn an_undo_that_broke_off_is_ended_by_the_next() {
     assert!(desk.is_undone(decision).await);
     let again = desk.undo(decision).await;
     assert!(matches!(again, Err(ModerationError::Conflict("decision"))), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_site_that_is_told_of_many_times_is_read_anew_once() {
+    let other = Arc::new(Other::default());
+    let desk = Desk::beside(other.clone(), Duration::HOUR).await;
+    let relabelled = || News::Relabelled(desk.site.id.clone());
+    other.news.lock().unwrap().extend(std::iter::repeat_with(relabelled).take(100));
+    let forgotten = || desk.index.forgotten_count.load(Ordering::Relaxed);
+    let heard = wait_for("all news to be heard", || async {
+        (forgotten() > 0 && other.news.lock().unwrap().is_empty()).then_some(())
+    });
+    tokio::select! {
+        () = desk.moderation.follow_replicas() => {}
+        () = heard => {}
+    }
+    assert_eq!(forgotten(), 1);
+}
+
+#[tokio::test]
+async fn retention_tells_the_others_of_a_site_once() {
+    let other = Arc::new(Other::default());
+    let desk = Desk::beside(other.clone(), Duration::days(9)).await;
+    desk.hold(250).await;
+    let retention = RetentionPolicy { comment_days: 1, ..RetentionPolicy::default() };
+    let policy = SitePolicy { retention, ..SitePolicy::default() };
+    let id = &desk.site.id;
+    desk.store.update_site(id, None, "Blog".into(), policy, "test", start()).await.unwrap();
+    desk.moderation.apply_retention(&CancellationToken::new()).await.unwrap();
+    assert_eq!(desk.count(State::Held), 0);
+    assert_eq!(other.told_count.load(Ordering::Relaxed), 1);
+    assert_eq!(desk.index.forgotten_count.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn retention_that_is_stopped_tells_of_what_it_removed() {
+    let other = Arc::new(Other::default());
+    let desk = Desk::beside(other.clone(), Duration::days(9)).await;
+    desk.hold(250).await;
+    let retention = RetentionPolicy { comment_days: 1, ..RetentionPolicy::default() };
+    let policy = SitePolicy { retention, ..SitePolicy::default() };
+    let id = &desk.site.id;
+    desk.store.update_site(id, None, "Blog".into(), policy, "test", start()).await.unwrap();
+    let stop = CancellationToken::new();
+    let begun = wait_for("a first step", || async {
+        (desk.count(State::Held) < 250).then(|| stop.cancel())
+    });
+    let (applied, ()) = tokio::join!(desk.moderation.apply_retention(&stop), begun);
+    applied.unwrap();
+    assert_eq!(other.told_count.load(Ordering::Relaxed), 1);
 }

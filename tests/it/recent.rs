@@ -477,6 +477,25 @@ async fn a_flushed_redis_loses_nothing_and_counts_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_heard_is_not_told_again() {
+    let (redis, _folder, store, [one, two]) = replicas().await;
+    let blog = site("blog");
+    for number in 0..3 {
+        record(&store, &one, number).await;
+    }
+    assert_eq!(find(&two, &blog, &recorded(1)).await.label, None);
+    let length = || redis.cli(&["XLEN", "replyguard:{blog}:recent"]).trim().to_owned();
+    let before = length();
+    two.hear_label(&blog, recorded(1), Label::Spam).await.unwrap();
+    assert_eq!(find(&two, &blog, &recorded(1)).await.label, Some(Label::Spam));
+    // It is read anew, and the records know of no label.
+    two.hear_forget(&blog).await.unwrap();
+    let found = find(&two, &blog, &recorded(1)).await;
+    assert_eq!((found.near_count, found.label), (3, None));
+    assert_eq!(length(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_missed_too_much_reads_back() {
     let (redis, _folder, store, [one, two]) = replicas().await;
     let blog = site("blog");

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use replyguard::domain::{Label, SitePolicy, State, usefulness};
+use replyguard::domain::{Action, DecisionId, Label, SitePolicy, State, usefulness};
 use replyguard::moderation::ports::models::{ModelChange, ModelState, ModelStore};
+use replyguard::moderation::ports::privacy::PrivacyStore;
 use replyguard::moderation::ports::replicas::{News, Replicas};
+use replyguard::moderation::ports::review::{NewDecision, ReviewStore, Target};
 use replyguard::moderation::ports::{RecordedCheck, Store, StoreError};
 use replyguard::storage::{PostgresError, PostgresOptions, PostgresStore};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::support::postgres::{Database, PostgresServer, shared};
 use crate::support::records::{
@@ -143,6 +146,42 @@ async fn news_tell_of_models_and_labels_and_not_of_ones_own() {
     second.append_label(label("blog", 1, Label::Spam)).await.unwrap();
     let told = News::Labels(site_id("blog"), vec![(sent.print(), Label::Spam)]);
     assert_eq!(next_news(&first).await, told, "and nothing of its own before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn decisions_on_many_name_all_texts_and_removals_are_told_of_once() {
+    let place = shared().database();
+    let (first, second) = two(&place).await;
+    assert_eq!(tokio::time::timeout(SOON, second.next_news()).await.unwrap(), News::Missed);
+    let (blog, count) = (site_id("blog"), 200);
+    for n in 1..=count {
+        first.record_check(&comment("blog", n, None, State::Held), None).await.unwrap();
+    }
+    let decision = NewDecision {
+        id: DecisionId::from_uuid(Uuid::from_u128(1)),
+        site: blog.clone(),
+        action: Action::RejectSpam,
+        actor: "jane".into(),
+        administrator: false,
+        note: None,
+        time: start(),
+    };
+    let targets = (1..=count).map(|n| Target { comment: comment_id(n), revision: None });
+    first.decide(decision, targets.collect()).await.unwrap();
+    let mut told = 0;
+    while told < count {
+        match next_news(&second).await {
+            News::Labels(_, labels) => told += labels.len() as u64,
+            other => panic!("{other:?}"),
+        }
+    }
+    let later = start() + time::Duration::days(1);
+    while first.remove_comments(&blog, later, false, 50, later).await.unwrap() == 50 {}
+    first.tell_relabelled(&blog).await.unwrap();
+    first.record_check(&comment("blog", 999, None, State::Held), None).await.unwrap();
+    first.append_label(label("blog", 999, Label::Ham)).await.unwrap();
+    assert_eq!(next_news(&second).await, News::Relabelled(blog));
+    assert!(matches!(next_news(&second).await, News::Labels(..)), "no further ones");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -130,7 +130,8 @@ pub trait PrivacyStore: Send + Sync + 'static {
     ) -> Result<Holdings, StoreError>;
     /// Removes at most `count_max` comments that were checked before `before`, the oldest first,
     /// and answers with how many there were. With `keep_labelled` those whose label counts become
-    /// examples of the ledger under the same ids.
+    /// examples of the ledger under the same ids. Other processes are not told of each such step:
+    /// see [`Replicas::tell_relabelled`](super::replicas::Replicas::tell_relabelled).
     async fn remove_comments(
         &self,
         site: &SiteId,

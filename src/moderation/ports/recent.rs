@@ -66,4 +66,18 @@ pub trait RecentContent: Send + Sync + 'static {
     /// Forgets what is known of a site, because its labels changed otherwise; it is read back from
     /// the records when it is next asked for.
     async fn forget_site(&self, site: &SiteId) -> Result<(), StoreError>;
+    /// As [`Self::set_label`], for what another process tells: nobody else is told of it, since
+    /// that process told all.
+    async fn hear_label(
+        &self,
+        site: &SiteId,
+        print: ContentPrint,
+        label: Label,
+    ) -> Result<(), StoreError> {
+        self.set_label(site, print, label).await
+    }
+    /// As [`Self::forget_site`], for what another process tells: nobody else is told of it.
+    async fn hear_forget(&self, site: &SiteId) -> Result<(), StoreError> {
+        self.forget_site(site).await
+    }
 }

@@ -29,6 +29,9 @@ pub trait Replicas: Send + Sync + 'static {
     /// The next news, within a second of the change; waits for ever if there are no others. One
     /// caller at a time.
     async fn next_news(&self) -> News;
+    /// Tells the others that what is known of the site's texts is to be read anew: each hears
+    /// [`News::Relabelled`].
+    async fn tell_relabelled(&self, site: &SiteId) -> Result<(), StoreError>;
     /// Takes the work of this name, or keeps it: while a process has it, no other one does. It is
     /// kept until [`Self::release`] for as long as the process lives and reaches the records, and
     /// passes to another one some seconds later.

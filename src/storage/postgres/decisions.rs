@@ -161,21 +161,24 @@ impl<'a> Work<'a> {
         if audits {
             self.audit(count).await?;
         }
-        self.db.tell(&self.news()).await?;
+        for told in self.news() {
+            self.db.tell(&told).await?;
+        }
         Ok(self.done)
     }
 
     /// Which texts are called otherwise now.
-    fn news(&self) -> Told {
-        let (site, comments) = (self.decision.site.clone(), &self.done.comments);
+    fn news(&self) -> Vec<Told> {
+        let (site, comments) = (&self.decision.site, &self.done.comments);
         let unlearns =
             |one: &DecidedComment| one.label_after.is_none() && one.label_before.is_some();
         if self.decision.action == Action::Undo || comments.iter().any(unlearns) {
-            return Told::Relabelled(site);
+            return vec![Told::Relabelled(site.clone())];
         }
         let labels = comments.iter().zip(&self.done.prints);
-        let labels = labels.filter_map(|(one, print)| Some((*print, one.label_after?))).collect();
-        Told::labels(site, labels)
+        let labels: Vec<_> =
+            labels.filter_map(|(one, print)| Some((*print, one.label_after?))).collect();
+        Told::labels(site, &labels)
     }
 
     /// One entry for all comments; it names the comment if there is just one.

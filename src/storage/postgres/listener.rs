@@ -22,7 +22,7 @@ use super::replicas::NewsQueue;
 /// The channel of all news.
 pub(super) const CHANNEL: &str = "replyguard_news";
 /// The longest text of a notification is 8,000 bytes; a print with its label takes 55.
-pub(super) const PRINT_COUNT_MAX: usize = 128;
+const PRINT_COUNT_MAX: usize = 128;
 /// How many times its `connect_timeout` a connection may take in all: some addresses that do not
 /// answer, then TLS, the password and the server's answer, which have no limit of their own.
 const CONNECT_SHARE: u32 = 5;
@@ -40,18 +40,20 @@ pub(super) enum Told {
     Models(SiteId),
     /// Texts of the site were labelled.
     Labels(SiteId, Vec<(ContentPrint, Label)>),
-    /// Labels of the site changed otherwise, or too many to be told.
+    /// Labels of the site changed otherwise.
     Relabelled(SiteId),
     /// Somebody asked this long work to end.
     Cancelled(Uuid),
 }
 
 impl Told {
-    /// That texts were labelled; without them if they are too many for one notification.
-    pub fn labels(site: SiteId, labels: Vec<(ContentPrint, Label)>) -> Self {
-        match labels.len() <= PRINT_COUNT_MAX {
-            true => Self::Labels(site, labels),
-            false => Self::Relabelled(site),
+    /// That texts were labelled, in as many notifications as they need. There is one for none, too:
+    /// a decision that teaches nothing wakes those who watch.
+    pub fn labels(site: &SiteId, labels: &[(ContentPrint, Label)]) -> Vec<Self> {
+        let of = |part: &[(ContentPrint, Label)]| Self::Labels(site.clone(), part.to_vec());
+        match labels.is_empty() {
+            true => vec![of(labels)],
+            false => labels.chunks(PRINT_COUNT_MAX).map(of).collect(),
         }
     }
 }
@@ -287,10 +289,11 @@ mod tests {
         for other in ["", "site", "key abc", "weather fine", "labels blog 12", "cancelled blog"] {
             assert_eq!(other.parse::<Told>(), Err(()), "{other}");
         }
-        let many = vec![(print, Label::Spam); PRINT_COUNT_MAX];
-        let full = Told::labels(site.clone(), many).to_string();
-        assert!(full.len() < 7_900, "{}", full.len());
-        let more = vec![(print, Label::Spam); PRINT_COUNT_MAX + 1];
-        assert_eq!(Told::labels(site.clone(), more), Told::Relabelled(site));
+        let many = vec![(print, Label::Spam); PRINT_COUNT_MAX + 1];
+        let told = Told::labels(&site, &many);
+        let expected = [PRINT_COUNT_MAX, 1].map(|count| many[..count].to_vec());
+        assert_eq!(told, expected.map(|labels| Told::Labels(site.clone(), labels)));
+        assert!(told[0].to_string().len() < 7_900, "{}", told[0].to_string().len());
+        assert_eq!(Told::labels(&site, &[]), [Told::Labels(site, Vec::new())]);
     }
 }

@@ -114,9 +114,6 @@ impl PrivacyStore for PostgresStore {
         let removal = Removal { site_number, keep_labelled, time: now };
         transaction!(self, |db| {
             let removed = removal.comments(&db, Doomed::Before(before), count_max).await?;
-            if removed.comment_count > 0 {
-                db.tell(&Told::Relabelled(site.clone())).await?;
-            }
             Ok(removed.comment_count)
         })
     }

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc};
 
+use crate::domain::SiteId;
 use crate::moderation::ports::StoreError;
 use crate::moderation::ports::replicas::{News, Replicas};
 
+use super::listener::Told;
 use super::store::PostgresStore;
 
 /// News that wait to be heard; beyond, all is read anew.
@@ -50,6 +52,10 @@ impl Replicas for PostgresStore {
         self.news().next().await
     }
 
+    async fn tell_relabelled(&self, site: &SiteId) -> Result<(), StoreError> {
+        self.db().await?.tell(&Told::Relabelled(site.clone())).await
+    }
+
     async fn hold(&self, work: &str) -> Result<bool, StoreError> {
         let sql = "INSERT INTO leases AS known (name, holder, expire_time) \
              VALUES ($1, $2, now() + make_interval(secs => $3)) \
@@ -74,7 +80,7 @@ mod tests {
     #[tokio::test]
     async fn too_many_news_are_one() {
         let queue = NewsQueue::new();
-        let site: crate::domain::SiteId = "blog".parse().unwrap();
+        let site: SiteId = "blog".parse().unwrap();
         queue.put(News::Models(site.clone()));
         assert_eq!(queue.next().await, News::Models(site.clone()));
         for _ in 0..=COUNT_MAX {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::domain::SiteId;
 use crate::moderation::ports::StoreError;
 use crate::moderation::ports::replicas::{News, Replicas};
 
@@ -11,6 +12,10 @@ use super::store::SqliteStore;
 impl Replicas for SqliteStore {
     async fn next_news(&self) -> News {
         std::future::pending().await
+    }
+
+    async fn tell_relabelled(&self, _site: &SiteId) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn hold(&self, _work: &str) -> Result<bool, StoreError> {
