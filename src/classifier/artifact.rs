@@ -13,6 +13,8 @@
 //! A section is dense (16-bit floats, one a bucket) or sparse (a bit a bucket, then the floats of
 //! those that are set), whichever is smaller. Files and their names belong to the callers.
 
+use std::sync::Arc;
+
 use half::f16;
 use serde::{Deserialize, Serialize};
 
@@ -254,10 +256,10 @@ fn encode(weights: &[f32]) -> (Encoding, Vec<u8>) {
     (Encoding::Sparse, mask.chain(values).collect())
 }
 
-fn decode(encoding: Encoding, bytes: &[u8], count: usize) -> Result<Vec<f32>, ArtifactError> {
+fn decode(encoding: Encoding, bytes: &[u8], count: usize) -> Result<Arc<[f32]>, ArtifactError> {
     let misfit = || corrupt("a section has the wrong length");
     let float = |pair: &[u8]| f16::from_le_bytes([pair[0], pair[1]]).to_f32();
-    let weights: Vec<f32> = match encoding {
+    let weights: Arc<[f32]> = match encoding {
         Encoding::Dense if bytes.len() == 2 * count => bytes.chunks_exact(2).map(float).collect(),
         Encoding::Dense => return Err(misfit()),
         Encoding::Sparse => {

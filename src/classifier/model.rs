@@ -1,6 +1,7 @@
 //! Models: immutable heads of weights over hashed features, and how they score.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +28,9 @@ pub struct Model {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
     pub(super) name: String,
-    /// Calibrated; each is exactly a 16-bit float, as in the artifact.
-    pub(super) weights: Vec<f32>,
+    /// Calibrated; each is exactly a 16-bit float, as in the artifact. They take 4 MiB, so models
+    /// that weigh alike share them.
+    pub(super) weights: Arc<[f32]>,
     pub(super) bias: LogOdds,
     pub(super) calibration: Calibration,
     pub(super) budget: BudgetTable,
@@ -95,6 +97,19 @@ impl Model {
         self.heads.iter().find(|head| head.name == "abuse")
     }
 
+    /// The same model, which shares the weights that are the base model's bit for bit with it: those
+    /// of heads that a site does not train.
+    #[must_use]
+    pub fn sharing(mut self, base: &Self) -> Self {
+        for head in &mut self.heads {
+            let known = base.heads.iter().find(|known| known.name == head.name);
+            if let Some(known) = known.filter(|known| known.weighs_like(head)) {
+                head.weights = known.weights.clone();
+            }
+        }
+        self
+    }
+
     /// The score of a comment with its parts: the model's contributions and the weights of
     /// signals. `raw_score` is exactly their sum.
     pub fn score(&self, vector: &FeatureVector, names: &Names, signals: &[Signal]) -> Score {
@@ -126,6 +141,13 @@ impl Head {
             calibration,
             budget,
         }
+    }
+
+    /// Whether all weights are the same bits.
+    fn weighs_like(&self, other: &Self) -> bool {
+        let mut pairs = self.weights.iter().zip(&*other.weights);
+        self.weights.len() == other.weights.len()
+            && pairs.all(|(one, other)| one.to_bits() == other.to_bits())
     }
 
     /// The name.

@@ -230,6 +230,8 @@ impl SiteLayer {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::classifier::{Role, View, base_model};
     use crate::domain::Label;
@@ -333,6 +335,20 @@ mod tests {
         let (at, most) = most.unwrap();
         assert_eq!(at, 30, "{influences:?}");
         assert!(most.raw_score - most.own < -1.0, "without it, it is ham: {most:?}");
+    }
+
+    #[test]
+    fn what_a_site_does_not_train_is_in_memory_once() {
+        let base = base_model();
+        let trained =
+            SiteLayer::default().train(&base, "site", &site(8, 6), &replay(), &|| true).unwrap();
+        let loaded = Model::from_bytes(&trained.to_bytes()).unwrap().sharing(&base);
+        assert_eq!(loaded, trained);
+        let abuse = &base.abuse().unwrap().weights;
+        for model in [&trained, &loaded] {
+            assert!(Arc::ptr_eq(&model.abuse().unwrap().weights, abuse));
+            assert!(!Arc::ptr_eq(&model.spam().weights, &base.spam().weights));
+        }
     }
 
     #[test]
