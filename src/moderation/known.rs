@@ -123,7 +123,7 @@ impl Moderation {
         let found = store.list_comments(&site.id, filter, ListOrder::Newest, None, LOOK_BACK).await;
         let mut found = found.map_err(ModerationError::Unavailable)?.rows;
         found.retain(|reviewed| {
-            says_same(&reviewed.comment, &submission, hash)
+            says_same(&reviewed.comment, submission, hash)
                 && reviewed.comment.submission.author == submission.author
         });
         Ok(found)

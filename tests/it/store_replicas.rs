@@ -212,7 +212,7 @@ async fn one_replica_does_what_only_one_should() {
     assert!(first.hold("training").await.unwrap(), "it keeps it");
     assert!(!second.hold("training").await.unwrap());
     assert!(second.hold("drift").await.unwrap(), "another work");
-    first.release("training").await.unwrap();
+    Replicas::release(&first, "training").await.unwrap();
     assert!(second.hold("training").await.unwrap());
     // It is kept beyond its life by a process that lives: the server's clock says when it ends.
     let expires =

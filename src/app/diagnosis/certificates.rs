@@ -22,6 +22,7 @@ pub(super) fn examine(certificates: &Path, key: &Path, now: OffsetDateTime) -> V
 pub(super) fn authority(setting: &str, path: &Path, now: OffsetDateTime) -> Finding {
     match life(path, now) {
         Finding::Good(what) => Finding::Good(format!("{setting}: {what}")),
+        Finding::Note(what) => Finding::Note(format!("{setting}: {what}")),
         Finding::Bad { what, advice } => {
             Finding::Bad { what: format!("{setting}: {what}"), advice }
         }

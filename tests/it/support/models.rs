@@ -116,7 +116,9 @@ pub async fn many_labels(client: &mut Client) {
         let examples = (first..first + 500).map(|number| {
             let mut example = example(number, number % 3 == 0);
             let comment = example.comment.as_mut().unwrap();
-            comment.text = format!("{} {}", spelled(number * 7_919), comment.text);
+            // Long ones, so that there is time to look at the work and to cancel it.
+            let words = (0..100).map(|word| spelled(number * 7_919 + word * 104_729));
+            comment.text = format!("{} {}", words.collect::<Vec<_>>().join(" "), comment.text);
             example
         });
         import(client, examples.collect()).await;
