@@ -31,7 +31,7 @@ pub const BUCKET_COUNT: u32 = 1 << 20;
 
 /// Names what features are built of. A model records it and is refused under another; change it
 /// whenever a comment's features change.
-pub const FEATURE_DEFINITION: &str = "2026-11-7";
+pub const FEATURE_DEFINITION: &str = "2026-11-8";
 
 /// Features of one kind, scaled together: a long comment's words don't drown its links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,6 +197,7 @@ mod tests {
             ("𝐁𝐮𝐲 ca\u{200B}sino Привет 👍👍 @somebody", "Ўжо", "", "https://example.com"),
             ("[url=http://a.example.org]x[/url] http://b.example.net.", "", "", ""),
             ("Bést pricè at my wêbsite, câsinò!", "", "", ""),
+            ("V1sit my 5hop, se11ing n0w: m a k e m o n e y", "", "", ""),
         ]
         .iter()
         .map(|(text, author, email, url)| blind(text, author, email, url).expect("valid"))
@@ -219,7 +220,7 @@ mod tests {
             }
         }
         let pinned = (FEATURE_DEFINITION, hash.finalize().to_hex()[..16].to_owned());
-        assert_eq!(pinned, ("2026-11-7", "499902b1c5bdac78".to_owned()));
+        assert_eq!(pinned, ("2026-11-8", "2bc4467558cf44ca".to_owned()));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! page, speaks of its author's own and sells is alike on every site, so a model that knows what
 //! phrases are for does better on sites it has not seen.
 //!
-//! Phrases are looked for in text without accents, which a spammer may put on any letter.
+//! Phrases are looked for in folded text: a spammer may put accents on any letter, and digits for
+//! some.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -13,7 +14,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input as Search, MatchKind};
 
 use super::collector::Collector;
-use super::fold::{Fold, Unaccented};
+use super::fold::{Fold, Folded};
 use super::names::Naming;
 use super::{Family, Input, band};
 
@@ -39,11 +40,12 @@ struct Phrases {
 
 static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
     let (mut patterns, mut groups, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    let mut fold = Fold::default();
     for line in include_str!("phrases.txt").lines().filter(|line| !line.is_empty()) {
         if let Some(name) = line.strip_prefix('[') {
             names.push(name.trim_end_matches(']'));
         } else if !line.starts_with('#') {
-            patterns.push(line);
+            patterns.push(fold.all(line).to_vec());
             groups.push(names.len() as u8 - 1);
         }
     }
@@ -133,11 +135,11 @@ type Counts = [u32; GROUP_COUNT_MAX];
 impl Phrases {
     fn count(&self, text: &str, fold: &mut Fold) -> Counts {
         let mut counts = [0; GROUP_COUNT_MAX];
-        self.each(fold.without_accents(text), |group, _| counts[usize::from(group)] += 1);
+        self.each(fold.all(text), |group, _| counts[usize::from(group)] += 1);
         counts
     }
 
-    /// Calls `take` with the group and the place of each phrase in a text without accents.
+    /// Calls `take` with the group and the place of each phrase in a folded text.
     #[inline]
     fn each(&self, bytes: &[u8], mut take: impl FnMut(u8, Range<usize>)) {
         let mut at = 0;
@@ -165,9 +167,9 @@ impl Phrases {
 
 /// Calls `take` with the name of each phrase's group and its place in a normalised text.
 pub(super) fn each(text: &str, mut take: impl FnMut(&'static str, Range<usize>)) {
-    let unaccented = Unaccented::new(text);
-    PHRASES.each(&unaccented.bytes, |group, here| {
-        take(PHRASES.names[usize::from(group)], unaccented.place(here));
+    let folded = Folded::new(text);
+    PHRASES.each(&folded.bytes, |group, here| {
+        take(PHRASES.names[usize::from(group)], folded.place(here));
     });
 }
 
@@ -224,19 +226,24 @@ mod tests {
         assert_eq!(found("скидкину"), []);
         assert_eq!(found("îl mìglior câsïnø"), [("trade", 1)]);
         assert_eq!(found("vísít my šitë, grêåt pošţ"), [("praises-page", 1), ("visit-mine", 1)]);
+        assert_eq!(found("v1s1t my s1te, gr34t p0st"), [("praises-page", 1), ("visit-mine", 1)]);
+        assert_eq!(found("sub4sub"), found("sub4sub!"));
         assert_eq!(found(""), []);
     }
 
     #[test]
-    fn every_phrase_stands_once_as_normalised_text_without_accents_has_it() {
+    fn every_phrase_stands_once_as_folded_text_has_it() {
         let mut seen = std::collections::HashSet::new();
         for line in include_str!("phrases.txt").lines() {
             if line.is_empty() || line.starts_with(['#', '[']) {
                 continue;
             }
             assert_eq!(crate::text::normalize(line).text(), line);
-            assert_eq!(Fold::default().without_accents(line), line.as_bytes());
-            assert!(seen.insert(line), "{line} stands twice");
+            let folded = Fold::default().all(line).to_vec();
+            // Digits that are digits, as in `sub4sub`, are folded on both sides.
+            let is_digit = |byte: &u8| byte.is_ascii_digit();
+            assert!(folded == line.as_bytes() || line.as_bytes().iter().any(is_digit), "{line}");
+            assert!(seen.insert(folded), "{line} stands twice");
         }
     }
 }

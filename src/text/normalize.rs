@@ -9,6 +9,7 @@
 //! original. ASCII texts, most of the traffic, take a path of their own.
 
 mod builder;
+mod known_words;
 mod spelt;
 mod word_shape;
 
@@ -154,6 +155,7 @@ mod tests {
             ("ﬁve ½", "five 1⁄2"),
             ("C a s i n o bonus", "casino bonus"),
             ("b u y  n o w!", "buy now!"),
+            ("m a k e m o n e y", "make money"),
             ("f.r.e.e c-a-s-h да, к·а·з·и·н·о", "free cash да, казино"),
             ("the U.S.A., e.g. J. R. Smith", "the usa., e.g. j. r. smith"),
             ("а я и ты, plan a or b", "а я и ты, plan a or b"),

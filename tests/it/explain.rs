@@ -98,7 +98,9 @@ async fn what_cannot_be_explained_is_said() {
 #[tokio::test]
 async fn the_command_line_explains() {
     let service = Service::start().await;
-    let output = service.command(&["models", "explain", SPAM]);
+    // Spam for any model, so that some words less flip it.
+    let spam = format!("Best online casino, free spins, instant payout, no deposit! {SPAM}");
+    let output = service.command(&["models", "explain", &spam]);
     let text = String::from_utf8(output.stdout).unwrap();
     // What flips it is the model's to say.
     for part in ["word:casino", "style", "bias", "without “"] {

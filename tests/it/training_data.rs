@@ -1,7 +1,8 @@
 //! The seed corpus keeps the format that its README promises, and names no real place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use replyguard::domain::Label;
@@ -93,6 +94,77 @@ fn texts_are_unique() {
             panic!("{place} repeats {first}");
         }
     }
+}
+
+/// So many runs of six words may a row share with a comment of the corpora by chance.
+const SHARED_RUNS_MAX: usize = 2;
+
+/// The corpora are other people's words, and models are judged on them: no row may be a variant of
+/// a comment that stands there. Where the corpora are not, there is nothing to compare with.
+#[test]
+fn rows_are_no_comments_of_the_corpora() {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data");
+    let corpora = std::env::var("REPLYGUARD_CORPORA").unwrap_or(default.to_owned());
+    let rows = rows();
+    let own = Runs::of(rows.iter().map(|placed| placed.row.text.as_str()));
+    let mut found = BTreeSet::new();
+    for file in ["train_spam.jsonl", "train_tox.jsonl", "dev_spam.jsonl", "dev_tox.jsonl"] {
+        let Ok(text) = fs::read_to_string(format!("{corpora}/{file}")) else { continue };
+        for line in text.lines() {
+            let comment: serde_json::Value = serde_json::from_str(line).unwrap();
+            let comment = comment["text"].as_str().unwrap();
+            found.extend(own.alike(comment).map(|row| rows[row].place.clone()));
+        }
+    }
+    assert!(found.is_empty(), "variants of comments in the corpora: {found:?}");
+}
+
+#[test]
+fn a_variant_would_be_noticed() {
+    let own = Runs::of(["We sell the best of doors and windows in town, come and see us soon"]);
+    let alike = |text| own.alike(text).count();
+    assert_eq!(alike("He said: we SELL the best of doors, and windows in town! Do call"), 1);
+    assert_eq!(alike("They say they sell the best of bread and windows in town"), 0);
+    assert_eq!(alike("The best of doors"), 0);
+}
+
+/// Which rows have a run of six words.
+struct Runs(HashMap<u64, Vec<usize>>);
+
+impl Runs {
+    fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut runs: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (row, text) in texts.into_iter().enumerate() {
+            runs_of_six(text).into_iter().for_each(|run| runs.entry(run).or_default().push(row));
+        }
+        Self(runs)
+    }
+
+    /// The rows that share more runs with a text than chance explains.
+    fn alike(&self, text: &str) -> impl Iterator<Item = usize> {
+        let mut shared: HashMap<usize, usize> = HashMap::new();
+        for run in runs_of_six(text) {
+            for row in self.0.get(&run).into_iter().flatten() {
+                *shared.entry(*row).or_default() += 1;
+            }
+        }
+        shared.into_iter().filter(|(_, runs)| *runs > SHARED_RUNS_MAX).map(|(row, _)| row)
+    }
+}
+
+/// The hash of each six words in a row, once.
+fn runs_of_six(text: &str) -> BTreeSet<u64> {
+    let text = text.to_lowercase();
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.collect();
+    words
+        .windows(6)
+        .map(|run| {
+            let mut hasher = DefaultHasher::new();
+            run.hash(&mut hasher);
+            hasher.finish()
+        })
+        .collect()
 }
 
 #[test]
@@ -227,8 +299,6 @@ fn hosts(text: &str) -> Vec<String> {
     );
     // Bare names: only with endings that are no file's, or every `main.rs` would be a host.
     let bare = text.split(|c| !is_host(c)).map(|word| word.trim_matches('.'));
-    // How robots write the name of a messenger.
-    let bare = bare.filter(|word| *word != "whats.app");
     hosts.extend(bare.filter(|word| has_common_ending(word)).map(str::to_owned));
     hosts
 }

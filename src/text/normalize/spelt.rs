@@ -3,13 +3,15 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Normalized, Word};
+use super::{Normalized, Word, known_words};
 use crate::text::confusables::{self, Family};
 
 /// Letters of a Latin word spelt out. Two are an abbreviation (`e.g.`).
 const LATIN_COUNT_MIN: usize = 3;
 /// Others have words of one letter, of which two or three follow one another.
 const COUNT_MIN: usize = 4;
+/// Letters of a run in which words are looked for; what follows stays one word.
+const SPLIT_LETTERS_MAX: usize = 200;
 /// What stands between letters.
 const SEPARATORS: [char; 10] = [' ', '.', '-', '_', '*', '·', '•', '/', '|', '~'];
 
@@ -32,7 +34,7 @@ fn rebuild(normalized: &mut Normalized, count: impl Fn(&str, &[Word]) -> usize, 
     let mut rest = words.as_slice();
     while !rest.is_empty() {
         let (run, after) = rest.split_at(count(&old, rest).max(1));
-        for part in parts(run, gaps) {
+        for part in parts(&old, run, gaps) {
             new.push(part);
         }
         rest = after;
@@ -129,12 +131,30 @@ fn single(text: &str, word: &Word) -> Option<Family> {
     }
 }
 
-/// Letters spelt with wider gaps between words, as words; all as one if a gap leaves a letter
-/// alone.
-fn parts(run: &[Word], gaps: bool) -> impl Iterator<Item = &[Word]> {
+/// Letters spelt with wider gaps between words, as words; where there are none or one leaves a letter
+/// alone, by the words that are known.
+fn parts<'a>(text: &str, run: &'a [Word], gaps: bool) -> Vec<&'a [Word]> {
     let near = |a: &Word, b: &Word| b.span.0 <= a.span.1 + 1;
-    let split = gaps && run.chunk_by(near).all(|part| part.len() > 1);
-    run.chunk_by(move |a, b| !split || near(a, b))
+    if !gaps || run.len() == 1 {
+        return vec![run];
+    }
+    let parts: Vec<&[Word]> = run.chunk_by(near).collect();
+    if parts.len() > 1 && parts.iter().all(|part| part.len() > 1) {
+        return parts;
+    }
+    let letter = |word: &Word| text[word.text.0 as usize..].chars().next();
+    let letters: Vec<char> = run.iter().take(SPLIT_LETTERS_MAX).filter_map(letter).collect();
+    let mut rest = run;
+    let mut parts = Vec::new();
+    for length in known_words::split(&letters) {
+        let (part, after) = rest.split_at(length);
+        parts.push(part);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        parts.push(rest);
+    }
+    parts
 }
 
 /// How many words from the first on are joined by signs for letters.
