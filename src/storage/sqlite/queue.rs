@@ -24,21 +24,23 @@ struct Entry {
 
 /// Adds a comment that was just held to its campaign's entry.
 pub(super) fn add(db: &Connection, site_number: i64, row: &CommentRow) -> Result<(), StoreError> {
-    let sql = "SELECT held_count, uncertainty, probability, first_time, last_time \
+    let sql = "SELECT held_count, uncertainty, probability, first_time, last_time, comment \
          FROM queue_entries WHERE site = ?1 AND campaign = ?2";
     let campaign = row.campaign.as_uuid().as_bytes();
     let mut statement = db.prepare_cached(sql).map_err(from_sqlite)?;
-    let known: Option<(i64, f64, f64, i64, i64)> = statement
+    let known: Option<(i64, f64, f64, i64, i64, [u8; 16])> = statement
         .query_row(params![site_number, campaign], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
         })
         .optional()
         .map_err(from_sqlite)?;
     let probability = row.probability.unwrap_or(UNSCORED);
-    let (held_count, uncertainty, highest, first_time, last_time) =
-        known.unwrap_or((0, 0.0, 0.0, row.check_time, row.check_time));
+    let id = *row.id.as_uuid().as_bytes();
+    let (held_count, uncertainty, highest, first_time, last_time, comment) =
+        known.unwrap_or((0, 0.0, 0.0, row.check_time, row.check_time, id));
     let entry = Entry {
-        comment: *row.id.as_uuid().as_bytes(),
+        // Of one millisecond, as `refresh` would choose.
+        comment: comment.max(id),
         held_count: held_count + 1,
         uncertainty: row.uncertainty.max(uncertainty),
         probability: probability.max(highest),
