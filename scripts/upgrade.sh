@@ -52,7 +52,7 @@ seconds="${2:-20}"
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0
 target="${CARGO_TARGET_DIR:-$root/target}"
 built="$(mktemp -d "${TMPDIR:-/tmp}/replyguard-upgrade.XXXXXX")"
-trap 'git -C "$root" worktree remove --force "$built/worktree" 2>/dev/null; rm -rf "$built"' EXIT
+trap 'git -C "$root" worktree remove --force "$built/worktree" 2>/dev/null || true; rm -rf "$built"' EXIT
 if [ -z "${REPLYGUARD_OLD_BIN:-}" ]; then
     git -C "$root" worktree add --detach "$built/worktree" "$revision" >/dev/null
     (cd "$built/worktree" && CARGO_TARGET_DIR="$target" cargo build --locked --release --bin replyguard)
