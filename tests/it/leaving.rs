@@ -481,8 +481,8 @@ async fn a_site_that_is_told_of_many_times_is_read_anew_once() {
     assert_eq!(forgotten(), 1);
 }
 
-#[tokio::test]
-async fn retention_tells_the_others_of_a_site_once() {
+/// A desk whose 250 held comments are older than its site keeps them, beside another replica.
+async fn desk_with_old_comments() -> (Desk, Arc<Other>) {
     let other = Arc::new(Other::default());
     let desk = Desk::beside(other.clone(), Duration::days(9)).await;
     desk.hold(250).await;
@@ -490,6 +490,12 @@ async fn retention_tells_the_others_of_a_site_once() {
     let policy = SitePolicy { retention, ..SitePolicy::default() };
     let id = &desk.site.id;
     desk.store.update_site(id, None, "Blog".into(), policy, "test", start()).await.unwrap();
+    (desk, other)
+}
+
+#[tokio::test]
+async fn retention_tells_the_others_of_a_site_once() {
+    let (desk, other) = desk_with_old_comments().await;
     desk.moderation.apply_retention(&CancellationToken::new()).await.unwrap();
     assert_eq!(desk.count(State::Held), 0);
     assert_eq!(other.told_count.load(Ordering::Relaxed), 1);
@@ -498,13 +504,7 @@ async fn retention_tells_the_others_of_a_site_once() {
 
 #[tokio::test]
 async fn retention_that_is_stopped_tells_of_what_it_removed() {
-    let other = Arc::new(Other::default());
-    let desk = Desk::beside(other.clone(), Duration::days(9)).await;
-    desk.hold(250).await;
-    let retention = RetentionPolicy { comment_days: 1, ..RetentionPolicy::default() };
-    let policy = SitePolicy { retention, ..SitePolicy::default() };
-    let id = &desk.site.id;
-    desk.store.update_site(id, None, "Blog".into(), policy, "test", start()).await.unwrap();
+    let (desk, other) = desk_with_old_comments().await;
     let stop = CancellationToken::new();
     let begun = wait_for("a first step", || async {
         (desk.count(State::Held) < 250).then(|| stop.cancel())
