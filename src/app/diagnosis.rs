@@ -232,7 +232,7 @@ async fn redis(config: &Config) -> Finding {
         return bad("Redis does not answer".into());
     }
     let Some(connection) = connection else { return Finding::Good("there is no Redis".into()) };
-    match RedisLog::new(connection).exchange(&site, None, None).await {
+    match RedisLog::new(connection).exchange(&site, None, &[]).await {
         Ok(_) => Finding::Good("Redis counts limits and carries news of recent content".into()),
         Err(error) => bad(format!("Redis counts limits, but carries no news: {error}")),
     }

@@ -17,6 +17,7 @@ pub mod recent_log;
 mod recent_window;
 pub mod redis;
 pub mod refill;
+mod rounds;
 pub mod shared_recent;
 
 pub use connection::{RedisConnection, RedisOptions};

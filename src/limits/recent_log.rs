@@ -60,7 +60,7 @@ pub struct LogPart {
 /// The log outside of this process, which may fail or not answer at all.
 #[async_trait]
 pub trait RecentLog: Send + Sync + 'static {
-    /// Appends the event, if there is one, and answers with what came after `position`, the event
+    /// Appends the events, in their order, and answers with what came after `position`, the events
     /// included. A log that is not there begins with [`RecentEvent::Begin`].
     ///
     /// # Errors
@@ -69,23 +69,25 @@ pub trait RecentLog: Send + Sync + 'static {
         &self,
         site: &SiteId,
         position: Option<LogPosition>,
-        event: Option<RecentEvent>,
+        events: &[RecentEvent],
     ) -> Result<LogPart, SharedError>;
 }
 
 /// Arguments: the place or an empty text, the greatest length, the life in milliseconds, and the
-/// event if there is one. Answers with the end before the call and the entries after the place.
+/// events. Answers with the end before the call and the entries after the place.
 const SCRIPT: &str = r"
 local key, position = KEYS[1], ARGV[1]
 local function append(previous, event)
-    local id = redis.call('XADD', key, 'MAXLEN', '~', ARGV[2], '*', 'p', previous, 'e', event)
-    redis.call('PEXPIRE', key, ARGV[3])
-    return id
+    return redis.call('XADD', key, 'MAXLEN', '~', ARGV[2], '*', 'p', previous, 'e', event)
 end
 local newest = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
 local base = newest and newest[1] or append('', '')
-if ARGV[4] then
-    append(base, ARGV[4])
+local last = base
+for number = 4, #ARGV do
+    last = append(last, ARGV[number])
+end
+if not newest or last ~= base then
+    redis.call('PEXPIRE', key, ARGV[3])
 end
 return {base, redis.call('XRANGE', key, '(' .. (position == '' and base or position), '+')}
 ";
@@ -113,15 +115,14 @@ impl RecentLog for RedisLog {
         &self,
         site: &SiteId,
         position: Option<LogPosition>,
-        event: Option<RecentEvent>,
+        events: &[RecentEvent],
     ) -> Result<LogPart, SharedError> {
-        let event = event.map(encode);
         let fill = |command: &mut redis::Cmd| {
             command.arg(1).arg(format!("replyguard:{{{site}}}:recent"));
             command.arg(position.map(position_text).unwrap_or_default());
             command.arg(LENGTH_MAX).arg(LIFE_MS);
-            if let Some(event) = &event {
-                command.arg(event);
+            for event in events {
+                command.arg(encode(*event));
             }
         };
         let answer = self.connection.run(&self.script, SCRIPT, fill).await;

@@ -1,8 +1,9 @@
 //! The index of recent content of several replicas: each has its own in memory, read from the
 //! records, and keeps in step by a log in Redis.
 //!
-//! One call of the log is one look-up or one insertion. When the log does not answer within its
-//! deadline, the index in this process goes on alone, is read back from the records every few
+//! One call of the log is for all look-ups and insertions of a site that came while the one before
+//! it was under way, so a site has one call under way at a time. When the log does not answer within
+//! its deadline, the index in this process goes on alone, is read back from the records every few
 //! seconds so that decisions made on other replicas still arrive, and says so (`degraded`). What
 //! could not be told meanwhile is made good afterwards: the others are told to read back.
 
@@ -21,6 +22,7 @@ use super::fallback::FallbackOptions;
 use super::reading::Reading;
 use super::recent_log::{LogEntry, LogPart, LogPosition, RecentEvent, RecentLog};
 use super::refill::SiteContent;
+use super::rounds::Rounds;
 use crate::domain::{CommentId, ContentPrint, Label, SiteId};
 use crate::moderation::ports::{RecentAnswer, RecentContent, RecentText, Store, StoreError};
 
@@ -40,6 +42,8 @@ struct Inner<L> {
     memory: MemoryRecent,
     store: Arc<dyn Store>,
     log: L,
+    /// Calls of the log, which those who wait share.
+    rounds: Rounds<RecentEvent, Found>,
     breaker: Breaker,
     deadline: Duration,
     /// Also held while the index changes, so that place and index are of one moment.
@@ -59,6 +63,16 @@ struct Place {
     read_time: Option<Instant>,
     /// Comments that were in the records when it was read, and whose entries may still come.
     read: HashSet<CommentId>,
+}
+
+/// What a round of the log says to those who waited for it.
+#[derive(Debug, Clone)]
+enum Found {
+    InStep,
+    /// The site is to be read back, as it was at the end of this part.
+    Behind(Arc<LogPart>),
+    /// The log could not be asked.
+    Alone,
 }
 
 /// Whether the index has everything that the log had.
@@ -82,6 +96,7 @@ impl<L: RecentLog> SharedRecent<L> {
             memory,
             store,
             log,
+            rounds: Rounds::default(),
             breaker: Breaker::new("recent-content", options),
             deadline: options.deadline,
             places: Mutex::new(LruCache::new(sites)),
@@ -99,26 +114,15 @@ impl<L: RecentLog> SharedRecent<L> {
     /// Brings the site into step, with an event of our own if there is one. Answers whether the
     /// log could not be asked.
     async fn step(&self, site: &SiteId, event: Option<RecentEvent>) -> Result<bool, StoreError> {
-        let inner = &self.inner;
-        let position = inner.position(site);
-        let asked =
-            inner.breaker.ask(inner.deadline, inner.log.exchange(site, position, event)).await;
-        let Some(part) = asked else {
-            self.go_alone(site, event).await?;
-            return Ok(true);
-        };
-        self.tell_late();
-        let last = part.entries.last().map_or(part.base, |entry| entry.position);
-        // A log whose end is before our place lost what it had: another server took over.
-        let lost = position.is_some_and(|position| last < position);
-        if lost {
-            inner.forget(site);
-        }
-        if inner.apply(site, &part.entries) == Step::Behind {
-            if event == Some(RecentEvent::Forget) {
-                inner.forget(site);
-            } else {
-                self.read(site, Some(part)).await?;
+        let (inner, asked) = (Arc::clone(&self.inner), site.clone());
+        let ask = move |events| Arc::clone(&inner).ask(asked.clone(), events);
+        match self.inner.rounds.join(site, event, ask).await {
+            Some(Found::InStep) => {}
+            Some(Found::Behind(_)) if event == Some(RecentEvent::Forget) => self.inner.forget(site),
+            Some(Found::Behind(part)) => self.read(site, Some(part)).await?,
+            Some(Found::Alone) | None => {
+                self.go_alone(site, event).await?;
+                return Ok(true);
             }
         }
         Ok(false)
@@ -146,7 +150,7 @@ impl<L: RecentLog> SharedRecent<L> {
     /// Returns when the index has the records of the site as they were at the end of this part of
     /// the log, or lately if there is none. Reading goes on if the caller stops waiting, so that
     /// the next one finds it done.
-    async fn read(&self, site: &SiteId, part: Option<LogPart>) -> Result<(), StoreError> {
+    async fn read(&self, site: &SiteId, part: Option<Arc<LogPart>>) -> Result<(), StoreError> {
         let (inner, site) = (Arc::clone(&self.inner), site.clone());
         let task = tokio::spawn(async move {
             let _turn = inner.reading.turn(&site).await;
@@ -169,19 +173,40 @@ impl<L: RecentLog> SharedRecent<L> {
         let broken = |error| Err(StoreError::Unavailable(format!("reading back: {error}")));
         task.await.unwrap_or_else(broken)
     }
+}
+
+impl<L: RecentLog> Inner<L> {
+    /// Asks the log once for all who wait, and takes over what it answers.
+    async fn ask(self: Arc<Self>, site: SiteId, events: Vec<RecentEvent>) -> Result<Found, Found> {
+        let position = self.position(&site);
+        let exchange = self.log.exchange(&site, position, &events);
+        let Some(part) = self.breaker.ask(self.deadline, exchange).await else {
+            return Err(Found::Alone);
+        };
+        self.tell_late();
+        let last = part.entries.last().map_or(part.base, |entry| entry.position);
+        // A log whose end is before our place lost what it had: another server took over.
+        if position.is_some_and(|position| last < position) {
+            self.forget(&site);
+        }
+        Ok(match self.apply(&site, &part.entries) {
+            Step::InStep => Found::InStep,
+            Step::Behind => Found::Behind(Arc::new(part)),
+        })
+    }
 
     /// Tells the others of what they were not told while the log was away, in the background.
-    fn tell_late(&self) {
-        let sites = std::mem::take(&mut *self.inner.untold());
+    fn tell_late(self: &Arc<Self>) {
+        let sites = std::mem::take(&mut *self.untold());
         if sites.is_empty() {
             return;
         }
-        let inner = Arc::clone(&self.inner);
+        let inner = Arc::clone(self);
         tokio::spawn(async move {
             for site in sites {
                 // We read back as well: the log has the order of things.
                 inner.forget(&site);
-                let told = inner.log.exchange(&site, None, Some(RecentEvent::Forget));
+                let told = inner.log.exchange(&site, None, &[RecentEvent::Forget]);
                 if inner.breaker.ask(inner.deadline, told).await.is_none() {
                     inner.untold().insert(site);
                 }

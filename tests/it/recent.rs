@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use replyguard::domain::{ContentPrint, Label, Neighbours, SiteId, State};
@@ -493,6 +494,31 @@ async fn what_was_heard_is_not_told_again() {
     let found = find(&two, &blog, &recorded(1)).await;
     assert_eq!((found.near_count, found.label), (3, None));
     assert_eq!(length(), before);
+}
+
+/// How many scripts this server has run.
+fn script_count(redis: &RedisServer) -> u64 {
+    let stats = redis.cli(&["INFO", "commandstats"]);
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+    line.and_then(|line| line.split(',').next()?.parse().ok()).expect("no script was run")
+}
+
+#[tokio::test]
+async fn who_comes_together_asks_redis_together() {
+    let (redis, _folder, store, [one, two]) = replicas().await;
+    let blog = site("blog");
+    record(&store, &one, 0).await;
+    assert_eq!(find(&two, &blog, &recorded(0)).await.exact_count, 1);
+    let before = script_count(&redis);
+    let inserts = (0..100).map(|number| one.insert(&blog, text(print(number))));
+    assert!(join_all(inserts).await.iter().all(Result::is_ok));
+    let finds = (0..100).map(|number| {
+        let (two, blog) = (&two, &blog);
+        async move { find(two, blog, &print(number)).await.exact_count }
+    });
+    assert_eq!(join_all(finds).await, [1; 100], "each was told");
+    let asked = script_count(&redis) - before;
+    assert!((2..=6).contains(&asked), "{asked} questions for 200 callers");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -76,7 +76,7 @@ async fn tls_checks_the_certificate_and_the_name() {
 
     let failure = async |options: RedisOptions| {
         let log = RedisLog::new(RedisConnection::open(&options).unwrap());
-        let error = log.exchange(&site, None, None).await.unwrap_err().to_string();
+        let error = log.exchange(&site, None, &[]).await.unwrap_err().to_string();
         assert!(!error.contains(PASSWORD) && !error.contains("wrong"), "{error}");
         error
     };
@@ -205,13 +205,13 @@ async fn a_cluster_with_tls_that_fails_over_is_followed() {
     let log = RedisLog::new(RedisConnection::open(&options).unwrap());
     let site: SiteId = "blog".parse().unwrap();
     await_degraded(&limiter, &site, false).await;
-    wait_for("the log", || async { log.exchange(&site, None, None).await.ok() }).await;
+    wait_for("the log", || async { log.exchange(&site, None, &[]).await.ok() }).await;
     let owner = cluster.owner("blog");
     cluster.nodes[owner].kill();
     await_degraded(&limiter, &site, true).await;
     // Nobody helps: a replica takes the slots over, and the limiter finds it.
     await_degraded(&limiter, &site, false).await;
-    wait_for("the log", || async { log.exchange(&site, None, None).await.ok() }).await;
+    wait_for("the log", || async { log.exchange(&site, None, &[]).await.ok() }).await;
     let keys: Vec<String> = cluster
         .nodes
         .iter()
