@@ -168,7 +168,7 @@ def read_examples(paths):
     return [row["text"] for row in rows], spam, np.array([row["source"] for row in rows])
 
 
-def score(name, train, evaluate, leave_one_source_out):
+def score(name, train, evaluate, leave_one_source_out, train_only=()):
     """The labels, sources and scores of what is to be judged."""
     method = METHODS[name]()
     texts, spam, sources = read_examples(train + evaluate)
@@ -177,7 +177,8 @@ def score(name, train, evaluate, leave_one_source_out):
     rows = method.prepare(texts)
     tell(f"{name}: {len(spam)} rows prepared", start)
     if leave_one_source_out:
-        folds = [(sources != source, sources == source) for source in sorted(set(sources))]
+        judged = sorted(set(sources) - set(train_only))
+        folds = [(sources != source, sources == source) for source in judged]
     else:
         folds = [(known, ~known)]
     scores = np.full(len(spam), np.nan)
@@ -341,6 +342,8 @@ def main():
     jobs.add_argument("--svmlight", metavar="FILE", help="time liblinear on these features")
     arguments.add_argument("--train", nargs="+", metavar="FILE", default=[],
                            help="labelled examples")
+    arguments.add_argument("--train-only", nargs="+", metavar="SOURCE", default=[],
+                           help="learnt from when others are left out, and judged never")
     arguments.add_argument("--method", action="append", choices=METHODS,
                            help="may be given more than once [default: all]")
     arguments.add_argument("--out", type=Path, metavar="DIR", default=Path("."),
@@ -355,7 +358,8 @@ def main():
     else:
         options.out.mkdir(parents=True, exist_ok=True)
         for name in options.method or METHODS:
-            found = score(name, options.train, options.evaluate, options.leave_one_source_out)
+            found = score(name, options.train, options.evaluate, options.leave_one_source_out,
+                          options.train_only)
             write_scores(options.out / f"{name}.jsonl", *found)
 
 

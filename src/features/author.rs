@@ -6,7 +6,7 @@
 use super::collector::Collector;
 use super::links::{count, words};
 use super::names::Naming;
-use super::{Family, Input, band, hosts};
+use super::{Family, Input, band, given_names, hosts};
 use crate::text::Link;
 
 mod kind {
@@ -18,6 +18,8 @@ mod kind {
     pub const DOMAIN: u8 = 6;
     pub const RELATION: u8 = 7;
     pub const FORM: u8 = 8;
+    pub const BESIDE_FRONT_PAGE: u8 = 9;
+    pub const BESIDE_DEEP_PAGE: u8 = 10;
 }
 
 /// Words of a name or of a website's path looked at.
@@ -25,19 +27,29 @@ const WORD_COUNT_MAX: usize = 12;
 
 /// Counts what the author's fields say.
 pub(super) fn add<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>) {
+    let (analysis, submission) = (input.analysis, &input.analysis.submission);
     out.family(Family::Author);
-    if let Some(name) = &input.analysis.submission.author {
+    for word in analysis.author.words().take(WORD_COUNT_MAX) {
+        out.named("name", kind::NAME, word.text);
+    }
+    if let Some(website) = &analysis.website {
+        add_website_words(website, out);
+    }
+    if let Some(email) = &submission.email
+        && hosts::before_reserved(&email.domain).is_none()
+    {
+        out.named("email-domain", kind::DOMAIN, &email.domain);
+        let tld = email.domain.rsplit('.').next().unwrap_or_default();
+        out.named("email-tld", kind::TLD, tld);
+    }
+    out.family(Family::AuthorForm);
+    if let Some(name) = &submission.author {
         add_name(name, input, out);
     }
-    if let Some(website) = &input.analysis.website {
+    if let Some(website) = &analysis.website {
         add_website(website, input, out);
     }
-    if let Some(email) = &input.analysis.submission.email {
-        if hosts::before_reserved(&email.domain).is_none() {
-            out.named("email-domain", kind::DOMAIN, &email.domain);
-            let tld = email.domain.rsplit('.').next().unwrap_or_default();
-            out.named("email-tld", kind::TLD, tld);
-        }
+    if let Some(email) = &submission.email {
         out.named("email-digits", kind::SHAPE, band(email.shape.digit_count));
         out.named("email-length", kind::SHAPE, band(email.shape.length));
         let facts = [
@@ -57,7 +69,6 @@ fn add_name<N: Naming>(name: &str, input: &Input<'_>, out: &mut Collector<'_, N>
     let mut word_count = 0;
     let mut in_text = false;
     for word in input.analysis.author.words().take(WORD_COUNT_MAX) {
-        out.named("name", kind::NAME, word.text);
         word_count += 1;
         in_text |= word.text.len() > 3 && input.analysis.text.text().contains(word.text);
     }
@@ -71,6 +82,9 @@ fn add_name<N: Naming>(name: &str, input: &Input<'_>, out: &mut Collector<'_, N>
         (name.starts_with('@'), "handle"),
         (name.len() > 30, "long"),
         (!name.is_ascii(), "not-ascii"),
+        (is_address(name), "web-address"),
+        (is_foreign(name, &input.analysis.submission.text), "foreign-to-text"),
+        (given_names::is_extended(name), "given-name-extended"),
     ];
     for (_, fact) in facts.into_iter().filter(|(holds, _)| *holds) {
         out.named("name-shape", kind::SHAPE, fact);
@@ -78,7 +92,35 @@ fn add_name<N: Naming>(name: &str, input: &Input<'_>, out: &mut Collector<'_, N>
     if in_text {
         out.named("name", kind::RELATION, "in-text");
     }
-    out.named("name-form", kind::FORM, form(name, &mut [0; 3]));
+    let mut buffer = [0; 3];
+    let form = form(name, &mut buffer);
+    out.named("name-form", kind::FORM, form);
+    match &input.analysis.website {
+        Some(website) if is_deep(website) => {
+            out.named("name-form-and-deep-website", kind::BESIDE_DEEP_PAGE, form);
+        }
+        Some(_) => out.named("name-form-and-website", kind::BESIDE_FRONT_PAGE, form),
+        None => {}
+    }
+}
+
+/// Whether a name is the address of a page, as programs that fill forms write it.
+fn is_address(name: &str) -> bool {
+    name.contains("://") || name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("www."))
+}
+
+/// Whether a name has two words or more with letters that are not ASCII, and the text has none of
+/// these and enough others.
+fn is_foreign(name: &str, text: &str) -> bool {
+    let foreign = |word: &&str| word.chars().any(|c| !c.is_ascii() && c.is_alphabetic());
+    name.split_whitespace().filter(foreign).count() > 1
+        && text.is_ascii()
+        && text.bytes().filter(u8::is_ascii_alphabetic).nth(20).is_some()
+}
+
+/// Whether a website is a page within a site and not its front page.
+pub(super) fn is_deep(website: &Link<'_>) -> bool {
+    !website.path.trim_matches('/').is_empty()
 }
 
 /// How many words of a name begin with a capital and with a small letter, up to three of each:
@@ -90,7 +132,8 @@ fn form<'a>(name: &str, buffer: &'a mut [u8; 3]) -> &'a str {
     str::from_utf8(buffer).unwrap_or_default()
 }
 
-fn add_website<N: Naming>(website: &Link<'_>, input: &Input<'_>, out: &mut Collector<'_, N>) {
+/// Adds what a model knows of hosts and words that it has seen.
+fn add_website_words<N: Naming>(website: &Link<'_>, out: &mut Collector<'_, N>) {
     let host = website.host.as_str();
     let reserved = hosts::before_reserved(host);
     if reserved.is_none() {
@@ -100,8 +143,11 @@ fn add_website<N: Naming>(website: &Link<'_>, input: &Input<'_>, out: &mut Colle
     for word in words(reserved.unwrap_or(host)).chain(words(website.path)).take(WORD_COUNT_MAX) {
         out.named("website-word", kind::WORD, &word);
     }
-    let deep = !website.path.trim_matches('/').is_empty();
-    out.named("website", kind::SHAPE, if deep { "deep" } else { "front-page" });
+}
+
+fn add_website<N: Naming>(website: &Link<'_>, input: &Input<'_>, out: &mut Collector<'_, N>) {
+    let host = website.host.as_str();
+    out.named("website", kind::SHAPE, if is_deep(website) { "deep" } else { "front-page" });
     if input.analysis.links.iter().any(|link| link.host == host) {
         out.named("website", kind::RELATION, "in-text");
     }

@@ -6,6 +6,7 @@
 mod author;
 mod collector;
 mod fold;
+mod given_names;
 mod hosts;
 mod links;
 mod names;
@@ -31,7 +32,7 @@ pub const BUCKET_COUNT: u32 = 1 << 20;
 
 /// Names what features are built of. A model records it and is refused under another; change it
 /// whenever a comment's features change.
-pub const FEATURE_DEFINITION: &str = "2026-11-8";
+pub const FEATURE_DEFINITION: &str = "2026-11-9";
 
 /// Features of one kind, scaled together: a long comment's words don't drown its links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +44,7 @@ pub enum Family {
     Characters = 2,
     /// Where the comment links to.
     Links = 3,
-    /// The author's name, website and address.
+    /// Words of the author's name and website, the domain of the address.
     Author = 4,
     /// How the comment is written: lengths, scripts, shares of character classes.
     Shape = 5,
@@ -51,6 +52,8 @@ pub enum Family {
     Signals = 6,
     /// What turns of phrase are for.
     Phrases = 7,
+    /// How name, website and address are written, and how they fit each other and the text.
+    AuthorForm = 8,
 }
 
 impl Family {
@@ -198,6 +201,9 @@ mod tests {
             ("[url=http://a.example.org]x[/url] http://b.example.net.", "", "", ""),
             ("Bést pricè at my wêbsite, câsinò!", "", "", ""),
             ("V1sit my 5hop, se11ing n0w: m a k e m o n e y", "", "", ""),
+            ("A long walk home in the rain", "rèm cửa giá rẻ", "", "http://rem.example.com/a"),
+            ("Pictures here", "Henrytub", "", ""),
+            ("Pictures there", "http://pics.example.com/1", "", ""),
         ]
         .iter()
         .map(|(text, author, email, url)| blind(text, author, email, url).expect("valid"))
@@ -220,7 +226,7 @@ mod tests {
             }
         }
         let pinned = (FEATURE_DEFINITION, hash.finalize().to_hex()[..16].to_owned());
-        assert_eq!(pinned, ("2026-11-8", "2bc4467558cf44ca".to_owned()));
+        assert_eq!(pinned, ("2026-11-9", "6338950476c1974b".to_owned()));
     }
 
     #[test]
@@ -228,7 +234,7 @@ mod tests {
         let mut builder = FeatureBuilder::default();
         let submission = &golden()[1];
         let vector = builder.build(&Analysis::new(submission), [signal("shouting")].iter());
-        assert_eq!(vector.families().count(), 7);
+        assert_eq!(vector.families().count(), 8);
         for (family, value, buckets) in vector.families() {
             let length = buckets.len() as f32 * value * value;
             assert!((length - family.weight().powi(2)).abs() < 1e-5, "{family:?}");
@@ -271,6 +277,7 @@ mod tests {
             "name-phrase:trade",
             "host-group:other",
             "name-form:1-1",
+            "name-form-and-deep-website:1-1",
         ] {
             assert!(found.iter().any(|found| found == name), "{name} in {found:?}");
         }

@@ -16,7 +16,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Input as Search, MatchKind};
 use super::collector::Collector;
 use super::fold::{Fold, Folded};
 use super::names::Naming;
-use super::{Family, Input, band};
+use super::{Family, Input, author, band};
 
 mod kind {
     pub const GROUP: u8 = 1;
@@ -195,7 +195,7 @@ pub(super) fn add<N: Naming>(input: &Input<'_>, out: &mut Collector<'_, N>, fold
     }
     // Praise beside a front page is polite, beside a page deep in a shop it is paid.
     if let Some(website) = &input.analysis.website {
-        let deep = !website.path.trim_matches('/').is_empty();
+        let deep = author::is_deep(website);
         let kind = if deep { kind::DEEP_WEBSITE } else { kind::WEBSITE };
         let origin = if deep { "phrase-and-deep-website" } else { "phrase-and-website" };
         for (_, name) in phrases.found(&counts) {

@@ -163,7 +163,8 @@ mod tests {
         case.explain(&Scorer::new(Arc::new(base_model())))
     }
 
-    const SPAM: &str = "Great bonus at our casino, play now: https://casino-bonus.example.com/win";
+    const SPAM: &str =
+        "Great bonus at our casino, free spins, play now: https://casino-bonus.example.com/win";
 
     #[test]
     fn parts_sum_exactly_and_groups_too() {

@@ -230,7 +230,8 @@ fn real_hosts_would_be_noticed() {
         ("www.real.biz", "real.biz"),
         ("write to jo@mail.real.biz.", "mail.real.biz"),
         ("go to real.com now", "real.com"),
-        ("http://казино.рф", ""),
+        ("http://казино.рф", "казино.рф"),
+        ("see jo.com@mail.example or jo.com", "jo.com"),
         ("http://example.com.real.biz", "example.com.real.biz"),
     ] {
         let hosts = hosts(text);
@@ -239,8 +240,15 @@ fn real_hosts_would_be_noticed() {
             "{text}: {hosts:?}"
         );
     }
-    for text in ["https://a.b.example/c", "jo@mail.test", "www.example.org", "c@sa", "V.1.@.g.r.@"]
-    {
+    for text in [
+        "https://a.b.example/c",
+        "jo@mail.test",
+        "www.example.org",
+        "c@sa",
+        "V.1.@.g.r.@",
+        "@jo.real says so, and @mary.real too",
+        "ASP.NET is old, says jo.online@mail.example of http://bаkery.example",
+    ] {
         let hosts = hosts(text);
         assert!(hosts.iter().all(|host| is_reserved(host)), "{text}: {hosts:?}");
     }
@@ -279,7 +287,7 @@ fn the_catalogue_of_sources_is_complete() {
 /// letter or digit comes out empty or cut, and so is not reserved.
 fn hosts(text: &str) -> Vec<String> {
     let text = text.to_lowercase();
-    let is_host = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let is_host = |c: char| c.is_alphanumeric() || c == '-' || c == '.';
     let host_at = |start: usize| {
         let rest = &text[start..];
         let end = rest.find(|c| !is_host(c)).unwrap_or(rest.len());
@@ -290,7 +298,9 @@ fn hosts(text: &str) -> Vec<String> {
     };
     let mut hosts: Vec<String> =
         ["://", "www."].iter().flat_map(|mark| after(mark)).map(host_at).collect();
-    let mailbox = after("@").into_iter().map(host_at);
+    // Where nothing stands before the sign, it is somebody's handle.
+    let begins = |at: &usize| text[..at - 1].chars().next_back().is_none_or(char::is_whitespace);
+    let mailbox = after("@").into_iter().filter(|at| !begins(at)).map(host_at);
     // `react@18.2.0` is a version: no top-level domain is a number.
     let version =
         |host: &str| host.rsplit('.').next().is_some_and(|end| end.parse::<u64>().is_ok());
@@ -298,8 +308,12 @@ fn hosts(text: &str) -> Vec<String> {
         mailbox.filter(|host| !host.starts_with('.') && host.contains('.') && !version(host)),
     );
     // Bare names: only with endings that are no file's, or every `main.rs` would be a host.
-    let bare = text.split(|c| !is_host(c)).map(|word| word.trim_matches('.'));
-    hosts.extend(bare.filter(|word| has_common_ending(word)).map(str::to_owned));
+    // What stands before the sign of an address is no host, and ASP.NET is a program.
+    let bare = text.split_inclusive(|c| !is_host(c)).filter(|part| !part.ends_with('@'));
+    let bare = bare.map(|part| part.trim_end_matches(|c| !is_host(c)).trim_matches('.'));
+    let bare = bare.filter(|word| has_common_ending(word) && *word != "asp.net");
+    hosts.extend(bare.map(str::to_owned));
+    hosts.retain(|host| !host.is_empty());
     hosts
 }
 
