@@ -249,7 +249,7 @@ pub(super) fn record_check(
     let site_number = stored_site(batch, &row.site)?.number;
     let request = request.map(|mark| ((site_number, *mark.id.as_uuid().as_bytes()), mark.digest));
     if let Some((key, _)) = &request
-        && batch.caches.known_requests.may_contain(key)
+        && (batch.caches.known_requests.may_contain(key) || batch.has_request(key))
         && let Some((digest, comment)) = queries::request(batch.db, key, &row.site, now)?
     {
         return Ok(RecordedCheck::Repeated(digest, comment));
@@ -266,9 +266,6 @@ pub(super) fn record_check(
         let id = row.id.as_uuid().as_bytes();
         let values = params![hour, key.0, key.1, row.check_time, digest.as_bytes(), id];
         execute(batch.db, sql, values)?;
-        // At once, so that a later job of this batch finds it; and after COMMIT, for a filter
-        // whose scan began in between.
-        batch.caches.known_requests.insert(&key);
         batch.effects.push(Effect::Request(key));
         batch.latest_time = batch.latest_time.max(Some(now));
     }

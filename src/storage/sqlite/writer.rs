@@ -67,6 +67,15 @@ pub(super) struct Batch<'a> {
     pub latest_time: Option<OffsetDateTime>,
 }
 
+impl Batch<'_> {
+    /// Whether an earlier job of this batch stored this request id. The filter hears of it after
+    /// COMMIT: a scan that begins and ends before would make it forget.
+    pub fn has_request(&self, key: &SiteKey) -> bool {
+        let is_it = |effect: &Effect| matches!(effect, Effect::Request(known) if known == key);
+        self.effects.iter().rev().any(is_it)
+    }
+}
+
 impl Writer {
     /// Starts the thread. `lock` is held until it ends.
     pub fn start(
