@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-
 # Build: docker build -t replyguard .
 # Run:   docker run --read-only -v replyguard:/data -p 127.0.0.1:50051:50051 -p 127.0.0.1:8080:8080 replyguard
 # The first site's key is printed once, and stands in /data/first-site.json.
