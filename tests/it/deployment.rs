@@ -214,6 +214,10 @@ fn compose_has_two_replicas_secrets_in_files_and_health_checks() {
     let delay = millis(&ours["environment"], "REPLYGUARD_DRAIN_DELAY_MS").unwrap();
     let looks = read(&root().join("deploy/haproxy.cfg"));
     assert_eq!(looks.matches("inter 1s fall 2").count(), 2);
+    // A server-template gives it to its first server alone, and the others are never up.
+    let given =
+        looks.lines().any(|line| !line.trim().starts_with('#') && line.contains("check-proto"));
+    assert!(!given, "the protocol of looks stands in http-check connect");
     assert!(delay > 3_000, "longer than the load balancer takes to notice");
     let text = read(&root().join("compose.yaml"));
     let begin = text.find("printf '").unwrap() + "printf '".len();
