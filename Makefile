@@ -61,7 +61,7 @@ bench: ## Benchmarks. The report of a measured run is in docs/.
 
 base-model: ## Rebuild the bundled model from the corpora in REPLYGUARD_CORPORA: the same bytes.
 	$(CARGO) run --locked --release -- train --out model/base.rgmodel \
-		--data $(REPLYGUARD_CORPORA)/train_spam.jsonl $(REPLYGUARD_CORPORA)/train_tox.jsonl training-data/seed/*.jsonl
+		--data $(REPLYGUARD_CORPORA)/train_spam.jsonl $(REPLYGUARD_CORPORA)/train_tox.jsonl training-data/*/*.jsonl
 
 evaluate: ## The model card's figures on development data, with curves in target/report.
 	$(CARGO) run --locked --release -- evaluate --report target/report \

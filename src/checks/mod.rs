@@ -107,7 +107,7 @@ pub const fn all() -> &'static [(&'static str, &'static [Check])] {
             "Markup that robots leave, and pictures in place of words.",
             &[markup::check_bbcode, markup::check_html, image::check],
         ),
-        ("Who says to have written it.", &[name::check, email::check]),
+        ("Who says to have written it.", &[name::check, name::check_address, email::check]),
         (
             "Letters that are not what they seem.",
             &[

@@ -36,6 +36,8 @@ signals! {
     IMAGE_ONLY = "image-only";
     /// The name is an advertisement, an address or a keyword list.
     KEYWORD_NAME = "keyword-name";
+    /// The name is or contains a web address in full.
+    ADDRESS_NAME = "address-name";
     /// The address is at a throw-away provider.
     DISPOSABLE_ADDRESS = "disposable-address";
     /// The address belongs to a function (sales, webmaster) and not to a person.

@@ -45,6 +45,13 @@ fn whole_seconds(wait: Duration) -> Duration {
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
 
+/// The end of a stream when the server leaves: to be asked for again, at another replica.
+pub(super) fn leaving() -> Status {
+    let details = ErrorDetails::with_error_info("replica-leaving", DOMAIN, []);
+    let text = "replica-leaving: the server ends; go on from the last token.";
+    Status::with_error_details(Code::Unavailable, text, details)
+}
+
 /// The status for an error. The cause of an outage is logged here and not sent.
 pub(super) fn status(error: ModerationError) -> Status {
     if let ModerationError::Unavailable(cause) = &error {

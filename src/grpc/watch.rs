@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
@@ -41,7 +42,7 @@ fn bad_token() -> ModerationError {
     ModerationError::field("resume_token", "invalid-token", text)
 }
 
-/// What is decided on a site from a token on.
+/// What is decided on a site from a token on, until the server leaves.
 ///
 /// # Errors
 /// `Invalid` token, `Unavailable`.
@@ -50,6 +51,7 @@ pub(super) async fn decisions(
     metadata: MetadataMap,
     site: Arc<Site>,
     token: &str,
+    leaving: CancellationToken,
 ) -> Result<Responses<proto::WatchDecisionsResponse>, ModerationError> {
     let after = match token {
         "" => moderation.queue_place(&site.id).await?.decision,
@@ -79,10 +81,11 @@ pub(super) async fn decisions(
         }
         Ok::<_, Status>(Some((responses, (watcher, next))))
     });
-    Ok(flatten(first, looks))
+    Ok(flatten(first, looks, leaving))
 }
 
-/// What comes into the queue of a site and what is decided, from a token on.
+/// What comes into the queue of a site and what is decided, from a token on, until the server
+/// leaves.
 ///
 /// # Errors
 /// `Invalid` token, `Unavailable`.
@@ -91,6 +94,7 @@ pub(super) async fn queue(
     metadata: MetadataMap,
     site: Arc<Site>,
     token: &str,
+    leaving: CancellationToken,
 ) -> Result<Responses<proto::WatchQueueResponse>, ModerationError> {
     let place = match token {
         "" => moderation.queue_place(&site.id).await?,
@@ -108,7 +112,7 @@ pub(super) async fn queue(
         let next = news.as_ref().map_or(place, |news| news.place);
         Ok::<_, Status>(Some((queue_responses(&watcher.site, place, news), (watcher, next))))
     });
-    Ok(flatten(first, looks))
+    Ok(flatten(first, looks, leaving))
 }
 
 /// The events of a look. Only the last carries the place after all of them: who breaks off before
@@ -153,10 +157,13 @@ fn parse_place(token: &str) -> Option<QueuePlace> {
 fn flatten<T: Send + 'static>(
     first: T,
     looks: impl Stream<Item = Result<Vec<T>, Status>> + Send + 'static,
+    leaving: CancellationToken,
 ) -> Responses<T> {
     let responses = looks.flat_map(|look| match look {
         Ok(responses) => stream::iter(responses.into_iter().map(Ok)).left_stream(),
         Err(status) => stream::iter([Err(status)]).right_stream(),
     });
-    Box::pin(stream::iter([Ok(first)]).chain(responses))
+    let responses = responses.take_until(leaving.cancelled_owned());
+    let end = stream::iter([Err(status::leaving())]);
+    Box::pin(stream::iter([Ok(first)]).chain(responses).chain(end))
 }

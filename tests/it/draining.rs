@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use replyguard::grpc::client::{Client, Code};
-use replyguard::grpc::proto::CheckCommentRequest;
+use replyguard::grpc::proto::{CheckCommentRequest, WatchDecisionsRequest};
 use replyguard::http;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -146,4 +146,30 @@ async fn a_replica_that_leaves_behind_a_load_balancer_loses_no_call() {
         let outcome = caller.await.unwrap();
         assert!(outcome.is_ok(), "a call was lost: {outcome:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_a_replica_that_leaves_are_to_be_asked_for_again() {
+    let mut service = Service::start().await;
+    let mut client = service.client().await;
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let request =
+            WatchDecisionsRequest { parent: "sites/default".into(), ..Default::default() };
+        let mut stream = client.comments.watch_decisions(request).await.unwrap().into_inner();
+        assert!(!stream.message().await.unwrap().unwrap().resume_token.is_empty());
+        streams.push(stream);
+    }
+    service.signal("TERM");
+    for mut stream in streams {
+        let status = stream.message().await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(status.message().starts_with("replica-leaving: "), "{status}");
+    }
+    let ended = wait_for("the replica to end", || {
+        let ended = service.poll_ended();
+        async move { ended }
+    })
+    .await;
+    assert!(ended.success(), "{ended}: {}", service.printed());
 }

@@ -1,19 +1,18 @@
-//! The seed corpus keeps the format that its README promises, and names no real place.
+//! The corpora of our own keep the format that their README promises, and name no real place.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
-use replyguard::domain::Label;
 use serde::Deserialize;
 
-/// A line of `training-data/seed/*.jsonl`. Unlike what the trainer reads, it forgives nothing.
+/// A line of `training-data/*/*.jsonl`. Unlike what the trainer reads, it forgives nothing.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
     text: String,
-    label: Label,
+    label: String,
     lang: String,
     kind: String,
     source: String,
@@ -38,28 +37,57 @@ fn readme() -> String {
     fs::read_to_string(folder().join("README.md")).unwrap()
 }
 
-fn rows() -> Vec<Placed> {
-    let mut rows = Vec::new();
-    for entry in fs::read_dir(folder().join("seed")).unwrap() {
-        let path = entry.unwrap().path();
-        let file = path.file_name().unwrap().to_string_lossy().into_owned();
-        for (line, text) in (1..).zip(fs::read_to_string(&path).unwrap().lines()) {
-            let place = format!("{file}:{line}");
-            let row = serde_json::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}"));
-            rows.push(Placed { place, file: file.clone(), row });
-        }
-    }
-    rows
+/// A corpus: its folder and its two labels.
+#[derive(Clone, Copy)]
+struct Corpus {
+    name: &'static str,
+    labels: [&'static str; 2],
 }
 
-/// What a language's rows count as.
-fn source(language: &str) -> &'static str {
-    match language {
-        "en" => "seed_english",
-        "zh" | "ja" | "ko" => "seed_east_asian",
-        "id" | "ms" | "tl" | "vi" | "tr" | "ar" | "hi" => "seed_asian",
-        _ => "seed_european",
+const SEED: Corpus = Corpus { name: "seed", labels: ["ham", "spam"] };
+const ABUSE: Corpus = Corpus { name: "abuse", labels: ["clean", "toxic"] };
+
+impl Corpus {
+    fn rows(self) -> Vec<Placed> {
+        let mut rows = Vec::new();
+        for entry in fs::read_dir(folder().join(self.name)).unwrap() {
+            let path = entry.unwrap().path();
+            let file = format!("{}/{}", self.name, path.file_name().unwrap().to_string_lossy());
+            for (line, text) in (1..).zip(fs::read_to_string(&path).unwrap().lines()) {
+                let place = format!("{file}:{line}");
+                let row =
+                    serde_json::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}"));
+                rows.push(Placed { place, file: file.clone(), row });
+            }
+        }
+        rows
     }
+
+    /// What a language's rows count as.
+    fn source(self, language: &str) -> &'static str {
+        match language {
+            _ if self.name == ABUSE.name => "seed_abuse",
+            "en" => "seed_english",
+            "zh" | "ja" | "ko" => "seed_east_asian",
+            "id" | "ms" | "tl" | "vi" | "tr" | "ar" | "hi" => "seed_asian",
+            _ => "seed_european",
+        }
+    }
+
+    /// How many rows have each label, by what `key` says.
+    fn counts(self, key: impl Fn(&Placed) -> String) -> BTreeMap<String, [usize; 2]> {
+        let mut counts: BTreeMap<String, [usize; 2]> = BTreeMap::new();
+        for placed in self.rows() {
+            let label = usize::from(placed.row.label == self.labels[1]);
+            counts.entry(key(&placed)).or_default()[label] += 1;
+        }
+        counts
+    }
+}
+
+/// The rows of both.
+fn rows() -> Vec<Placed> {
+    [SEED, ABUSE].into_iter().flat_map(Corpus::rows).collect()
 }
 
 /// The kinds of a label, as the README's table lists them.
@@ -72,17 +100,21 @@ fn kinds(readme: &str, label: &str) -> BTreeSet<String> {
 #[test]
 fn rows_have_the_promised_format() {
     let readme = readme();
-    let known = [(Label::Ham, kinds(&readme, "ham")), (Label::Spam, kinds(&readme, "spam"))];
-    let known = BTreeMap::from(known);
-    let mut used: BTreeMap<Label, BTreeSet<String>> = BTreeMap::new();
-    for Placed { place, file, row } in rows() {
-        assert_eq!(file, format!("{}.jsonl", row.lang), "{place}: the file is its language's");
-        assert_eq!(row.source, source(&row.lang), "{place}");
-        assert!(known[&row.label].contains(&row.kind), "{place}: unknown kind {}", row.kind);
-        assert!(!row.text.trim().is_empty(), "{place}: empty");
-        used.entry(row.label).or_default().insert(row.kind);
+    for corpus in [SEED, ABUSE] {
+        let known = corpus.labels.map(|label| (label.to_owned(), kinds(&readme, label)));
+        let known = BTreeMap::from(known);
+        let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for Placed { place, file, row } in corpus.rows() {
+            let expected = format!("{}/{}.jsonl", corpus.name, row.lang);
+            assert_eq!(file, expected, "{place}: the file is its language's");
+            assert_eq!(row.source, corpus.source(&row.lang), "{place}");
+            let kinds = known.get(&row.label).unwrap_or_else(|| panic!("{place}: {}", row.label));
+            assert!(kinds.contains(&row.kind), "{place}: unknown kind {}", row.kind);
+            assert!(!row.text.trim().is_empty(), "{place}: empty");
+            used.entry(row.label).or_default().insert(row.kind);
+        }
+        assert_eq!(used, known, "every kind of the README has rows");
     }
-    assert_eq!(used, known, "every kind of the README has rows");
 }
 
 #[test]
@@ -169,39 +201,41 @@ fn runs_of_six(text: &str) -> BTreeSet<u64> {
 
 #[test]
 fn every_language_has_enough_of_both_labels() {
-    let mut counts: BTreeMap<String, [usize; 2]> = BTreeMap::new();
-    for Placed { row, .. } in rows() {
-        counts.entry(row.lang).or_default()[usize::from(row.label == Label::Spam)] += 1;
-    }
-    assert!(counts.len() >= 10, "ten languages, not {}", counts.len());
-    let all: usize = counts.values().flatten().sum();
-    assert!(all >= 600, "600 rows, not {all}");
-    for (language, [ham, spam]) in &counts {
-        let share = *ham as f64 / (ham + spam) as f64;
-        assert!((0.5..=0.7).contains(&share), "{language}: {ham} ham, {spam} spam; aim for 60 %");
+    for corpus in [SEED, ABUSE] {
+        let counts = corpus.counts(|placed| placed.row.lang.clone());
+        assert!(counts.len() >= 10, "ten languages, not {}", counts.len());
+        let all: usize = counts.values().flatten().sum();
+        assert!(all >= 600, "600 rows, not {all}");
+        for (language, [good, bad]) in &counts {
+            let share = *good as f64 / (good + bad) as f64;
+            let (name, [label, other]) = (corpus.name, corpus.labels);
+            assert!(
+                (0.5..=0.7).contains(&share),
+                "{name}, {language}: {good} {label}, {bad} {other}; aim for 60 %"
+            );
+        }
     }
 }
 
 #[test]
 fn the_readme_counts_rightly() {
-    let mut counts: BTreeMap<String, [usize; 2]> = BTreeMap::new();
-    for Placed { file, row, .. } in rows() {
-        for key in [file, "all".to_owned()] {
-            counts.entry(key).or_default()[usize::from(row.label == Label::Spam)] += 1;
-        }
+    let mut counts = BTreeMap::new();
+    for corpus in [SEED, ABUSE] {
+        counts.append(&mut corpus.counts(|placed| placed.file.clone()));
+        counts.append(&mut corpus.counts(|_| format!("all of {}", corpus.name)));
     }
     let mut listed = BTreeMap::new();
     for line in readme().lines() {
         let cells: Vec<&str> =
             line.split('|').map(|cell| cell.trim_matches([' ', '*', '`'])).collect();
-        let [_, language, file, ham, spam, all, _] = cells[..] else { continue };
-        let (Ok(ham), Ok(spam), Ok(all)) = (ham.parse(), spam.parse(), all.parse::<usize>()) else {
+        let [_, language, file, good, bad, all, _] = cells[..] else { continue };
+        let (Ok(good), Ok(bad), Ok(all)) = (good.parse(), bad.parse(), all.parse::<usize>()) else {
             continue;
         };
-        assert_eq!(ham + spam, all, "{line}");
-        listed.insert(if file.is_empty() { language } else { file }.to_owned(), [ham, spam]);
+        assert_eq!(good + bad, all, "{line}");
+        listed.insert(if file.is_empty() { language } else { file }.to_owned(), [good, bad]);
     }
-    assert_eq!(listed, counts, "the table under Counts (left) and the files (right)");
+    assert_eq!(listed, counts, "the tables under Counts (left) and the files (right)");
 }
 
 #[test]
