@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::{Stream, StreamExt, stream};
-use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, Span};
@@ -28,13 +27,11 @@ const CORRELATION_ID_BYTES_MAX: usize = 256;
 #[derive(Clone)]
 pub(super) struct Comments {
     moderation: Arc<Moderation>,
-    /// Ends streams.
-    leaving: CancellationToken,
 }
 
 impl Comments {
-    pub(super) fn new(moderation: Arc<Moderation>, leaving: CancellationToken) -> Self {
-        Self { moderation, leaving }
+    pub(super) fn new(moderation: Arc<Moderation>) -> Self {
+        Self { moderation }
     }
 
     pub(super) fn moderation(&self) -> &Arc<Moderation> {
@@ -133,8 +130,7 @@ impl Comments {
         caller.require(&id, KeyScope::Check)?;
         let site = self.moderation.site(&id).await?;
         let (metadata, _, wire) = request.into_parts();
-        let (moderation, leaving) = (self.moderation.clone(), self.leaving.clone());
-        watch::decisions(moderation, metadata, site, &wire.resume_token, leaving).await
+        watch::decisions(self.moderation.clone(), metadata, site, &wire.resume_token).await
     }
 
     async fn feed_back(

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::comments::{bad_name, site_id};
@@ -27,13 +26,11 @@ const DAY_COUNTS: (i32, i32) = (30, 366);
 #[derive(Clone)]
 pub(super) struct Reviews {
     moderation: Arc<Moderation>,
-    /// Ends streams.
-    leaving: CancellationToken,
 }
 
 impl Reviews {
-    pub(super) fn new(moderation: Arc<Moderation>, leaving: CancellationToken) -> Self {
-        Self { moderation, leaving }
+    pub(super) fn new(moderation: Arc<Moderation>) -> Self {
+        Self { moderation }
     }
 
     /// The caller as a reviewer and the site, if the caller may review it.
@@ -286,8 +283,7 @@ impl Reviews {
         let parent = ("parent", request.get_ref().parent.as_str());
         let (_, site) = self.reviewer(&request, parent, "").await?;
         let (metadata, _, wire) = request.into_parts();
-        let (moderation, leaving) = (self.moderation.clone(), self.leaving.clone());
-        watch::queue(moderation, metadata, site, &wire.resume_token, leaving).await
+        watch::queue(self.moderation.clone(), metadata, site, &wire.resume_token).await
     }
 }
 

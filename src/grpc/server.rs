@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::activity::CountCalls;
 use super::connection::Connection;
 use futures_util::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::http;
@@ -133,9 +132,7 @@ impl GrpcService {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), tonic::transport::Error> {
         let limits = &self.limits;
-        let leaving = CancellationToken::new();
-        let comments = Comments::new(self.moderation.clone(), leaving.clone());
-        let mut comments = CommentServiceServer::new(comments)
+        let mut comments = CommentServiceServer::new(Comments::new(self.moderation.clone()))
             .max_decoding_message_size(limits.message_bytes_max)
             .accept_compressed(CompressionEncoding::Gzip);
         let mut sites = SiteServiceServer::new(Sites::new(self.moderation.clone()))
@@ -144,8 +141,7 @@ impl GrpcService {
         let mut models = ModelServiceServer::new(Models::new(self.moderation.clone()))
             .max_decoding_message_size(limits.message_bytes_max)
             .accept_compressed(CompressionEncoding::Gzip);
-        let reviews = Reviews::new(self.moderation.clone(), leaving.clone());
-        let mut reviews = ReviewServiceServer::new(reviews)
+        let mut reviews = ReviewServiceServer::new(Reviews::new(self.moderation.clone()))
             .max_decoding_message_size(limits.message_bytes_max)
             .accept_compressed(CompressionEncoding::Gzip);
         let moderators = ModeratorServiceServer::new(Moderators::new(
@@ -172,10 +168,6 @@ impl GrpcService {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        };
-        let shutdown = async move {
-            shutdown.await;
-            leaving.cancel();
         };
         transport(limits)
             .layer(CountCalls)

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
@@ -42,7 +41,7 @@ fn bad_token() -> ModerationError {
     ModerationError::field("resume_token", "invalid-token", text)
 }
 
-/// What is decided on a site from a token on, until the server leaves.
+/// What is decided on a site from a token on.
 ///
 /// # Errors
 /// `Invalid` token, `Unavailable`.
@@ -51,7 +50,6 @@ pub(super) async fn decisions(
     metadata: MetadataMap,
     site: Arc<Site>,
     token: &str,
-    leaving: CancellationToken,
 ) -> Result<Responses<proto::WatchDecisionsResponse>, ModerationError> {
     let after = match token {
         "" => moderation.queue_place(&site.id).await?.decision,
@@ -81,11 +79,10 @@ pub(super) async fn decisions(
         }
         Ok::<_, Status>(Some((responses, (watcher, next))))
     });
-    Ok(flatten(first, looks, leaving))
+    Ok(flatten(first, looks))
 }
 
-/// What comes into the queue of a site and what is decided, from a token on, until the server
-/// leaves.
+/// What comes into the queue of a site and what is decided, from a token on.
 ///
 /// # Errors
 /// `Invalid` token, `Unavailable`.
@@ -94,7 +91,6 @@ pub(super) async fn queue(
     metadata: MetadataMap,
     site: Arc<Site>,
     token: &str,
-    leaving: CancellationToken,
 ) -> Result<Responses<proto::WatchQueueResponse>, ModerationError> {
     let place = match token {
         "" => moderation.queue_place(&site.id).await?,
@@ -112,7 +108,7 @@ pub(super) async fn queue(
         let next = news.as_ref().map_or(place, |news| news.place);
         Ok::<_, Status>(Some((queue_responses(&watcher.site, place, news), (watcher, next))))
     });
-    Ok(flatten(first, looks, leaving))
+    Ok(flatten(first, looks))
 }
 
 /// The events of a look. Only the last carries the place after all of them: who breaks off before
@@ -157,13 +153,10 @@ fn parse_place(token: &str) -> Option<QueuePlace> {
 fn flatten<T: Send + 'static>(
     first: T,
     looks: impl Stream<Item = Result<Vec<T>, Status>> + Send + 'static,
-    leaving: CancellationToken,
 ) -> Responses<T> {
     let responses = looks.flat_map(|look| match look {
         Ok(responses) => stream::iter(responses.into_iter().map(Ok)).left_stream(),
         Err(status) => stream::iter([Err(status)]).right_stream(),
     });
-    let responses = responses.take_until(leaving.cancelled_owned());
-    let end = stream::iter([Err(status::leaving())]);
-    Box::pin(stream::iter([Ok(first)]).chain(responses).chain(end))
+    Box::pin(stream::iter([Ok(first)]).chain(responses))
 }
