@@ -36,6 +36,14 @@ impl Watcher {
     }
 }
 
+/// Watches are cancelled by the end of the server alone.
+fn ended(error: ModerationError) -> Status {
+    match error {
+        ModerationError::Cancelled => status::leaving(),
+        error => status::status(error),
+    }
+}
+
 fn bad_token() -> ModerationError {
     let text = "A token of this stream is expected.";
     ModerationError::field("resume_token", "invalid-token", text)
@@ -64,7 +72,7 @@ pub(super) async fn decisions(
             watcher.admit().await?;
             watcher.moderation.next_decisions(&watcher.site.id, after, PATIENCE).await
         };
-        let decided = looked.await.map_err(status::status)?;
+        let decided = looked.await.map_err(ended)?;
         let next = decided.last().map_or(after, |decided| decided.position);
         let mut responses: Vec<_> = decided
             .into_iter()
@@ -104,7 +112,7 @@ pub(super) async fn queue(
             watcher.admit().await?;
             watcher.moderation.next_queue_news(&watcher.site.id, place, PATIENCE).await
         };
-        let news = looked.await.map_err(status::status)?;
+        let news = looked.await.map_err(ended)?;
         let next = news.as_ref().map_or(place, |news| news.place);
         Ok::<_, Status>(Some((queue_responses(&watcher.site, place, news), (watcher, next))))
     });
