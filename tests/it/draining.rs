@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use replyguard::grpc::client::{Client, Code};
-use replyguard::grpc::proto::{CheckCommentRequest, WatchDecisionsRequest};
+use replyguard::grpc::proto::{CheckCommentRequest, WatchDecisionsRequest, WatchQueueRequest};
 use replyguard::http;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -152,17 +152,16 @@ async fn a_replica_that_leaves_behind_a_load_balancer_loses_no_call() {
 async fn streams_of_a_replica_that_leaves_are_to_be_asked_for_again() {
     let mut service = Service::start().await;
     let mut client = service.client().await;
-    let mut streams = Vec::new();
-    for _ in 0..2 {
-        let request =
-            WatchDecisionsRequest { parent: "sites/default".into(), ..Default::default() };
-        let mut stream = client.comments.watch_decisions(request).await.unwrap().into_inner();
-        assert!(!stream.message().await.unwrap().unwrap().resume_token.is_empty());
-        streams.push(stream);
-    }
+    let parent = || "sites/default".to_owned();
+    let request = WatchDecisionsRequest { parent: parent(), ..Default::default() };
+    let mut decisions = client.comments.watch_decisions(request).await.unwrap().into_inner();
+    let request = WatchQueueRequest { parent: parent(), ..Default::default() };
+    let mut queue = client.reviews.watch_queue(request).await.unwrap().into_inner();
+    assert!(!decisions.message().await.unwrap().unwrap().resume_token.is_empty());
+    assert!(!queue.message().await.unwrap().unwrap().resume_token.is_empty());
     service.signal("TERM");
-    for mut stream in streams {
-        let status = stream.message().await.unwrap_err();
+    let ends = [decisions.message().await.unwrap_err(), queue.message().await.unwrap_err()];
+    for status in ends {
         assert_eq!(status.code(), Code::Unavailable, "{status}");
         assert!(status.message().starts_with("replica-leaving: "), "{status}");
     }
