@@ -9,6 +9,7 @@ pub mod features;
 pub mod checks;
 pub mod classifier;
 pub mod policy;
+pub mod turns;
 pub mod moderation;
 pub mod storage;
 pub mod limits;

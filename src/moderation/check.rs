@@ -69,7 +69,7 @@ impl Moderation {
         // All take their turns from the older id to the younger, so that no two wait for each other.
         let mut turns = Vec::with_capacity(2);
         for known in options.earlier.into_iter().chain([id]) {
-            turns.push(self.in_flight.enter(&site.id, known).await);
+            turns.push(self.in_flight.of((site.id.clone(), known)).await);
             // Before its answer is looked for: a first try whose caller left may be recorded in
             // between, and is then no longer among those that were counted.
             options.unlimited |= self.counted.has(&site.id, known);

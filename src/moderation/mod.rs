@@ -6,6 +6,7 @@ mod back_test;
 mod budget;
 mod call_limits;
 mod check;
+mod counted;
 mod curation;
 mod decide;
 mod drift;
@@ -16,7 +17,6 @@ mod explain;
 mod feedback;
 mod flip;
 mod gate;
-mod in_flight;
 mod known;
 mod learnt;
 mod leaving;
@@ -79,7 +79,7 @@ pub use webhooks::{NewWebhook, WEBHOOK_COUNT_MAX, WebhookTest};
 use access::{Guesses, KeyUses};
 use accounts::Throttle;
 use call_limits::CallLimits;
-use in_flight::{Counted, InFlight};
+use counted::Counted;
 use leaving::Leavers;
 use models::ModelTable;
 use operations::Operations;
@@ -92,6 +92,9 @@ use ports::webhooks::{WebhookSender, WebhookStore};
 use ports::{Clock, Limiter, Random, RecentContent, Store, StoreError};
 use rules::RulesCache;
 use watch::Changes;
+
+use crate::domain::{RequestId, SiteId};
+use crate::turns::Turns;
 
 /// The use cases of one process, over its ports.
 pub struct Moderation {
@@ -112,7 +115,8 @@ pub struct Moderation {
     operations: Operations,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    in_flight: InFlight,
+    /// Requests with an id, so that two with the same one are answered one after the other.
+    in_flight: Turns<(SiteId, RequestId)>,
     counted: Counted,
     leavers: Leavers,
     guesses: Guesses,
@@ -179,7 +183,7 @@ impl Moderation {
             key_uses: KeyUses::default(),
             clock: ports.clock,
             random: ports.random,
-            in_flight: InFlight::default(),
+            in_flight: Turns::default(),
             counted: Counted::default(),
             leavers: Leavers::default(),
             rules: RulesCache::default(),
