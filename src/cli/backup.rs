@@ -1,6 +1,6 @@
 //! `replyguard backup` and `replyguard restore`: the whole installation in one file, and back.
 
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -57,12 +57,6 @@ impl RestoreArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let storage = self.config.read()?.storage;
         embedded(&storage)?;
-        let mut folder = std::fs::DirBuilder::new();
-        folder
-            .recursive(true)
-            .mode(0o700)
-            .create(&storage.data_dir)
-            .map_err(|error| Failure::io(format!("{}: {error}", storage.data_dir.display())))?;
         let database = storage.database();
         let bar = bar("restore");
         let contents = SqliteStore::restore(&self.from, &database, &|done, total| {
@@ -70,7 +64,15 @@ impl RestoreArgs {
             bar.set_position(done);
         });
         bar.finish_and_clear();
-        tell("restored to", &database, &contents.map_err(failure)?, self.json)?;
+        let contents = contents.map_err(failure)?;
+        tell("restored to", &database, &contents, self.json)?;
+        if !contents.checksum {
+            eprintln!(
+                "{} has no checksum, as backups of earlier versions: its pages are whole, whether \
+                 every byte is as it was written nobody can say",
+                self.from.display()
+            );
+        }
         if readable_by_others(&self.from) {
             let file = self.from.display();
             eprintln!("{file} can be read by others, and with it every site's secrets: chmod 600");
@@ -99,11 +101,10 @@ fn readable_by_others(path: &Path) -> bool {
 
 fn failure(error: OpenError) -> Failure {
     match &error {
-        OpenError::Damaged { .. } | OpenError::Foreign(_) | OpenError::NewerSchema { .. } => {
-            Failure::data(error.to_string())
-        }
+        OpenError::Foreign(_) | OpenError::NewerSchema { .. } => Failure::data(error.to_string()),
+        _ if error.is_damage() => Failure::data(error.to_string()),
         OpenError::Io { .. } => Failure::io(error.to_string()),
-        OpenError::InUse(_) | OpenError::Sqlite { .. } => Failure::unavailable(error.to_string()),
+        _ => Failure::unavailable(error.to_string()),
     }
 }
 
@@ -118,6 +119,7 @@ fn tell(what: &str, path: &Path, contents: &BackupContents, json: bool) -> Resul
             "file": path,
             "schema": contents.schema,
             "byte_count": contents.byte_count,
+            "checksum": contents.checksum,
             "counts": counts,
         });
         return say!("{line}");

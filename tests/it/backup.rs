@@ -123,6 +123,9 @@ async fn backups_fail_with_a_sentence_and_leave_nothing() {
     let restore = ["restore", "--data-dir", "data", "--from", "backup"];
     let foreign = command(&restore).current_dir(folder.path()).output().unwrap();
     assert!(!foreign.status.success(), "{foreign:?}");
-    assert!(!folder.path().join("data/replyguard.sqlite3").exists());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the file, and the data folder");
+    fs::write(&file, "").unwrap();
+    let empty = command(&restore).current_dir(folder.path()).output().unwrap();
+    assert_eq!(empty.status.code(), Some(65), "{empty:?}");
+    assert!(String::from_utf8_lossy(&empty.stderr).contains("empty"), "{empty:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the file alone");
 }

@@ -2,8 +2,8 @@
 //!
 //! A backup reads one snapshot: a reading connection of its own holds a transaction, so that what
 //! is written meanwhile is not in the copy, and neither waits for the other. Only the write-ahead
-//! log cannot be made shorter until the copy is done. The copy is one plain file, readable by its
-//! owner alone, which stands under its name when it is whole, tested and on disk.
+//! log cannot be made shorter until the copy is done. The copy is one plain file with a checksum,
+//! readable by its owner alone, which stands under its name when it is whole, tested and on disk.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::checksum::{self, Verified};
 use super::open::{self, OpenError};
 use super::store::SqliteStore;
 
@@ -31,6 +32,8 @@ pub struct BackupContents {
     pub byte_count: u64,
     /// Rows of the tables that people ask for, by name.
     pub counts: Vec<(&'static str, u64)>,
+    /// Whether a checksum says that it is as it was written; backups of earlier versions have none.
+    pub checksum: bool,
 }
 
 /// What is counted, with the first schema that has it.
@@ -63,10 +66,11 @@ impl SqliteStore {
         open::check_owner(&connection, path)?;
         // The snapshot begins with the first read.
         connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").map_err(sqlite)?;
-        copy_whole(&connection, to, progress)
+        copy_whole(&connection, to, progress, Partial::append_checksum)
     }
 
-    /// Puts the backup `from` where a service will open it, `path`, where nothing is yet.
+    /// Puts the backup `from` where a service will open it, `path`, where nothing is yet. Nothing
+    /// is made there before `from` was seen to be a backup.
     ///
     /// # Errors
     /// [`OpenError`]: no backup of replyguard, a damaged one, one of a newer version; a service
@@ -77,14 +81,36 @@ impl SqliteStore {
         progress: BackupProgress<'_>,
     ) -> Result<BackupContents, OpenError> {
         let sqlite = |source| OpenError::Sqlite { path: from.to_owned(), source };
-        must_exist(from)?;
+        let checksum = verify(from)?;
         // Only read: a backup may lie on a medium that cannot be written.
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(from, flags).map_err(sqlite)?;
         open::check_owner(&connection, from)?;
+        // Tested before anything is made, and again as a copy. A database of nobody has no schema.
+        if examine(&connection, from)?.schema == 0 {
+            return Err(OpenError::Foreign(from.to_owned()));
+        }
         let _lock = open::lock(path)?;
         refuse_left_overs(path)?;
-        copy_whole(&connection, path, progress)
+        let contents = copy_whole(&connection, path, progress, |_| Ok(()))?;
+        Ok(BackupContents { checksum, ..contents })
+    }
+}
+
+/// Whether a backup has a checksum, which is then right.
+fn verify(from: &Path) -> Result<bool, OpenError> {
+    let io = |source| OpenError::Io { path: from.to_owned(), source };
+    // Before it is opened, which would wait for whoever writes to a pipe.
+    if !std::fs::metadata(from).map_err(io)?.is_file() {
+        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
+    }
+    let mut file = File::open(from).map_err(io)?;
+    match checksum::verify(&mut file).map_err(io)? {
+        Verified::Whole => Ok(true),
+        Verified::Unchecked => Ok(false),
+        Verified::Damaged(found) => {
+            Err(OpenError::Damaged { path: from.to_owned(), found: found.to_owned() })
+        }
     }
 }
 
@@ -111,11 +137,12 @@ fn must_exist(path: &Path) -> Result<(), OpenError> {
     found.map(drop).map_err(|source| OpenError::Io { path: path.to_owned(), source })
 }
 
-/// Copies to a new file beside `to`, tests the copy, and gives it its name.
+/// Copies to a new file beside `to`, tests the copy, finishes it, and gives it its name.
 fn copy_whole(
     source: &Connection,
     to: &Path,
     progress: BackupProgress<'_>,
+    finish: impl FnOnce(&Partial) -> io::Result<()>,
 ) -> Result<BackupContents, OpenError> {
     let io = |source| OpenError::Io { path: to.to_owned(), source };
     if to.try_exists().map_err(io)? {
@@ -130,6 +157,7 @@ fn copy_whole(
     open::check_owner(&copy, to)?;
     let contents = examine(&copy, to)?;
     copy.close().map_err(|(_, error)| sqlite(error))?;
+    finish(&partial).map_err(io)?;
     let byte_count = partial.publish(to).map_err(io)?;
     Ok(BackupContents { byte_count, ..contents })
 }
@@ -174,7 +202,7 @@ fn examine(copy: &Connection, path: &Path) -> Result<BackupContents, OpenError> 
             counts.push((name, count.unsigned_abs()));
         }
     }
-    Ok(BackupContents { schema, byte_count: 0, counts })
+    Ok(BackupContents { schema, byte_count: 0, counts, checksum: true })
 }
 
 /// A file that is not whole yet; it is removed unless it gets its name.
@@ -198,6 +226,11 @@ impl Partial {
         }
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         Ok(Self { path })
+    }
+
+    /// Adds the checksum of a backup.
+    fn append_checksum(&self) -> io::Result<()> {
+        checksum::append(&mut OpenOptions::new().read(true).write(true).open(&self.path)?)
     }
 
     /// Puts it on disk and gives it its name; never over another file. Gives its bytes.
@@ -262,9 +295,11 @@ mod tests {
         let newer = Connection::open(at("whole")).unwrap();
         newer.pragma_update(None, "user_version", open::SCHEMA_VERSION + 1).unwrap();
         drop(newer);
-        for name in ["text", "foreign", "whole", "nowhere"] {
+        std::fs::write(at("empty"), "").unwrap();
+        Connection::open(at("bare")).unwrap().execute_batch("VACUUM").unwrap();
+        for name in ["text", "foreign", "whole", "nowhere", "empty", "bare", "."] {
             assert!(SqliteStore::restore(&at(name), &target, &no_progress).is_err(), "{name}");
-            assert!(!target.exists(), "{name}");
+            assert!(!at("data").exists(), "{name}");
         }
     }
 
@@ -274,13 +309,29 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         SqliteStore::migrate(&at("db")).unwrap();
         SqliteStore::back_up(&at("db"), &at("copy"), &no_progress).unwrap();
-        let mut bytes = std::fs::read(at("copy")).unwrap();
-        // A page in the middle is lost; the first, with the schema, is not.
-        let middle = bytes.len() / 2 / 4_096 * 4_096;
-        bytes[middle..middle + 4_096].fill(0xff);
-        std::fs::write(at("copy"), bytes).unwrap();
-        let error = SqliteStore::restore(&at("copy"), &at("data/db"), &no_progress).unwrap_err();
-        assert!(matches!(error, OpenError::Damaged { .. } | OpenError::Sqlite { .. }), "{error}");
-        assert!(!at("data/db").exists());
+        let whole = std::fs::read(at("copy")).unwrap();
+        let pages = whole.len() / 4_096 * 4_096;
+        let middle = pages / 2 / 4_096 * 4_096;
+        let lost = [&whole[..middle], &[0xff; 4_096][..], &whole[middle + 4_096..]].concat();
+        let mut flipped = whole.clone();
+        flipped[pages - 1] ^= 1;
+        // A page in the middle is lost; the first, with the schema, is not. The last two lost their
+        // checksum as well.
+        for (what, bytes) in [
+            ("lost", &lost[..]),
+            ("flipped", &flipped),
+            ("short", &whole[..whole.len() - 1]),
+            ("shorter", &whole[..pages - 4_096]),
+            ("lost and short", &lost[..pages]),
+        ] {
+            std::fs::write(at("copy"), bytes).unwrap();
+            let error =
+                SqliteStore::restore(&at("copy"), &at("data/db"), &no_progress).unwrap_err();
+            assert!(error.is_damage(), "{what}: {error}");
+            assert!(!at("data").exists(), "{what}");
+        }
+        std::fs::write(at("copy"), &whole[..pages]).unwrap();
+        let earlier = SqliteStore::restore(&at("copy"), &at("data/db"), &no_progress).unwrap();
+        assert!(!earlier.checksum, "a backup of an earlier version is restored, and said so");
     }
 }

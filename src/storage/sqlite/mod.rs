@@ -24,6 +24,7 @@ mod answers;
 mod authors;
 mod backup;
 mod cache;
+mod checksum;
 mod claims;
 mod days;
 mod decision_queries;

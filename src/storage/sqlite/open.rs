@@ -1,6 +1,6 @@
 //! Opening the file: owner, permissions, pragmas, migrations.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -118,12 +118,26 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether the file is not what it was, or never was a database.
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Sqlite { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Takes the lock that makes this process the owner of the file; it ends with the returned file,
 /// also when the process is killed.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(io)?;
+        private_folder(folder).map_err(io)?;
     }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -139,6 +153,15 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
     }
+}
+
+/// Makes a folder that only its owner may enter, unless it is there.
+fn private_folder(path: &Path) -> io::Result<()> {
+    let mut folder = DirBuilder::new();
+    folder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.create(path)
 }
 
 /// Opens or creates a file that only its owner may read.
