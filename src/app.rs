@@ -13,6 +13,7 @@ mod workers;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,8 +99,10 @@ impl App {
         let certificates = PortCertificates::read(&config.server).map_err(BindError::Config)?;
         let grpc = listen(config.server.grpc_address)?;
         let http = listen(config.server.http_address)?;
+        // Before the store, so that a start that cannot be makes no database.
+        let model = load_model(&config)?;
         let records = Records::open(&config).await?;
-        let moderation = Arc::new(moderation(&config, &records)?);
+        let moderation = Arc::new(moderation(&config, &records, model)?);
         let loaded = moderation.load_models().await;
         loaded.map_err(|error| BindError::Storage(format!("the models: {error}")))?;
         let model_version = moderation.model_version().to_owned();
@@ -233,8 +236,7 @@ impl App {
 }
 
 /// The use cases over these records.
-fn moderation(config: &Config, records: &Records) -> Result<Moderation, BindError> {
-    let model = Arc::new(load_model(config)?);
+fn moderation(config: &Config, records: &Records, model: Model) -> Result<Moderation, BindError> {
     let redis = redis(config)?;
     let ports = Ports {
         store: records.store.clone(),
@@ -254,7 +256,7 @@ fn moderation(config: &Config, records: &Records) -> Result<Moderation, BindErro
     let per_s = config.limits.key_calls_per_s;
     let rate = CallRate { per_s, burst_count: config.limits.key_burst_count };
     let rate = Some(rate).filter(|rate| rate.per_s > 0);
-    Ok(Moderation::new(ports, Scorer::new(model)).with_call_rate(rate))
+    Ok(Moderation::new(ports, Scorer::new(Arc::new(model))).with_call_rate(rate))
 }
 
 /// Who sends webhooks' messages.
@@ -310,13 +312,22 @@ fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
 }
 
 fn load_model(config: &Config) -> Result<Model, BindError> {
-    let Some(path) = &config.model.file else {
-        return Ok(crate::classifier::base_model());
+    let read = |path| read_model(path).map_err(BindError::Config);
+    config.model.file.as_deref().map_or_else(|| Ok(crate::classifier::base_model()), read)
+}
+
+/// The model in a file.
+///
+/// # Errors
+/// One line that names the file and what is wrong; also if it is no regular file, since nobody may
+/// ever write to a pipe.
+pub fn read_model(path: &Path) -> Result<Model, String> {
+    let read = || {
+        let regular = std::fs::metadata(path)?.is_file();
+        if regular { std::fs::read(path) } else { Err(io::Error::other("it is no regular file")) }
     };
-    let bytes = std::fs::read(path)
-        .map_err(|error| BindError::Config(format!("{}: {error}", path.display())))?;
-    Model::from_bytes(&bytes)
-        .map_err(|error| BindError::Config(format!("{}: {error}", path.display())))
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    Model::from_bytes(&read().map_err(|error| named(&error))?).map_err(|error| named(&error))
 }
 
 /// The connection to Redis, if there is to be one.

@@ -248,13 +248,15 @@ pub(super) fn read_examples(
             let read = |(offset, line): (usize, &Vec<u8>)| {
                 read_line(path, first_line + offset, line, &skip)
             };
-            let read: Result<Vec<Option<Labelled>>, CorpusError> =
+            // Not collected to a result at once, so that of several bad lines the first is named.
+            let read: Vec<Result<Option<Labelled>, CorpusError>> =
                 lines.par_iter().enumerate().map(read).collect();
             let plan = |labelled: Labelled| {
                 let kinds = quota.kinds(&labelled);
                 (labelled, kinds)
             };
-            take(&read?.into_iter().flatten().map(plan).collect::<Vec<_>>())
+            let read: Vec<Option<Labelled>> = read.into_iter().collect::<Result<_, _>>()?;
+            take(&read.into_iter().flatten().map(plan).collect::<Vec<_>>())
         })?;
     }
     Ok(())
@@ -318,7 +320,7 @@ fn read_line(
     if bytes.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let example: Example = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string()))?;
+    let example: Example = files::parse_line(bytes).map_err(bad)?;
     let source = example.source.clone().unwrap_or_else(|| file_name(path));
     if skip(&source) {
         return Ok(None);

@@ -87,6 +87,10 @@ impl EvaluateArgs {
     /// # Errors
     /// Exit code 65 for a bad file; 64 for a model that cannot be used.
     pub fn run(self) -> Result<(), Failure> {
+        if let Some(path) = self.data.iter().find(|path| path.exists() && !path.is_file()) {
+            let what = "is no regular file; the examples are read more than once";
+            return Err(Failure::usage(format!("{} {what}", path.display())));
+        }
         if self.learning_curve {
             return learning_curve::print(&self.data, self.seed, self.json);
         }
@@ -95,6 +99,7 @@ impl EvaluateArgs {
         } else {
             self.score()?
         };
+        check_labels(&measured.scored, self.head)?;
         let (evaluation, judged, comparison) = self.evaluate(&measured)?;
         if let Some(path) = &self.scores {
             write_scores(path, &judged)?;
@@ -254,6 +259,23 @@ impl EvaluateArgs {
         let version = "one a fold".to_owned();
         Ok(Measured { title, version, scored, trials, thresholds: thresholds(&budget) })
     }
+}
+
+/// There have to be examples; with those of one label only, half of the figures are missing.
+fn check_labels(scored: &[Scored], head: HeadName) -> Result<(), Failure> {
+    let [good, bad] = match head {
+        HeadName::Spam => ["ham", "spam"],
+        HeadName::Abuse => ["clean", "toxic"],
+    };
+    let of = |spam: bool| scored.iter().any(|one| one.outcome.spam == spam);
+    let absent = match (of(false), of(true)) {
+        (true, true) => return Ok(()),
+        (false, false) => return Err(Failure::data(format!("no example is {good} or {bad}"))),
+        (false, true) => good,
+        (true, false) => bad,
+    };
+    eprintln!("replyguard: no example is {absent}, so there is neither AUC nor recall");
+    Ok(())
 }
 
 /// Spans of time of a validation forward in time.

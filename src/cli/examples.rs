@@ -174,7 +174,7 @@ impl<'a> ExampleReader<'a> {
     }
 
     fn example(&self, line: &[u8]) -> Result<proto::Example, String> {
-        let example: Example = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        let example: Example = files::parse_line(line)?;
         let label = examples::label(&example).map_err(|error| error.to_string())?;
         examples::submission(example.clone()).map_err(|error| error.to_string())?;
         examples::time(&example).map_err(|error| error.to_string())?;

@@ -51,8 +51,9 @@ fn read(path: &Path) -> Result<Option<FirstSite>, Failure> {
 
 /// What a status means on the command line.
 pub(super) fn refused(status: &crate::grpc::client::Status) -> Failure {
-    use crate::grpc::client::Code;
-    let message = status.message().to_owned();
+    use crate::grpc::client::{Code, field_violations};
+    let lines = field_violations(status).into_iter().map(|line| format!("\n  {line}"));
+    let message = status.message().to_owned() + &lines.collect::<String>();
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
             Failure::unavailable(message)

@@ -208,11 +208,8 @@ struct SiteArgs {
 
 /// The model in a file, or the bundled one.
 fn load_model(path: Option<&std::path::Path>) -> Result<Model, Failure> {
-    let Some(path) = path else { return Ok(base_model()) };
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-    Model::from_bytes(&bytes)
-        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+    let read = |path| crate::app::read_model(path).map_err(Failure::usage);
+    path.map_or_else(|| Ok(base_model()), read)
 }
 
 /// Runs a client's work on a small runtime.

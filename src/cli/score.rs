@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::corpus::CHUNK_LINES;
-use super::files::{LINE_BYTES_MAX, read_line, too_long};
+use super::files::{LINE_BYTES_MAX, parse_line, read_line, too_long};
 use super::{Failure, load_model};
 use crate::checks::{Facts, SiteRules};
 use crate::domain::{Contribution, Example, Missing, Reason, Signal, SitePolicy, Verdict};
@@ -116,7 +116,7 @@ fn score_line(line: &[u8], scorer: &Scorer, rules: &SiteRules) -> Result<Scored,
         return Err(too_long());
     }
     let text = std::str::from_utf8(line).map_err(|error| format!("this is no UTF-8: {error}"))?;
-    let example: Example = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let example: Example = parse_line(text.as_bytes())?;
     let submission = examples::submission(example).map_err(|error| error.to_string())?;
     let blind = hide(submission, &examples::offline_secret());
     let analysis = Analysis::new(&blind);

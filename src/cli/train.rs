@@ -58,7 +58,10 @@ impl TrainArgs {
     /// there is not; nothing is written then.
     pub fn run(self) -> Result<(), Failure> {
         let name = model_name(&self.out)?;
-        check_writable(&self.out)?;
+        check_writable(&self.out).map_err(|error| Failure::io(format!("{error:#}")))?;
+        if let Some(path) = self.data.iter().find(|path| is_same(path, &self.out)) {
+            return Err(Failure::usage(format!("--out: {} is one of --data", path.display())));
+        }
         let cancel = Cancel::watch()?;
         let (set, candidates) = self.read()?;
         if let Some(path) = &self.export_features {
@@ -91,6 +94,11 @@ impl TrainArgs {
         }
         Ok(())
     }
+}
+
+/// Whether two paths lead to one file that is there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 impl TrainArgs {

@@ -13,6 +13,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 pub use tonic::{Code, Response, Status, Streaming};
+use tonic_types::{FieldViolation, StatusExt};
 
 use super::longrunning::operations_client::OperationsClient;
 use super::policy;
@@ -29,6 +30,13 @@ use crate::domain::SitePolicy;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call may take; longer than the service's own limit.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is wrong with each field of a request that was refused, a line each.
+pub fn field_violations(status: &Status) -> Vec<String> {
+    let found = status.get_details_bad_request().map(|bad| bad.field_violations);
+    let line = |one: FieldViolation| format!("{}: {}", one.field, one.description);
+    found.unwrap_or_default().into_iter().map(line).collect()
+}
 
 /// Adds the key to each call.
 #[derive(Clone)]

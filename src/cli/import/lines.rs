@@ -11,7 +11,7 @@ use super::comment::{
 };
 use super::markup;
 use super::table::Row;
-use crate::cli::files::{LINE_BYTES_MAX, read_line, too_long};
+use crate::cli::files::{BYTE_ORDER_MARK, LINE_BYTES_MAX, read_line, too_long};
 use crate::domain::{Example, Label};
 
 /// Bytes of the first line of a backup, which lists all authors and pages.
@@ -34,7 +34,7 @@ fn each_line(
         if line.len() > LINE_BYTES_MAX {
             return Err(Problem::at(Place::Line(number), too_long()));
         }
-        let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).trim_ascii();
+        let text = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line).trim_ascii();
         if !text.is_empty() {
             take(number, text)?;
         }
