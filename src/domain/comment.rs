@@ -1,25 +1,11 @@
 //! A comment after its check: what is stored, answered and shown.
 
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    BlindSubmission, CommentId, ContentPrint, Degraded, Fingerprint, Missing, Reason, Score,
-    Signal, SiteId, State, Verdict,
+    BlindSubmission, CommentId, ContentPrint, Degraded, Missing, Reason, Score, Signal, SiteId,
+    State, Verdict,
 };
-
-/// The form of a comment that may be published: no address is in it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PublicComment {
-    /// The text with addresses masked. Not HTML: escape it before showing it.
-    pub text: String,
-    /// The name to show.
-    pub author: Option<String>,
-    /// The author's website. Link it with `rel="ugc nofollow"`.
-    pub url: Option<String>,
-    /// See [`BlindSubmission::avatar_seed`].
-    pub avatar_seed: Option<Fingerprint>,
-}
 
 /// The record of one check.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,16 +53,6 @@ impl CheckedComment {
             content_hash: self.content_hash,
             simhash: self.simhash,
             comparable: self.simhash != 0,
-        }
-    }
-
-    /// The form that may be published.
-    pub fn public(&self) -> PublicComment {
-        PublicComment {
-            text: self.submission.text.clone(),
-            author: self.submission.author.clone(),
-            url: self.submission.url.clone(),
-            avatar_seed: self.submission.avatar_seed,
         }
     }
 }

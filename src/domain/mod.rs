@@ -20,9 +20,10 @@ mod site;
 mod site_lists;
 mod submission;
 mod verdict;
+mod visible;
 mod webhook;
 
-pub use comment::{CheckedComment, PublicComment};
+pub use comment::CheckedComment;
 pub use decision::{Action, DecisionId, uncertainty, usefulness};
 pub use email::{EmailAddress, EmailError, EmailShape, EmailTraits, MASK};
 pub use example::{Example, Label};
@@ -43,6 +44,7 @@ pub use submission::{
     Honeypot, OTHER_BYTES_MAX, RawSubmission, Submission, URL_BYTES_MAX,
 };
 pub use verdict::{Degraded, Missing, Reason, State, Verdict};
+pub use visible::{is_bidi_control, is_invisible, is_space, without_bidi_controls};
 pub use webhook::{
     DeliveryId, WEBHOOK_URI_BYTES_MAX, WebhookId, WebhookSecret, WebhookUri, WebhookUriError,
 };

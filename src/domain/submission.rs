@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use url::Url;
 
+use super::visible::is_blank;
 use super::{EmailAddress, EmailTraits, IpFingerprints, Missing, RequiredFields};
 
 /// Bytes of a name; WordPress's column `comment_author`.
@@ -81,7 +82,7 @@ pub enum Honeypot {
 
 /// A valid submission. It still holds addresses, so it has no `Debug` and no `Serialize`.
 pub struct Submission {
-    /// The comment: not empty, at most [`COMMENT_BYTES_MAX`] bytes, no NUL.
+    /// The comment: a reader sees something of it, at most [`COMMENT_BYTES_MAX`] bytes, no NUL.
     pub text: String,
     /// One line, trimmed.
     pub author: Option<String>,
@@ -218,7 +219,7 @@ impl Violations {
         }
     }
 
-    /// Fields that must not be empty.
+    /// Fields that a reader must see something of.
     fn presence(&mut self, raw: &RawSubmission, required: &RequiredFields) {
         let fields = [
             ("comment.text", &raw.text, true),
@@ -226,7 +227,7 @@ impl Violations {
             ("comment.email", &raw.email, required.email),
         ];
         for (field, value, needed) in fields {
-            if needed && value.trim().is_empty() {
+            if needed && is_blank(value) {
                 self.add(field, "required", "This field is required.");
             }
         }
@@ -420,6 +421,13 @@ mod tests {
         let name = |n| RawSubmission { author: "ü".repeat(n), ..raw() };
         assert_eq!(reasons(name(122)), []);
         assert_eq!(reasons(name(123)), [("comment.author", "too-long")]);
+    }
+
+    #[test]
+    fn what_nobody_sees_is_no_comment_and_no_name() {
+        let unseen = "\u{200B} \u{2060}\u{3164}";
+        let raw = RawSubmission { text: unseen.into(), author: unseen.into(), ..raw() };
+        assert_eq!(reasons(raw), [("comment.text", "required"), ("comment.author", "required")]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use super::proto;
 use crate::domain::{
     CheckedComment, FieldViolation, Label, LogOdds, RawSubmission, RequestId, State, Verdict,
+    without_bidi_controls,
 };
 use crate::moderation::ModerationError;
 use crate::moderation::ports::Reporter;
@@ -160,7 +161,7 @@ pub(super) fn checked_comment(comment: CheckedComment) -> proto::CheckedComment 
         model_version,
         public_comment: Some(proto::PublicComment {
             text: submission.text,
-            author: submission.author.unwrap_or_default(),
+            author: without_bidi_controls(submission.author.as_deref().unwrap_or_default()),
             url: submission.url.unwrap_or_default(),
             link_rel: LINK_REL.to_owned(),
             avatar_seed: submission.avatar_seed.map(|seed| seed.to_string()).unwrap_or_default(),

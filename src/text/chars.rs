@@ -6,28 +6,7 @@
 
 use unicode_normalization::char::is_combining_mark;
 
-/// Whether the character shows nothing and can be left out without changing what a reader
-/// sees: zero width, joiners, soft hyphen, bidi controls, variation selectors, tags, fillers.
-pub fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
-        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
-        | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
-        | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}'
-        | '\u{E0000}'..='\u{E0FFF}')
-}
-
-/// Whether the character forces a direction of writing (UAX 9). The marks that only hint at one
-/// (LRM, RLM, ALM) are not among them: right-to-left texts need those.
-pub fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Whether the character separates words: Unicode white space, control characters and the
-/// blank braille pattern.
-pub fn is_space(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || c == '\u{2800}'
-}
+pub use crate::domain::{is_bidi_control, is_invisible, is_space};
 
 /// Whether the character can stand in a word: a letter, a digit or a mark on one.
 pub fn is_word(c: char) -> bool {
