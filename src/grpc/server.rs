@@ -32,6 +32,7 @@ use super::proto::site_service_server::SiteServiceServer;
 use super::proto::webhook_service_server::WebhookServiceServer;
 use super::reviews::Reviews;
 use super::sites::Sites;
+use super::status::unreadable;
 use super::webhooks::Webhooks;
 use crate::moderation::Moderation;
 use crate::moderation::accounts::Accounts;
@@ -204,14 +205,17 @@ fn transport(limits: &GrpcLimits) -> Server {
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
 }
 
-/// How tonic's decoder begins its message when bytes are no message of the contract.
+/// How tonic's decoder begins its message when bytes are no message of the contract, and when there
+/// are too many of them.
 const DECODE_FAILURE: &str = "failed to decode Protobuf message";
+const LENGTH_FAILURE: &str = "Error, decoded message length too large";
 
-/// tonic calls undecodable bytes `INTERNAL`, as if the fault were ours; callers are to see that
-/// what they sent was wrong.
+/// tonic calls undecodable bytes `INTERNAL`, as if the fault were ours, and too many of them
+/// `OUT_OF_RANGE`; callers are to see what of theirs was wrong.
 fn bad_input_response(mut response: http::Response<Body>) -> http::Response<Body> {
-    let internal = response.headers().get(Status::GRPC_STATUS).is_some_and(|code| code == "13");
-    if internal && let Some(status) = Status::from_header_map(response.headers()) {
+    let code = response.headers().get(Status::GRPC_STATUS);
+    let suspect = code.is_some_and(|code| code == "13" || code == "11");
+    if suspect && let Some(status) = Status::from_header_map(response.headers()) {
         let status = as_bad_input(status);
         if status.code() == Code::InvalidArgument {
             // The headers were written once by tonic, so they can be written again.
@@ -221,12 +225,18 @@ fn bad_input_response(mut response: http::Response<Body>) -> http::Response<Body
     response
 }
 
-/// The status with `INVALID_ARGUMENT` if it is about undecodable bytes.
+/// The status with `INVALID_ARGUMENT` and a reason if it is about bytes that were not read.
 pub(super) fn as_bad_input(status: Status) -> Status {
-    if status.code() == Code::Internal && status.message().starts_with(DECODE_FAILURE) {
-        return Status::invalid_argument(
-            "malformed-message: the bytes are no message of the contract; texts must be UTF-8.",
-        );
+    match status.code() {
+        Code::Internal if status.message().starts_with(DECODE_FAILURE) => unreadable(
+            "malformed-message",
+            "the bytes are no message of the contract; texts must be UTF-8.",
+        ),
+        Code::OutOfRange if status.message().starts_with(LENGTH_FAILURE) => {
+            // Both lengths, in tonic's words.
+            let lengths = status.message().rsplit_once(": found ").map_or("", |(_, rest)| rest);
+            unreadable("message-too-large", &format!("{lengths}."))
+        }
+        _ => status,
     }
-    status
 }

@@ -52,6 +52,12 @@ pub(super) fn leaving() -> Status {
     Status::with_error_details(Code::Unavailable, text, details)
 }
 
+/// The status for a request that could not be read at all.
+pub(super) fn unreadable(reason: &str, text: &str) -> Status {
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+    Status::with_error_details(Code::InvalidArgument, format!("{reason}: {text}"), details)
+}
+
 /// The status for an error. The cause of an outage is logged here and not sent.
 pub(super) fn status(error: ModerationError) -> Status {
     if let ModerationError::Unavailable(cause) = &error {

@@ -263,5 +263,5 @@ async fn hostile_texts_get_a_verdict() {
     let status = long.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     let huge = client.comments.check_comment(check(comment(&"y".repeat(3 << 20)))).await;
-    assert_eq!(huge.unwrap_err().code(), Code::OutOfRange);
+    assert_eq!(huge.unwrap_err().code(), Code::InvalidArgument);
 }

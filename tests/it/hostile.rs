@@ -12,6 +12,7 @@ use replyguard::grpc::proto;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tonic_types::StatusExt;
 
 use crate::support::desk::{SITE, send, service_that_holds_with, variant};
 use crate::support::service::{PATIENCE, Service, check, comment, wait_for};
@@ -279,7 +280,10 @@ async fn messages_have_a_size() {
         site: Some(proto::Site { display_name: "a".repeat(3 << 20), ..Default::default() }),
     };
     let status = client.sites.create_site(huge).await.unwrap_err();
-    assert_eq!(status.code(), tonic::Code::OutOfRange, "{status:?}");
+    assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status:?}");
+    let reason = status.get_details_error_info().map(|info| info.reason);
+    assert_eq!(reason.as_deref(), Some("message-too-large"), "{status:?}");
+    assert!(status.message().contains("3145"), "the length: {status:?}");
     let body = format!("comment_content={}", "a".repeat(300 << 10));
     let post = format!(
         "POST /1.1/comment-check HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\nContent-Type: \
