@@ -160,6 +160,8 @@ mod tests {
             ("the U.S.A., e.g. J. R. Smith", "the usa., e.g. j. r. smith"),
             ("а я и ты, plan a or b", "а я и ты, plan a or b"),
             ("a@е.о.с.о$о", "aaeocoso"),
+            ("τa@AAβ", "τa@aaβ"),
+            ("\u{FF9E}'о.е.a.", "oea."),
             ("C@sino ca$h V!agra $5 ok!", "casino cash viagra $5 ok!"),
         ] {
             assert_eq!(plain(text), expected, "{text}");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -267,6 +268,8 @@ fn real_hosts_would_be_noticed() {
         ("http://казино.рф", "казино.рф"),
         ("see jo.com@mail.example or jo.com", "jo.com"),
         ("http://example.com.real.biz", "example.com.real.biz"),
+        ("hxxp://real[.]biz/a", "real.biz"),
+        ("http://9.9.9.9/a", "9.9.9.9"),
     ] {
         let hosts = hosts(text);
         assert!(
@@ -278,6 +281,7 @@ fn real_hosts_would_be_noticed() {
         "https://a.b.example/c",
         "jo@mail.test",
         "www.example.org",
+        "hxxp://a1.school[.]example, http://nas:8096, http://192.168.1.4/ and http://203.0.113.9",
         "c@sa",
         "V.1.@.g.r.@",
         "@jo.real says so, and @mary.real too",
@@ -320,7 +324,8 @@ fn the_catalogue_of_sources_is_complete() {
 /// Every host that a text links to or an address ends in. One that does not start with an ASCII
 /// letter or digit comes out empty or cut, and so is not reserved.
 fn hosts(text: &str) -> Vec<String> {
-    let text = text.to_lowercase();
+    // Dots as people write them who do not want a link.
+    let text = text.to_lowercase().replace("[.]", ".");
     let is_host = |c: char| c.is_alphanumeric() || c == '-' || c == '.';
     let host_at = |start: usize| {
         let rest = &text[start..];
@@ -356,8 +361,15 @@ fn has_common_ending(word: &str) -> bool {
     word.rsplit_once('.').is_some_and(|(_, end)| endings.split(' ').any(|ending| ending == end))
 }
 
-/// RFC 2606 and RFC 6761.
+/// RFC 2606 and RFC 6761; addresses of documentation (RFC 5737), of private networks and of the
+/// machine itself; names that only a private network has.
 fn is_reserved(host: &str) -> bool {
+    if let Ok(ip) = host.parse::<Ipv4Addr>() {
+        return ip.is_documentation() || ip.is_private() || ip.is_loopback() || ip.is_unspecified();
+    }
+    if ["localhost", "nas"].contains(&host) {
+        return true;
+    }
     let last = host.rsplit('.').next().unwrap_or(host);
     let second = ["example.com", "example.org", "example.net"];
     ["example", "test", "invalid"].contains(&last)

@@ -329,10 +329,11 @@ impl Builder {
         }
     }
 
-    /// Replaces letters by their twins, and drops the marks on a word that was disguised.
+    /// Replaces letters by their twins, and drops the marks on a word that was disguised; with
+    /// them its apostrophes, which may have stood between letters only because of a mark.
     fn replace(&mut self, twin: impl Fn(char) -> Option<char>) {
         if self.word.iter().any(|c| chars::is_mark(*c)) {
-            self.word.retain(|c| !chars::is_mark(*c));
+            self.word.retain(|c| !chars::is_mark(*c) && *c != '\'');
             self.word = self.word.iter().copied().nfc().collect();
         }
         for c in &mut self.word {

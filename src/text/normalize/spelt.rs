@@ -159,16 +159,19 @@ fn parts<'a>(text: &str, run: &'a [Word], gaps: bool) -> Vec<&'a [Word]> {
 
 /// How many words from the first on are joined by signs for letters.
 fn signs(text: &str, words: &[Word]) -> usize {
-    let edge = |word: &Word, last: bool| {
-        let word = &text[word.text.0 as usize..word.text.1 as usize];
-        let letter = if last { word.chars().next_back() } else { word.chars().next() };
-        letter.and_then(confusables::family)
+    let letters = |word: &Word| &text[word.text.0 as usize..word.text.1 as usize];
+    let edge = |letter: Option<char>| letter.and_then(confusables::family) == Some(Family::Latin);
+    // A word of two scripts was left so in good faith; joined, it would be taken for a disguise.
+    let latin = |word: &Word| {
+        letters(word).chars().filter_map(confusables::family).all(|it| it == Family::Latin)
     };
     let joined = |pair: &[Word]| {
         let gap = &text[pair[0].text.1 as usize..pair[1].text.0 as usize];
         let sign = gap.len() == 1 && gap.chars().all(|sign| letter(sign).is_some());
-        sign && edge(&pair[0], true) == Some(Family::Latin)
-            && edge(&pair[1], false) == Some(Family::Latin)
+        sign && edge(letters(&pair[0]).chars().next_back())
+            && edge(letters(&pair[1]).chars().next())
+            && latin(&pair[0])
+            && latin(&pair[1])
     };
     1 + words.windows(2).take_while(|pair| joined(pair)).count()
 }
