@@ -99,7 +99,7 @@ impl App {
         let certificates = PortCertificates::read(&config.server).map_err(BindError::Config)?;
         let grpc = listen(config.server.grpc_address)?;
         let http = listen(config.server.http_address)?;
-        // Before the store, so that a start that cannot be makes no database.
+        // Before the store, so that a start that the model makes fail makes no database.
         let model = load_model(&config)?;
         let records = Records::open(&config).await?;
         let moderation = Arc::new(moderation(&config, &records, model)?);

@@ -76,14 +76,19 @@ mod tests {
     async fn a_key_has_one_turn_at_a_time_and_leaves_nothing() {
         let turns = Turns::default();
         let turn = turns.of("blog").await;
-        let (mut next, mut leaving) = (Box::pin(turns.of("blog")), Box::pin(turns.of("blog")));
-        assert!(poll_once(&mut next).await.is_none() && poll_once(&mut leaving).await.is_none());
+        let mut next = Box::pin(turns.of("blog"));
+        let (mut leaving, mut last) = (Box::pin(turns.of("blog")), Box::pin(turns.of("blog")));
+        for waiting in [&mut next, &mut leaving, &mut last] {
+            assert!(poll_once(waiting).await.is_none());
+        }
+        drop(leaving);
         let mut other = Box::pin(turns.of("news"));
         assert!(poll_once(&mut other).await.is_some(), "another key waits for nobody");
+        // The next one has its turn now, knows it not yet, and gives up; then the last one has it.
         drop(turn);
-        // It was next but one, and gives up.
-        drop(leaving);
-        drop(next.await);
+        drop(next);
+        drop(last.await);
         assert!(turns.locks.lock().unwrap().is_empty());
+        assert!(poll_once(&mut Box::pin(turns.of("blog"))).await.is_some());
     }
 }

@@ -164,8 +164,9 @@ async fn mint(
 /// # Errors
 /// [`BindError`]: one line that says what to change.
 pub async fn recover_key(config: &Config, site: &SiteId) -> Result<FirstSite, BindError> {
+    let model = super::load_model(config)?;
     let records = Records::open(config).await?;
-    let moderation = super::moderation(config, &records, super::load_model(config)?)?;
+    let moderation = super::moderation(config, &records, model)?;
     let file = config.storage.first_site();
     let scheme = if config.server.grpc_key_file.is_some() { "https://" } else { "" };
     let grpc = format!("{scheme}{}", config.server.grpc_address);

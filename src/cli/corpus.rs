@@ -220,9 +220,9 @@ pub(super) fn read_views(
                 examples::content_hash(&labelled.example).map_err(|error| labelled.bad(&error))?;
             Ok((hash, views))
         };
-        let views: Result<Vec<(u64, Vec<View>)>, CorpusError> =
-            examples.par_iter().map_init(FeatureBuilder::default, views).collect();
-        for ((labelled, _), (hash, views)) in examples.iter().zip(views?) {
+        let views: Vec<(u64, Vec<View>)> =
+            first_error(examples.par_iter().map_init(FeatureBuilder::default, views))?;
+        for ((labelled, _), (hash, views)) in examples.iter().zip(views) {
             contradictions.note(hash, labelled);
             take(labelled, &views)?;
         }
@@ -248,18 +248,30 @@ pub(super) fn read_examples(
             let read = |(offset, line): (usize, &Vec<u8>)| {
                 read_line(path, first_line + offset, line, &skip)
             };
-            // Not collected to a result at once, so that of several bad lines the first is named.
-            let read: Vec<Result<Option<Labelled>, CorpusError>> =
-                lines.par_iter().enumerate().map(read).collect();
+            let read: Vec<_> = lines.par_iter().enumerate().map(read).collect();
             let plan = |labelled: Labelled| {
                 let kinds = quota.kinds(&labelled);
                 (labelled, kinds)
             };
-            let read: Vec<Option<Labelled>> = read.into_iter().collect::<Result<_, _>>()?;
-            take(&read.into_iter().flatten().map(plan).collect::<Vec<_>>())
+            // What stands before a bad line is taken: something in it may be bad as well, and then
+            // that is the first.
+            let mut bad = None;
+            let good =
+                read.into_iter().map_while(|line| line.map_err(|error| bad = Some(error)).ok());
+            take(&good.flatten().map(plan).collect::<Vec<_>>())?;
+            bad.map_or(Ok(()), Err)
         })?;
     }
     Ok(())
+}
+
+/// What many at once make of examples, in order; of several errors the first. Collecting to a
+/// result would give any.
+pub(super) fn first_error<T: Send>(
+    made: impl ParallelIterator<Item = Result<T, CorpusError>>,
+) -> Result<Vec<T>, CorpusError> {
+    let made: Vec<_> = made.collect();
+    made.into_iter().collect()
 }
 
 /// Calls `take` with each chunk of lines and the number of its first.
@@ -317,7 +329,7 @@ fn read_line(
     skip: impl Fn(&str) -> bool,
 ) -> Result<Option<Labelled>, CorpusError> {
     let bad = |problem: String| CorpusError::Line { path: path.to_owned(), line, problem };
-    if bytes.trim_ascii().is_empty() {
+    if files::is_empty(bytes) {
         return Ok(None);
     }
     let example: Example = files::parse_line(bytes).map_err(bad)?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::corpus::{TrialPlan, check_sources, read_training_set};
 use super::evaluation_table::{comparison_table, table, trial_table};
-use super::files::write_whole;
+use super::files::{check_output, write_whole};
 use super::output::print;
 use super::scored::{Scored, describe, read_abuse_outcomes, read_outcomes, read_texts};
 use super::{Failure, learning_curve, load_model, progress};
@@ -91,6 +91,12 @@ impl EvaluateArgs {
             let what = "is no regular file; the examples are read more than once";
             return Err(Failure::usage(format!("{} {what}", path.display())));
         }
+        if let Some(path) = &self.scores {
+            check_output(path, &self.data)?;
+        }
+        if let Some(folder) = &self.report {
+            check_output(&folder.join(REPORT), &self.data)?;
+        }
         if self.learning_curve {
             return learning_curve::print(&self.data, self.seed, self.json);
         }
@@ -106,8 +112,7 @@ impl EvaluateArgs {
         }
         if let Some(folder) = &self.report {
             let page = html_report(measured.title, &evaluation, &judged, comparison.as_ref());
-            std::fs::create_dir_all(folder).map_err(anyhow::Error::from)?;
-            write_whole(&folder.join("report.html"), page.as_bytes())?;
+            write_whole(&folder.join(REPORT), page.as_bytes())?;
         }
         let text = if self.json {
             let all = Printed { evaluation: &evaluation, comparison: comparison.as_ref() };
@@ -277,6 +282,9 @@ fn check_labels(scored: &[Scored], head: HeadName) -> Result<(), Failure> {
     eprintln!("replyguard: no example is {absent}, so there is neither AUC nor recall");
     Ok(())
 }
+
+/// The report's name in its folder.
+const REPORT: &str = "report.html";
 
 /// Spans of time of a validation forward in time.
 const TIME_FOLD_COUNT: usize = 5;

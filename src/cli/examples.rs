@@ -158,7 +158,7 @@ impl<'a> ExampleReader<'a> {
             read(count as u64);
             byte_count += count;
             self.number += 1;
-            if !line.trim_ascii().is_empty() {
+            if !files::is_empty(&line) {
                 let example = match line.len() {
                     length if length > files::LINE_BYTES_MAX => Err(files::too_long()),
                     _ => self.example(&line),

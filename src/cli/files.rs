@@ -1,11 +1,14 @@
 //! Files that are whole or not there.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata};
 use std::io::{BufRead, ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
+
+use super::Failure;
 
 /// Bytes of a line of input that are read. A comment may have 65,525 bytes, and JSON can spell
 /// each as `\u00xx`.
@@ -29,6 +32,11 @@ pub(super) fn too_long() -> String {
     format!("the line has more than {LINE_BYTES_MAX} bytes")
 }
 
+/// Whether nothing stands in a line, but for a byte order mark.
+pub(super) fn is_empty(line: &[u8]) -> bool {
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii().is_empty()
+}
+
 /// What a line of JSON holds; a byte order mark before it is passed over.
 ///
 /// # Errors
@@ -47,7 +55,7 @@ pub(super) fn parse_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> 
 ///
 /// # Errors
 /// What is at `path` and no regular file; what the file system said.
-pub fn check_writable(path: &Path) -> anyhow::Result<()> {
+fn check_writable(path: &Path) -> anyhow::Result<()> {
     let check = || -> anyhow::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -59,9 +67,23 @@ pub fn check_writable(path: &Path) -> anyhow::Result<()> {
     check().with_context(|| cannot_be_written(path))
 }
 
+/// Sees, before long work, whether an output can be written and replaces none of the inputs.
+///
+/// # Errors
+/// Exit code 74 if it cannot, 64 if it is one of `inputs`.
+pub(super) fn check_output(path: &Path, inputs: &[PathBuf]) -> Result<(), Failure> {
+    check_writable(path).map_err(|error| Failure::io(format!("{error:#}")))?;
+    let place = path.canonicalize().ok();
+    let is_same = |input: &&PathBuf| place.is_some() && input.canonicalize().ok() == place;
+    match inputs.iter().find(is_same) {
+        Some(_) => Err(Failure::usage(format!("{} is one of --data", path.display()))),
+        None => Ok(()),
+    }
+}
+
 /// Writes a file beside its place and moves it there when it is on disk, so that nobody ever
-/// sees half of it. A file that is there is replaced and leaves its permissions behind; behind a
-/// symbolic link that is the file it leads to.
+/// sees half of it. A file that is there is replaced and leaves its owner and permissions behind;
+/// behind a symbolic link that is the file it leads to.
 ///
 /// # Errors
 /// What is at `path` and no regular file; what the file system said.
@@ -69,10 +91,12 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let output = Output::at(path).with_context(|| cannot_be_written(path))?;
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&output.partial)?;
-        if let Some(permissions) = output.permissions {
-            file.set_permissions(permissions)?;
-        }
         file.write_all(bytes)?;
+        if let Some(before) = &output.before {
+            // Whoever may read the old one reads the new one; who is not root keeps what is theirs.
+            let _ = fchown(&file, Some(before.uid()), Some(before.gid()));
+            file.set_permissions(before.permissions())?;
+        }
         file.sync_all()?;
         std::fs::rename(&output.partial, &output.place)
     };
@@ -89,8 +113,8 @@ fn cannot_be_written(path: &Path) -> String {
 struct Output {
     place: PathBuf,
     partial: PathBuf,
-    /// Those of the file that is there.
-    permissions: Option<Permissions>,
+    /// Of the file that is there.
+    before: Option<Metadata>,
 }
 
 impl Output {
@@ -99,8 +123,8 @@ impl Output {
         if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             bail!("this names a folder");
         }
-        let (place, permissions) = match std::fs::metadata(path) {
-            Ok(found) if found.is_file() => (path.canonicalize()?, Some(found.permissions())),
+        let (place, before) = match std::fs::metadata(path) {
+            Ok(found) if found.is_file() => (path.canonicalize()?, Some(found)),
             Ok(found) if found.is_dir() => bail!("there is a folder"),
             Ok(_) => bail!("what is there is no regular file"),
             Err(_) if path.is_symlink() => bail!("there is a symbolic link that leads nowhere"),
@@ -109,12 +133,13 @@ impl Output {
         };
         let name = place.file_name().context("the output needs a file name")?.to_string_lossy();
         let partial = place.with_file_name(format!(".{name}.partial"));
-        Ok(Self { place, partial, permissions })
+        Ok(Self { place, partial, before })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
 
@@ -141,6 +166,9 @@ mod tests {
         write_whole(&at("link"), b"new").unwrap();
         assert!(at("link").is_symlink());
         assert_eq!(std::fs::read(at("model")).unwrap(), b"new");
+        let over = check_output(&at("link"), &[at("other"), at("model")]).unwrap_err();
+        assert!(format!("{over:?}").contains("is one of --data"), "{over:?}");
+        assert!(check_output(&at("link"), &[at("other")]).is_ok());
         assert_eq!(at("model").metadata().unwrap().permissions().mode() & 0o777, 0o640);
         symlink(at("gone"), at("dangling")).unwrap();
         std::fs::create_dir(at("folder")).unwrap();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use super::corpus::{CorpusError, Labelled, Planned, TrialPlan, read_examples};
+use super::corpus::{CorpusError, Labelled, Planned, TrialPlan, first_error, read_examples};
 use crate::checks::SiteRules;
 use crate::classifier::{Judged, Model, Outcome, Traits, Trial, Trials};
 use crate::domain::{BlindSubmission, Label, SitePolicy};
@@ -49,9 +49,9 @@ pub fn read_abuse_outcomes(
                 let raw_score = examples::abuse_score(model, &blind, &rules, builder);
                 Ok(raw_score.map(|raw_score| Outcome { spam: abuse, raw_score }))
             };
-            let scored: Result<Vec<_>, CorpusError> =
-                examples.par_iter().map_init(FeatureBuilder::default, score).collect();
-            for (at, outcome) in scored?.into_iter().enumerate() {
+            let scored: Vec<_> =
+                first_error(examples.par_iter().map_init(FeatureBuilder::default, score))?;
+            for (at, outcome) in scored.into_iter().enumerate() {
                 if let Some(outcome) = outcome {
                     let source = examples[at].0.source.clone();
                     all.push(Scored { example: count + at, source, outcome });
@@ -96,9 +96,9 @@ pub fn read_outcomes(
                     disguised.map(|(kind, copy)| (kind, score(&copy))).collect();
                 Ok((plain, disguised))
             };
-            let scored: Result<Vec<_>, CorpusError> =
-                examples.par_iter().map_init(FeatureBuilder::default, score).collect();
-            for ((labelled, _), (plain, copies)) in examples.iter().zip(scored?) {
+            let scored: Vec<_> =
+                first_error(examples.par_iter().map_init(FeatureBuilder::default, score))?;
+            for ((labelled, _), (plain, copies)) in examples.iter().zip(scored) {
                 let source = labelled.source.clone();
                 all.push(Scored { example: all.len(), source, outcome: plain });
                 for (kind, disguised) in copies {
@@ -182,9 +182,9 @@ fn read_by_number<T: Send>(
         progress,
         |examples| {
             let numbered = examples.par_iter().enumerate();
-            let made: Result<Vec<Option<T>>, CorpusError> =
-                numbered.map(|(at, (labelled, _))| work(count + at, labelled)).collect();
-            made?.into_iter().flatten().for_each(&mut take);
+            let made: Vec<Option<T>> =
+                first_error(numbered.map(|(at, (labelled, _))| work(count + at, labelled)))?;
+            made.into_iter().flatten().for_each(&mut take);
             count += examples.len();
             Ok(())
         },

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::cancel::Cancel;
 use super::corpus::{CorpusError, LeftOut, TrialPlan, check_sources, note_facts, read_views};
-use super::files::{check_writable, write_whole};
+use super::files::{check_output, write_whole};
 use super::output::say;
 use super::sampling::Candidates;
 use super::spill::{ENTRY_BYTES, RowTable, RowWriter};
@@ -58,9 +58,9 @@ impl TrainArgs {
     /// there is not; nothing is written then.
     pub fn run(self) -> Result<(), Failure> {
         let name = model_name(&self.out)?;
-        check_writable(&self.out).map_err(|error| Failure::io(format!("{error:#}")))?;
-        if let Some(path) = self.data.iter().find(|path| is_same(path, &self.out)) {
-            return Err(Failure::usage(format!("--out: {} is one of --data", path.display())));
+        check_output(&self.out, &self.data)?;
+        if let Some(path) = &self.export_features {
+            check_output(path, &self.data)?;
         }
         let cancel = Cancel::watch()?;
         let (set, candidates) = self.read()?;
@@ -94,11 +94,6 @@ impl TrainArgs {
         }
         Ok(())
     }
-}
-
-/// Whether two paths lead to one file that is there.
-fn is_same(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 impl TrainArgs {

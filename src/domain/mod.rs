@@ -44,7 +44,7 @@ pub use submission::{
     Honeypot, OTHER_BYTES_MAX, RawSubmission, Submission, URL_BYTES_MAX,
 };
 pub use verdict::{Degraded, Missing, Reason, State, Verdict};
-pub use visible::{is_bidi_control, is_invisible, is_space, without_bidi_controls};
+pub use visible::{is_bidi_control, is_blank, is_invisible, is_space, without_bidi_controls};
 pub use webhook::{
     DeliveryId, WEBHOOK_URI_BYTES_MAX, WebhookId, WebhookSecret, WebhookUri, WebhookUriError,
 };

@@ -24,7 +24,7 @@ pub fn is_space(c: char) -> bool {
 }
 
 /// Whether a reader sees nothing at all.
-pub(super) fn is_blank(text: &str) -> bool {
+pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| is_space(c) || is_invisible(c))
 }
 

@@ -209,12 +209,14 @@ fn transport(limits: &GrpcLimits) -> Server {
 /// are too many of them.
 const DECODE_FAILURE: &str = "failed to decode Protobuf message";
 const LENGTH_FAILURE: &str = "Error, decoded message length too large";
+/// How it begins both messages about gzip.
+const GZIP_FAILURE: &str = "Error decompressing: ";
 
 /// tonic calls undecodable bytes `INTERNAL`, as if the fault were ours, and too many of them
-/// `OUT_OF_RANGE`; callers are to see what of theirs was wrong.
+/// `OUT_OF_RANGE` or `RESOURCE_EXHAUSTED`; callers are to see what of theirs was wrong.
 fn bad_input_response(mut response: http::Response<Body>) -> http::Response<Body> {
     let code = response.headers().get(Status::GRPC_STATUS);
-    let suspect = code.is_some_and(|code| code == "13" || code == "11");
+    let suspect = code.is_some_and(|code| code == "13" || code == "11" || code == "8");
     if suspect && let Some(status) = Status::from_header_map(response.headers()) {
         let status = as_bad_input(status);
         if status.code() == Code::InvalidArgument {
@@ -236,6 +238,13 @@ pub(super) fn as_bad_input(status: Status) -> Status {
             // Both lengths, in tonic's words.
             let lengths = status.message().rsplit_once(": found ").map_or("", |(_, rest)| rest);
             unreadable("message-too-large", &format!("{lengths}."))
+        }
+        Code::ResourceExhausted if status.message().starts_with(GZIP_FAILURE) => unreadable(
+            "message-too-large",
+            &format!("{}.", &status.message()[GZIP_FAILURE.len()..]),
+        ),
+        Code::Internal if status.message().starts_with(GZIP_FAILURE) => {
+            unreadable("malformed-message", "the bytes are not gzip, though the call says so.")
         }
         _ => status,
     }

@@ -238,6 +238,16 @@ async fn an_expired_deadline_ends_the_call() {
 }
 
 #[tokio::test]
+async fn a_public_name_does_not_turn_the_page() {
+    let service = Service::start().await;
+    let mut client = service.client().await;
+    let author = "Eve\u{202E}gpj\u{2067}".to_owned();
+    let sent = proto::Comment { author, ..comment("Thanks, the second drawing helped me.") };
+    let answer = client.comments.check_comment(check(sent)).await.unwrap().into_inner();
+    assert_eq!(answer.comment.unwrap().public_comment.unwrap().author, "Evegpj");
+}
+
+#[tokio::test]
 async fn hostile_texts_get_a_verdict() {
     let service = Service::start().await;
     let mut client = service.client().await;

@@ -279,11 +279,15 @@ async fn messages_have_a_size() {
         site_id: "huge".into(),
         site: Some(proto::Site { display_name: "a".repeat(3 << 20), ..Default::default() }),
     };
-    let status = client.sites.create_site(huge).await.unwrap_err();
+    let status = client.sites.create_site(huge.clone()).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status:?}");
     let reason = status.get_details_error_info().map(|info| info.reason);
     assert_eq!(reason.as_deref(), Some("message-too-large"), "{status:?}");
     assert!(status.message().contains("3145"), "the length: {status:?}");
+    let mut zipping = client.sites.clone().send_compressed(tonic::codec::CompressionEncoding::Gzip);
+    let status = zipping.create_site(huge).await.unwrap_err();
+    let reason = status.get_details_error_info().map(|info| info.reason);
+    assert_eq!(reason.as_deref(), Some("message-too-large"), "zipped: {status:?}");
     let body = format!("comment_content={}", "a".repeat(300 << 10));
     let post = format!(
         "POST /1.1/comment-check HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\nContent-Type: \

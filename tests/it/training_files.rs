@@ -144,3 +144,35 @@ fn a_disk_that_takes_no_rows_is_named() {
     assert!(error.contains("outgrow --memory-mib-max") && error.contains("missing"), "{error}");
     assert_eq!(bench.left(), ["examples.jsonl", "temporary"]);
 }
+
+#[test]
+fn what_would_be_lost_or_says_nothing_is_refused() {
+    let bench = Bench::with_examples(12);
+    let refused = |code: i32, says: &str, args: &[&str]| {
+        let output = command(args).current_dir(bench.folder.path()).output().unwrap();
+        let error = error_of(&output);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
+        assert!(error.contains(says), "{args:?}: {error}");
+    };
+    let examples = std::fs::read(bench.path("examples.jsonl")).unwrap();
+    let over = "examples.jsonl is one of --data";
+    refused(64, over, &["train", "--data", "examples.jsonl", "--out", "examples.jsonl"]);
+    refused(64, over, &["evaluate", "--data", "examples.jsonl", "--scores", "examples.jsonl"]);
+    assert_eq!(std::fs::read(bench.path("examples.jsonl")).unwrap(), examples);
+
+    std::fs::write(bench.path("none"), "\u{FEFF}\n").unwrap();
+    refused(65, "no example is ham or spam", &["evaluate", "--data", "none"]);
+    let made = Command::new("mkfifo").arg(bench.path("pipe")).status().unwrap();
+    assert!(made.success());
+    refused(64, "pipe is no regular file", &["evaluate", "--data", "pipe"]);
+    refused(74, "no regular file", &["train", "--data", "examples.jsonl", "--out", "pipe"]);
+
+    // The first is bad as a text, the second as JSON, which is seen earlier.
+    let text =
+        "{\"text\":\"Good.\",\"label\":\"ham\"}\n{\"text\":\"\u{200B}\",\"label\":\"ham\"}\n{x\n";
+    std::fs::write(bench.path("bad"), text).unwrap();
+    for _ in 0..5 {
+        refused(65, "bad:2: ", &["evaluate", "--data", "bad"]);
+        refused(65, "bad:2: ", &["train", "--data", "bad", "--out", "model"]);
+    }
+}

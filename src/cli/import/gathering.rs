@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::comment::{ForeignComment, LeftOut, Opinions, Problem, Sink, Standing};
 use crate::cli::Failure;
-use crate::domain::{COMMENT_BYTES_MAX, Example, Label, OTHER_BYTES_MAX};
+use crate::domain::{COMMENT_BYTES_MAX, Example, Label, OTHER_BYTES_MAX, is_blank};
 use crate::moderation::{examples, source_name};
 
 /// Comments of one import: some 400 MB of memory. More are imported in parts.
@@ -201,7 +201,7 @@ impl Sink for Gathering {
 
 /// Whether the service would take the text.
 fn usable(example: &Example) -> Result<(), LeftOut> {
-    if example.text.trim().is_empty() {
+    if is_blank(&example.text) {
         return Err(LeftOut::EmptyText);
     }
     if example.text.len() > COMMENT_BYTES_MAX {

@@ -13,7 +13,7 @@ use axum::response::Response;
 use super::comment::{request_ids, submission};
 use super::reply::Reply;
 use super::{Akismet, Call};
-use crate::domain::{CheckedComment, CommentId, Site, State};
+use crate::domain::{CheckedComment, CommentId, Site, State, is_blank};
 use crate::moderation::ports::review::ReviewedComment;
 use crate::moderation::{CheckOptions, ModerationError};
 
@@ -44,7 +44,7 @@ async fn answer_in_time(akismet: &Akismet, call: &Call) -> Result<Response, Mode
         return Ok(call.reply(Reply::word(word)));
     }
     let raw = submission(fields, true);
-    if raw.text.trim().is_empty() {
+    if is_blank(&raw.text) {
         return Ok(call.reply(Reply::invalid("Empty \"comment_content\" value")));
     }
     if fields.flag("is_test") {
@@ -135,7 +135,7 @@ pub(super) async fn find(
         }
     }
     let raw = submission(&call.fields, false);
-    if raw.text.trim().is_empty() { Ok(None) } else { moderation.find_check(site, raw).await }
+    if is_blank(&raw.text) { Ok(None) } else { moderation.find_check(site, raw).await }
 }
 
 /// The answer for where a comment stands.

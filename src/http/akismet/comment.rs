@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use crate::domain::{COMMENT_BYTES_MAX, OTHER_BYTES_MAX, RawSubmission, RequestId, Site};
+use crate::domain::{COMMENT_BYTES_MAX, OTHER_BYTES_MAX, RawSubmission, RequestId, Site, is_blank};
 
 use super::fields::{Fields, as_written, unescaped};
 
@@ -24,9 +24,8 @@ pub(super) fn submission(fields: &Fields, escaped: bool) -> RawSubmission {
     };
     let content = written("comment_content").replace('\0', " ");
     let names = ["comment_author", "comment_author_url", "permalink"];
-    // Sign-ups and the like have no text; what they have is looked at instead.
-    let text =
-        if content.trim().is_empty() { fields.first(&names).replace('\0', " ") } else { content };
+    // Sign-ups and the like have no text that anybody sees; what they have is looked at instead.
+    let text = if is_blank(&content) { fields.first(&names).replace('\0', " ") } else { content };
     let context: Vec<_> = fields.list("comment_context").collect();
     RawSubmission {
         // Blanks in front, however many, do not push a text beyond its end.

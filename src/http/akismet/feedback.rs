@@ -6,7 +6,7 @@ use axum::response::Response;
 use super::comment::submission;
 use super::reply::Reply;
 use super::{Akismet, Call, check};
-use crate::domain::Label;
+use crate::domain::{Label, is_blank};
 use crate::moderation::ports::Reporter;
 use crate::moderation::{CheckOptions, Feedback, ModerationError};
 
@@ -30,7 +30,7 @@ async fn take(akismet: &Akismet, call: &Call, spam: bool) -> Result<Reply, Moder
         Some(known) => known.comment.id,
         None => {
             let raw = submission(fields, false);
-            if raw.text.trim().is_empty() {
+            if is_blank(&raw.text) {
                 return Ok(Reply::invalid("Empty \"comment_content\" value"));
             }
             let options =

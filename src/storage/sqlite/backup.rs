@@ -81,6 +81,9 @@ impl SqliteStore {
         progress: BackupProgress<'_>,
     ) -> Result<BackupContents, OpenError> {
         let sqlite = |source| OpenError::Sqlite { path: from.to_owned(), source };
+        // Before a long look at the backup; neither makes anything.
+        must_not_exist(path)?;
+        refuse_left_overs(path)?;
         let checksum = verify(from)?;
         // Only read: a backup may lie on a medium that cannot be written.
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -137,6 +140,15 @@ fn must_exist(path: &Path) -> Result<(), OpenError> {
     found.map(drop).map_err(|source| OpenError::Io { path: path.to_owned(), source })
 }
 
+/// Nothing is ever put over another file, nor over a link to one.
+fn must_not_exist(path: &Path) -> Result<(), OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    if path.is_symlink() || path.try_exists().map_err(io)? {
+        return Err(io(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already")));
+    }
+    Ok(())
+}
+
 /// Copies to a new file beside `to`, tests the copy, finishes it, and gives it its name.
 fn copy_whole(
     source: &Connection,
@@ -145,9 +157,7 @@ fn copy_whole(
     finish: impl FnOnce(&Partial) -> io::Result<()>,
 ) -> Result<BackupContents, OpenError> {
     let io = |source| OpenError::Io { path: to.to_owned(), source };
-    if to.try_exists().map_err(io)? {
-        return Err(io(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already")));
-    }
+    must_not_exist(to)?;
     let partial = Partial::create(to).map_err(io)?;
     let sqlite = |source| OpenError::Sqlite { path: to.to_owned(), source };
     let mut copy = Connection::open(&partial.path).map_err(sqlite)?;

@@ -100,12 +100,12 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
-    /// Its pages are not whole.
+    /// Its pages are not whole, or it is not as it was written.
     #[error("{path} is damaged: {found}")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite found.
+        /// What was found.
         found: String,
     },
     /// SQLite refused.
