@@ -51,10 +51,10 @@
     input.addEventListener("focus", () => input.select());
   }
 
-  // A form is sent once, however often one clicks.
+  // A form is sent once, however often one clicks. A page stays after a download, which may be wanted again.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post") return;
+    if (form.method !== "post" || form.hasAttribute("data-download")) return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
   });

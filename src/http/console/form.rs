@@ -57,7 +57,8 @@ impl FromRequest<Console> for SignedForm {
         let client =
             peer::client(console.behind_proxy(), &parts.headers, parts.extensions.get::<Peer>());
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let client_url = format!("http://{}", host.unwrap_or_default());
+        let scheme = if console.is_https() { "https" } else { "http" };
+        let client_url = format!("{scheme}://{}", host.unwrap_or_default());
         let request = Request::from_parts(parts, body);
         let form = read(request, console, session.token(), FORM_BYTES_MAX).await?;
         Ok(Self { session, form, client, client_url })

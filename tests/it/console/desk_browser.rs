@@ -94,8 +94,21 @@ async fn the_queue_in_a_browser() {
     wait_for_state(&client, &second, State::Rejected).await;
     assert_eq!(state(&mut client, &first).await, State::Held);
 
+    a_note_decides_nothing(&browser, &mut client, &first).await;
     campaign(&browser, &mut client).await;
     keys_and_selection(&browser, &mut client, &first).await;
+}
+
+/// Enter in the note is for the note: it presses no button.
+async fn a_note_decides_nothing(browser: &Browser, client: &mut Client, name: &str) {
+    let id = name.rsplit('/').next().unwrap();
+    for page in [format!("{DESK}/comments/{id}"), DESK.to_owned()] {
+        browser.goto(&page).await;
+        browser.fill("note", "as yesterday\u{E007}").await;
+        // A form that was sent would be answered before the next page.
+        browser.goto(&page).await;
+        assert_eq!(state(client, name).await, State::Held, "{page}");
+    }
 }
 
 /// Thirty variants are one entry, one decision, one undo.
