@@ -4,6 +4,7 @@
 use crate::domain::{
     AUTHOR_BYTES_MAX, FieldViolation, RawSubmission, RequiredFields, Submission, URL_BYTES_MAX,
 };
+use crate::text::cut;
 
 /// A hidden field that a robot filled, with whatever.
 const FILLED: &str = "x";
@@ -35,15 +36,11 @@ pub(super) fn parse(raw: RawSubmission) -> Result<Submission, Vec<FieldViolation
 /// what they are where it is published: blanks, or nothing.
 fn mended(raw: RawSubmission) -> RawSubmission {
     let line = raw.author.replace(|c: char| c.is_control() && c.is_whitespace(), " ");
-    let author = cut(&line.replace(char::is_control, ""), AUTHOR_BYTES_MAX);
-    let url = cut(&raw.url.replace(char::is_control, ""), URL_BYTES_MAX);
+    // Without blanks in front.
+    let kept = |text: String, bytes_max| cut(text.trim_start(), bytes_max).to_owned();
+    let author = kept(line.replace(char::is_control, ""), AUTHOR_BYTES_MAX);
+    let url = kept(raw.url.replace(char::is_control, ""), URL_BYTES_MAX);
     RawSubmission { author, url, ..raw }
-}
-
-/// At most so many bytes of a text, without blanks in front.
-fn cut(text: &str, bytes_max: usize) -> String {
-    let text = text.trim_start();
-    text[..text.floor_char_boundary(bytes_max)].to_owned()
 }
 
 /// A submission without the fields that are not valid. A hidden field is evidence and stays: what

@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use crate::domain::{COMMENT_BYTES_MAX, OTHER_BYTES_MAX, RawSubmission, RequestId, Site, is_blank};
+use crate::text::cut;
 
 use super::fields::{Fields, as_written, unescaped};
 
@@ -29,7 +30,7 @@ pub(super) fn submission(fields: &Fields, escaped: bool) -> RawSubmission {
     let context: Vec<_> = fields.list("comment_context").collect();
     RawSubmission {
         // Blanks in front, however many, do not push a text beyond its end.
-        text: cut(text.trim_start(), COMMENT_BYTES_MAX),
+        text: cut(text.trim_start(), COMMENT_BYTES_MAX).to_owned(),
         author: written("comment_author"),
         email: fields.get("comment_author_email").to_owned(),
         url: fields.get("comment_author_url").to_owned(),
@@ -37,7 +38,7 @@ pub(super) fn submission(fields: &Fields, escaped: bool) -> RawSubmission {
         user_agent: fields.get("user_agent").to_owned(),
         referrer: fields.first(&["referrer", "referer"]).to_owned(),
         page_uri: fields.get("permalink").to_owned(),
-        page_title: cut(&context.join(", "), OTHER_BYTES_MAX),
+        page_title: cut(&context.join(", "), OTHER_BYTES_MAX).to_owned(),
         page_publish_time: None,
         page_closed: false,
         parent_comment: Some(fields.get("comment_parent"))
@@ -73,11 +74,6 @@ fn honeypot(fields: &Fields) -> Option<String> {
     let name = fields.first(&["honeypot_field_name"]);
     let named = (!name.is_empty()).then(|| fields.find(name)).flatten();
     named.or_else(|| fields.find("POST_ak_hp_textarea")).map(str::to_owned)
-}
-
-/// At most so many bytes of a text.
-fn cut(text: &str, bytes_max: usize) -> String {
-    text[..text.floor_char_boundary(bytes_max)].to_owned()
 }
 
 /// The id by which the copies of one comment are known: a slow WordPress sends the same request three

@@ -9,6 +9,7 @@ use super::{Akismet, Call, check};
 use crate::domain::{Label, is_blank};
 use crate::moderation::ports::Reporter;
 use crate::moderation::{CheckOptions, Feedback, ModerationError};
+use crate::text::cut;
 
 /// Some clients compare the whole sentence.
 const THANKS: &str = "Thanks for making the web a better place.";
@@ -42,7 +43,7 @@ async fn take(akismet: &Akismet, call: &Call, spam: bool) -> Result<Reply, Moder
     let feedback = Feedback {
         label: if spam { Label::Spam } else { Label::Ham },
         reporter: if name.is_empty() { Reporter::Site } else { Reporter::Moderator },
-        reporter_name: name[..name.floor_char_boundary(200)].to_owned(),
+        reporter_name: cut(name, 200).to_owned(),
         note: String::new(),
     };
     moderation.submit_feedback(&site, id, feedback).await?;
