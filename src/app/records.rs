@@ -12,7 +12,9 @@ use crate::moderation::ports::privacy::PrivacyStore;
 use crate::moderation::ports::replicas::Replicas;
 use crate::moderation::ports::review::ReviewStore;
 use crate::moderation::ports::webhooks::WebhookStore;
-use crate::storage::{PostgresAddress, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
+use crate::storage::{
+    PostgresAddress, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, private_folder,
+};
 
 /// One store, as each port that it implements.
 #[derive(Clone)]
@@ -55,7 +57,7 @@ impl Records {
     /// Opens the store that the configuration names, and makes the data folder.
     pub async fn open(config: &Config) -> Result<Self, BindError> {
         let data_dir = &config.storage.data_dir;
-        std::fs::create_dir_all(data_dir)
+        private_folder(data_dir)
             .map_err(|error| BindError::Storage(format!("{}: {error}", data_dir.display())))?;
         // What is wrong names file or host, and never a password.
         if let Some(address) = postgres_address(config)? {

@@ -13,7 +13,7 @@ use super::progress::bar;
 use super::{Failure, block_on};
 use crate::config::Config;
 use crate::storage::transfer;
-use crate::storage::{PostgresAddress, PostgresStore, SqliteStore};
+use crate::storage::{PostgresAddress, PostgresStore, SqliteStore, private_folder};
 
 /// Arguments of `migrate`.
 #[derive(Args)]
@@ -92,7 +92,7 @@ fn migrate(config: &Config) -> Result<(), Failure> {
         }
         None => {
             let data_dir = &config.storage.data_dir;
-            std::fs::create_dir_all(data_dir)
+            private_folder(data_dir)
                 .map_err(|error| unavailable(format!("{}: {error}", data_dir.display())))?;
             let path = config.storage.database();
             let versions = SqliteStore::migrate(&path);

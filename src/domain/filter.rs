@@ -24,7 +24,8 @@ pub struct CommentFilter {
     pub label: Option<Label>,
     /// Where it was written.
     pub page_uri: Option<String>,
-    /// The language of its page.
+    /// The language of its page, in lower case. Those of its regions are meant too: with `de` also
+    /// `de-at`.
     pub lang: Option<String>,
     /// Who wrote it: the fingerprint of the folded address.
     pub author: Option<Fingerprint>,
@@ -116,7 +117,11 @@ impl CommentFilter {
                 once("label", &mut self.label, found.ok_or(bad("label", "ham or spam"))?)
             }
             "page" => once("page", &mut self.page_uri, value.to_owned()),
-            "lang" => once("lang", &mut self.lang, value.to_owned()),
+            "lang" => {
+                let found = super::submission::language(value);
+                let found = found.ok_or(bad("lang", "a language such as `de` or `de-AT`"))?;
+                once("lang", &mut self.lang, found)
+            }
             "author" => {
                 let found = Fingerprint::parse(value);
                 let found = found.ok_or(bad("author", "the fingerprint of an author"))?;

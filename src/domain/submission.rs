@@ -289,7 +289,7 @@ fn website(text: &str) -> Option<Url> {
 }
 
 /// The primary language and subtags of a BCP 47 tag (RFC 5646), in lower case.
-fn language(text: &str) -> Option<String> {
+pub(super) fn language(text: &str) -> Option<String> {
     let mut subtags = text.split(['-', '_']);
     let primary = subtags.next()?;
     let alphanumeric =

@@ -64,6 +64,17 @@ impl Sites {
         self.make_room();
     }
 
+    /// Changes the texts of a site that is there.
+    fn change<T>(&mut self, site: &SiteId, work: impl FnOnce(&mut SiteTexts) -> T) -> Option<T> {
+        let texts = self.texts.get_mut(site)?;
+        let before = texts.len();
+        let result = work(texts);
+        let after = texts.len();
+        self.total = self.total + after - before;
+        self.make_room();
+        Some(result)
+    }
+
     fn pop(&mut self, site: &SiteId) {
         self.total -= self.texts.pop(site).map_or(0, |texts| texts.len());
     }
@@ -219,6 +230,16 @@ impl MemoryRecent {
         self.sites().texts.get(site).map(|texts| texts.neighbours(print))
     }
 
+    /// Adds a text to a site that is in memory; whether it is.
+    pub(super) fn insert_if_known(&self, site: &SiteId, text: RecentText) -> bool {
+        self.with_known(site, |texts| texts.insert(text)).is_some()
+    }
+
+    /// Labels a text of a site that is in memory; whether it is.
+    pub(super) fn label_if_known(&self, site: &SiteId, print: ContentPrint, label: Label) -> bool {
+        self.with_known(site, |texts| texts.set_label(bare(print), label)).is_some()
+    }
+
     /// As [`RecentContent::insert`].
     pub(super) fn insert_now(&self, site: &SiteId, text: RecentText) {
         self.with_site(site, |texts| texts.insert(text));
@@ -226,8 +247,7 @@ impl MemoryRecent {
 
     /// As [`RecentContent::set_label`].
     pub(super) fn set_label_now(&self, site: &SiteId, print: ContentPrint, label: Label) {
-        let text = RecentText { print, comment: None, campaign: None, label: None };
-        self.with_site(site, |texts| texts.set_label(text, label));
+        self.with_site(site, |texts| texts.set_label(bare(print), label));
     }
 
     /// As [`RecentContent::forget_site`].
@@ -239,21 +259,22 @@ impl MemoryRecent {
         self.sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with_site<T>(&self, site: &SiteId, work: impl FnOnce(&mut SiteTexts) -> T) -> T {
-        let mut sites = self.sites();
-        if let Some(texts) = sites.texts.get_mut(site) {
-            let before = texts.len();
-            let result = work(texts);
-            let after = texts.len();
-            sites.total = sites.total + after - before;
-            sites.make_room();
-            return result;
-        }
-        let mut texts = SiteTexts::new(&self.options);
-        let result = work(&mut texts);
-        sites.put(site.clone(), texts);
-        result
+    fn with_known<T>(&self, site: &SiteId, work: impl FnOnce(&mut SiteTexts) -> T) -> Option<T> {
+        self.sites().change(site, work)
     }
+
+    fn with_site(&self, site: &SiteId, work: impl FnOnce(&mut SiteTexts)) {
+        let mut sites = self.sites();
+        if !sites.texts.contains(site) {
+            sites.put(site.clone(), SiteTexts::new(&self.options));
+        }
+        sites.change(site, work);
+    }
+}
+
+/// A text of which nothing but its print is known.
+fn bare(print: ContentPrint) -> RecentText {
+    RecentText { print, comment: None, campaign: None, label: None }
 }
 
 #[async_trait]

@@ -58,6 +58,22 @@ impl RefilledRecent {
         reading.await.unwrap_or_else(broken)
     }
 
+    /// Does something to a site in memory, which is read back where it is not: it may be forgotten
+    /// again before that, and what is put into a forgotten site would pass for all of it.
+    async fn with_ready<T>(
+        &self,
+        site: &SiteId,
+        mut work: impl FnMut(&MemoryRecent) -> Option<T>,
+    ) -> Result<T, StoreError> {
+        for _ in 0..LOOK_COUNT_MAX {
+            self.ready(site).await?;
+            if let Some(result) = work(&self.memory) {
+                return Ok(result);
+            }
+        }
+        Err(StoreError::Unavailable("the site falls out of memory at once".into()))
+    }
+
     async fn read(&self, site: &SiteId) -> Result<(), StoreError> {
         SiteContent::read(&*self.store, site).await?.fill(&self.memory, site);
         Ok(())
@@ -128,18 +144,12 @@ fn live_campaigns(recent: &[RecentComment]) -> Vec<CommentId> {
 #[async_trait]
 impl RecentContent for RefilledRecent {
     async fn find(&self, site: &SiteId, print: &ContentPrint) -> Result<RecentAnswer, StoreError> {
-        for _ in 0..LOOK_COUNT_MAX {
-            self.ready(site).await?;
-            if let Some(neighbours) = self.memory.look(site, print) {
-                return Ok(RecentAnswer { neighbours, degraded: false });
-            }
-        }
-        Err(StoreError::Unavailable("the site falls out of memory at once".into()))
+        let neighbours = self.with_ready(site, |memory| memory.look(site, print)).await?;
+        Ok(RecentAnswer { neighbours, degraded: false })
     }
 
     async fn insert(&self, site: &SiteId, text: RecentText) -> Result<(), StoreError> {
-        self.ready(site).await?;
-        self.memory.insert(site, text).await
+        self.with_ready(site, |memory| memory.insert_if_known(site, text).then_some(())).await
     }
 
     async fn set_label(
@@ -148,8 +158,8 @@ impl RecentContent for RefilledRecent {
         print: ContentPrint,
         label: Label,
     ) -> Result<(), StoreError> {
-        self.ready(site).await?;
-        self.memory.set_label(site, print, label).await
+        let label = |memory: &MemoryRecent| memory.label_if_known(site, print, label).then_some(());
+        self.with_ready(site, label).await
     }
 
     async fn forget_site(&self, site: &SiteId) -> Result<(), StoreError> {
@@ -168,6 +178,22 @@ mod tests {
     use super::*;
     use crate::limits::RecentOptions;
     use crate::storage::{SqliteOptions, SqliteStore};
+
+    #[test]
+    fn one_text_does_not_pass_for_all_of_a_forgotten_site() {
+        let memory = MemoryRecent::new(RecentOptions::default());
+        let blog: SiteId = "blog".parse().unwrap();
+        let print = ContentPrint { content_hash: 1, simhash: 1, comparable: true };
+        let text = RecentText { print, comment: None, campaign: None, label: None };
+        assert!(!memory.insert_if_known(&blog, text));
+        assert!(!memory.label_if_known(&blog, print, Label::Spam));
+        assert!(!memory.knows(&blog), "it is still to be read back");
+        memory.insert_now(&blog, text);
+        assert!(memory.insert_if_known(&blog, text));
+        assert!(memory.label_if_known(&blog, print, Label::Spam));
+        let found = memory.look(&blog, &print).unwrap();
+        assert_eq!((found.exact_count, found.label), (2, Some(Label::Spam)));
+    }
 
     #[tokio::test]
     async fn a_site_that_is_read_for_long_holds_up_no_other() {

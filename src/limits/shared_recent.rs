@@ -166,7 +166,7 @@ impl<L: RecentLog> SharedRecent<L> {
             }
             if let Some(part) = part {
                 // Our own event among them, which need not be in the records.
-                inner.apply(&site, &part.entries);
+                inner.apply(&site, &part.entries, !done);
             }
             Ok(())
         });
@@ -189,7 +189,7 @@ impl<L: RecentLog> Inner<L> {
         if position.is_some_and(|position| last < position) {
             self.forget(&site);
         }
-        Ok(match self.apply(&site, &part.entries) {
+        Ok(match self.apply(&site, &part.entries, false) {
             Step::InStep => Found::InStep,
             Step::Behind => Found::Behind(Arc::new(part)),
         })
@@ -253,8 +253,9 @@ impl<L> Inner<L> {
         places.put(site.clone(), Place { position, read_time: Some(Instant::now()), read });
     }
 
-    /// Takes over the entries that the index does not have, as long as they follow each other.
-    fn apply(&self, site: &SiteId, entries: &[LogEntry]) -> Step {
+    /// Takes over the entries that the index does not have, as long as they follow each other. If the
+    /// records were read after all of them (`is_read`), none says any more that they are to be read.
+    fn apply(&self, site: &SiteId, entries: &[LogEntry], is_read: bool) -> Step {
         let mut places = self.places();
         let place = places.get_mut(site).filter(|_| self.memory.knows(site));
         let Some(place) = place else { return Step::Behind };
@@ -265,7 +266,7 @@ impl<L> Inner<L> {
             }
             match entry.event {
                 Some(event) if entry.previous == Some(position) => {
-                    if event == RecentEvent::Forget {
+                    if event == RecentEvent::Forget && !is_read {
                         place.forget();
                     } else {
                         place.take(&self.memory, site, event);

@@ -12,4 +12,4 @@ pub mod sqlite;
 pub mod transfer;
 
 pub use postgres::{PostgresAddress, PostgresError, PostgresOptions, PostgresStore};
-pub use sqlite::{BackupContents, OpenError, SqliteOptions, SqliteStore};
+pub use sqlite::{BackupContents, OpenError, SqliteOptions, SqliteStore, private_folder};

@@ -19,6 +19,14 @@ use super::record;
 /// and the rest follow by what they learned.
 pub(super) const CAMPAIGN_COMMENT_COUNT_MAX: usize = 32;
 
+/// Languages that one is looked for by: more regions than any has, and few enough to merge.
+pub(super) const LANGUAGES_MAX: i64 = 64;
+
+/// After all tags that a language means, in the order of bytes: itself, and those that go on with a hyphen.
+pub(super) fn language_end(lang: &str) -> String {
+    format!("{lang}.")
+}
+
 /// A site and the number that stands for it in other tables.
 #[derive(Clone)]
 pub(super) struct StoredSite {

@@ -152,8 +152,10 @@ fn bad_configuration_is_one_line_and_exit_code_64() {
 async fn the_first_key_is_its_owners_alone_and_shown_once() {
     let mut service = Service::start().await;
     let file = service.data().join("first-site.json");
-    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    for (path, expected) in [(&file, 0o600), (&service.data(), 0o700)] {
+        let mode = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, expected, "{path:?}");
+    }
     assert_eq!(service.printed().matches(&service.first.key).count(), 1);
     let key = service.first.key.clone();
     service.kill_and_restart().await;

@@ -33,6 +33,7 @@ on_each_store!(
     an_author_is_erased_with_all_that_hangs_on_them,
     one_comment_without_an_address_is_erased_alone,
     long_erasures_go_on_where_they_ended,
+    an_erasure_beside_another_ends_with_nothing_left,
     the_ledger_keeps_its_positions,
     what_is_new_comes_after_what_was_erased,
     decisions_on_erased_comments_are_not_told,
@@ -165,6 +166,22 @@ async fn long_erasures_go_on_where_they_ended(store: &impl All) {
     record(store, 6, Some(7), State::Approved).await;
     let record = store.author_record(&site_id("blog"), fingerprint(7)).await.unwrap();
     assert_eq!(record, AuthorRecord { approved_count: 1, ..AuthorRecord::default() });
+}
+
+async fn an_erasure_beside_another_ends_with_nothing_left(store: &impl All) {
+    let whose = Whose::Author(fingerprint(7));
+    for n in 1..=60 {
+        record(store, n, Some(7), State::Approved).await;
+    }
+    // Both find the same rows, and one comes too late for them.
+    let to_the_end = async || {
+        let (erased, _) = erase(store, whose, 5).await;
+        let left = store.holdings(&site_id("blog"), whose).await.unwrap();
+        assert!(left.is_empty(), "said to be erased: {left:?}");
+        erased.comment_count
+    };
+    let (one, two) = tokio::join!(to_the_end(), to_the_end());
+    assert_eq!(one + two, 60);
 }
 
 async fn the_ledger_keeps_its_positions(store: &impl All) {

@@ -165,7 +165,8 @@ async fn each_filter_finds_its_comments(store: &impl All) {
             _ => comment.submission.text,
         };
         comment.submission.page_uri = Some(format!("https://blog.example/{}", n % 2));
-        comment.submission.lang = Some(if n < 3 { "de" } else { "en" }.into());
+        comment.submission.lang =
+            Some(["de", "de-at", "dexx", "en", "en", "en"][n as usize - 1].into());
         comment.score.as_mut().unwrap().probability = n as f64 / 10.0;
         comment.check_time = start() + Duration::days(n as i64 / 4);
         comment.signals[0].name =
@@ -179,7 +180,10 @@ async fn each_filter_finds_its_comments(store: &impl All) {
     assert_eq!(list(store, "state:rejected").await, [5, 2]);
     assert_eq!(list(store, "verdict:reject").await, [5, 2]);
     assert_eq!(list(store, "label:spam").await, [2]);
-    assert_eq!(list(store, "lang:de").await, [2, 1]);
+    assert_eq!(list(store, "lang:de").await, [2, 1], "and de-at, but not dexx");
+    assert_eq!(list(store, "lang:de-AT").await, [2]);
+    assert_eq!(list(store, "lang:de_at state:held").await, [0; 0]);
+    assert_eq!(list(store, "lang:fr").await, [0; 0]);
     assert_eq!(list(store, "page:https://blog.example/1 state:held").await, [3]);
     assert_eq!(list(store, &format!("author:{}", fingerprint(1))).await.len(), 3);
     assert_eq!(list(store, &format!("campaign:{}", comment_id(3))).await, [3]);

@@ -253,6 +253,9 @@ pub(super) async fn forget_author(
     author: Fingerprint,
 ) -> Result<(), StoreError> {
     let author = author.as_bytes().as_slice();
+    // Whoever records a comment of theirs holds the row until it is there to be seen below.
+    let sql = "SELECT 1 FROM author_records WHERE site = $1 AND author = $2 FOR UPDATE";
+    db.execute(sql, &[&site_number, &author]).await?;
     let sql = "DELETE FROM author_records WHERE site = $1 AND author = $2 AND NOT EXISTS (\
              SELECT 1 FROM comments WHERE comments.site = $1 AND comments.author = $2)";
     db.execute(sql, &[&site_number, &author]).await.map(drop)

@@ -225,10 +225,10 @@ impl Listener {
             // COMMIT, before the cache forgot.
             Told::Site(site) => self.caches.sites.forget(&site),
             Told::Key(hash) => self.caches.keys.forget(&hash),
-            _ if is_own => {}
             Told::Models(site) => self.news.put(News::Models(site)),
-            Told::Labels(site, labels) => self.news.put(News::Labels(site, labels)),
             Told::Relabelled(site) => self.news.put(News::Relabelled(site)),
+            _ if is_own => {}
+            Told::Labels(site, labels) => self.news.put(News::Labels(site, labels)),
             Told::Cancelled(operation) => self.news.put(News::Cancelled(operation)),
         }
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::domain::{CommentFilter, SiteId, State};
 use crate::moderation::ports::StoreError;
 use crate::moderation::ports::review::{Cursor, ListOrder, Page, ReviewedComment};
-use crate::storage::values::corrupt;
+use crate::storage::values::{LANGUAGES_MAX, corrupt, language_end};
 
 use super::db::Db;
 use super::queries::id_bound;
@@ -63,9 +63,6 @@ fn conditions(site_number: i64, filter: &CommentFilter) -> Conditions {
     if let Some(page) = &filter.page_uri {
         all.word("page_uri = ?", page);
     }
-    if let Some(lang) = &filter.lang {
-        all.word("lang = ?", lang);
-    }
     if let Some(author) = filter.author {
         all.add("author = ?", author.as_bytes().to_vec(), Type::BYTEA);
     }
@@ -120,6 +117,21 @@ async fn number_at(
     db.first(sql, &[&site_number, &id], |row| get(row, 0)).await
 }
 
+/// The stored languages that a language means, found by jumping from one to the next in the index.
+async fn languages(db: &Db, site_number: i64, lang: &str) -> Result<Vec<String>, StoreError> {
+    let sql = "WITH RECURSIVE found (lang) AS ( \
+         SELECT min(lang) FROM comments WHERE site = $1 AND lang >= $2 AND lang < $3 \
+         UNION ALL SELECT (SELECT min(lang) FROM comments \
+             WHERE site = $1 AND lang > found.lang AND lang < $3) \
+         FROM found WHERE found.lang IS NOT NULL) \
+         SELECT lang FROM found WHERE lang IS NOT NULL LIMIT $4";
+    let end = language_end(lang);
+    db.all(sql, &[&site_number, &lang, &end, &LANGUAGES_MAX], |row| get(row, 0)).await
+}
+
+/// What is scanned apart and merged: comments of a state, of a language, or all.
+type Part = (Option<State>, Option<String>);
+
 /// How a list runs through the table.
 struct Scan {
     by_score: bool,
@@ -162,25 +174,25 @@ impl Scan {
     }
 
     /// The query for a page: first the numbers, as the indexes have them, then the comments.
-    fn sql(&self, states: &[Option<State>], all: &mut Conditions, count_max: usize) -> String {
+    fn sql(&self, parts: &[Part], all: &mut Conditions, count_max: usize) -> String {
         let from = match self.by_words {
             true => "comment_words JOIN comments ON comments.number = comment_words.number",
             false => "comments",
         };
         let limit = all.push(count_max as i64 + 1, Type::INT8);
         let sorting = self.sorting();
-        let parts: Vec<String> = states
+        let parts: Vec<String> = parts
             .iter()
-            .map(|state| {
-                let state = match state {
-                    Some(state) => {
-                        let number = all.push(state.as_str().to_owned(), Type::TEXT);
-                        format!(" AND state = ${number}")
-                    }
-                    None => String::new(),
-                };
+            .map(|(state, lang)| {
+                let state = state.map(|state| state.as_str().to_owned());
+                let narrower: String = [("state", state), ("lang", lang.clone())]
+                    .into_iter()
+                    .filter_map(|(column, value)| {
+                        Some(format!(" AND {column} = ${}", all.push(value?, Type::TEXT)))
+                    })
+                    .collect();
                 format!(
-                    "(SELECT comments.number, probability FROM {from} WHERE {}{state} \
+                    "(SELECT comments.number, probability FROM {from} WHERE {}{narrower} \
                      ORDER BY {sorting} LIMIT ${limit})",
                     all.text
                 )
@@ -224,7 +236,17 @@ pub(super) async fn comments(
         all.text.push_str(" AND probability IS NOT NULL");
     }
     add_cursor(&mut all, &scan, cursor)?;
-    let sql = scan.sql(&scan.states(filter), &mut all, count_max);
+    let languages = match &filter.lang {
+        Some(lang) => languages(db, site_number, lang).await?.into_iter().map(Some).collect(),
+        None => vec![None],
+    };
+    let states = scan.states(filter).into_iter();
+    let parts: Vec<Part> =
+        states.flat_map(|state| languages.iter().map(move |lang| (state, lang.clone()))).collect();
+    if parts.is_empty() {
+        return Ok(Page::default());
+    }
+    let sql = scan.sql(&parts, &mut all, count_max);
     let values: Vec<(&(dyn ToSql + Sync), Type)> = all
         .values
         .iter()

@@ -55,5 +55,5 @@ mod queries;
 
 pub use backup::{BackupContents, BackupProgress};
 pub(super) use maintenance::open_alone;
-pub use open::{OpenError, SCHEMA_VERSION, SqliteOptions};
+pub use open::{OpenError, SCHEMA_VERSION, SqliteOptions, private_folder};
 pub use store::SqliteStore;

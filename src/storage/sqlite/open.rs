@@ -155,8 +155,11 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Makes a folder that only its owner may enter, unless it is there.
-fn private_folder(path: &Path) -> io::Result<()> {
+/// Makes a folder that only its owner may enter, and those that it stands in, unless they are there.
+///
+/// # Errors
+/// Why it cannot be made.
+pub fn private_folder(path: &Path) -> io::Result<()> {
     let mut folder = DirBuilder::new();
     folder.recursive(true);
     #[cfg(unix)]

@@ -10,6 +10,7 @@ use crate::moderation::ports::review::{
     Claim, Cursor, ListOrder, Page, QUEUE_AGE_HOURS, QueueAge, QueueEntry, QueueOrder,
     ReviewedComment,
 };
+use crate::storage::values::{LANGUAGES_MAX, language_end};
 
 use super::error::from_sqlite;
 use super::queries::{all, first, id_bound};
@@ -243,9 +244,6 @@ fn conditions(site_number: i64, filter: &CommentFilter) -> Conditions {
     if let Some(page) = &filter.page_uri {
         all.add("page_uri = ?", page.clone());
     }
-    if let Some(lang) = &filter.lang {
-        all.add("lang = ?", lang.clone());
-    }
     if let Some(author) = filter.author {
         all.blob("author = ?", author.as_bytes());
     }
@@ -288,10 +286,23 @@ fn add_times(
     Ok(Some(()))
 }
 
+/// The stored languages that a language means, found by jumping from one to the next in the index.
+fn languages(db: &Connection, site_number: i64, lang: &str) -> Result<Vec<String>, StoreError> {
+    let sql = "WITH RECURSIVE found (lang) AS ( \
+         SELECT min(lang) FROM comments WHERE site = ?1 AND lang >= ?2 AND lang < ?3 \
+         UNION ALL SELECT (SELECT min(lang) FROM comments \
+             WHERE site = ?1 AND lang > found.lang AND lang < ?3) \
+         FROM found WHERE found.lang IS NOT NULL) \
+         SELECT lang FROM found WHERE lang IS NOT NULL LIMIT ?4";
+    let values = params![site_number, lang, language_end(lang), LANGUAGES_MAX];
+    all(db, sql, values, |row| row.get(0).map_err(from_sqlite))
+}
+
 /// How a list runs through the table.
 struct Scan {
     from: String,
-    /// The states that are scanned apart and merged, since the index is by state first.
+    /// The states that are scanned apart and merged, since the index is by state first. Languages are
+    /// so, too.
     states: Vec<Option<State>>,
 }
 
@@ -355,11 +366,19 @@ pub(super) fn comments(
         false if from.starts_with("comment_words") => format!("comment_words.rowid {direction}"),
         false => format!("comments.number {direction}"),
     };
+    let languages = match &filter.lang {
+        Some(lang) => languages(db, site_number, lang)?.into_iter().map(Some).collect(),
+        None => vec![None],
+    };
+    let parts = states.iter().flat_map(|state| languages.iter().map(move |lang| (*state, lang)));
     let mut found: Vec<Listed> = Vec::new();
-    for state in states {
+    for (state, lang) in parts {
         let mut conditions = all_conditions.clone();
         if let Some(state) = state {
             conditions.add("state = ?", state.as_str().to_owned());
+        }
+        if let Some(lang) = lang {
+            conditions.add("lang = ?", lang.clone());
         }
         conditions.add("1 ORDER BY {sorting} LIMIT ?", count_max as i64 + 1);
         let text = conditions.text.replace("{sorting}", &sorting);

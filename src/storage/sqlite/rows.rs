@@ -155,12 +155,14 @@ pub(super) const AUTHOR_COLUMNS: &str =
 
 /// The author record of a row of [`AUTHOR_COLUMNS`].
 pub(super) fn author_record(row: &Row<'_>) -> rusqlite::Result<AuthorRecord> {
+    let count =
+        |column| row.get(column).map(|count: i64| u32::try_from(count.max(0)).unwrap_or(u32::MAX));
     Ok(AuthorRecord {
-        approved_count: row.get(0)?,
-        held_count: row.get(1)?,
-        rejected_count: row.get(2)?,
-        spam_label_count: row.get(3)?,
-        ham_label_count: row.get(4)?,
+        approved_count: count(0)?,
+        held_count: count(1)?,
+        rejected_count: count(2)?,
+        spam_label_count: count(3)?,
+        ham_label_count: count(4)?,
     })
 }
 
