@@ -10,9 +10,10 @@ use crate::text::{Disguise, normalize};
 
 /// Words named in a finding.
 const WORDS_SHOWN_MAX: usize = 3;
-/// Hits looked at in one field. A list made of prefixes of one another could otherwise hit at
-/// every letter once for each entry.
-const HITS_MAX: usize = 10_000;
+/// Hits looked at in one field: sixteen at each letter of the longest comment. A list made of
+/// prefixes of one another could otherwise hit at every letter once for each entry. Those inside of
+/// words count too, so with fewer a text could use them up before it comes to a word of the list.
+const HITS_MAX: usize = 1 << 20;
 
 /// Finds `word-list-hold` and `word-list-reject` in the comment, the name, the address's domain,
 /// the website and the browser's name.
@@ -130,4 +131,18 @@ fn is_whole(text: &str, start: usize, end: usize) -> bool {
     let hit = &text[start..end];
     !inside(text[..start].chars().next_back(), hit.chars().next())
         && !inside(hit.chars().next_back(), text[end..].chars().next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_inside_of_words_hide_no_word() {
+        let list = WordMatcher::new(&["xxx".into(), "casino".into()], true);
+        let text = "x".repeat(65_000) + " casino";
+        let (mut seen, mut found) = (HashSet::new(), Vec::new());
+        list.find_in(list.written.as_ref().unwrap(), &text, &mut seen, &mut found);
+        assert_eq!(found, ["casino"]);
+    }
 }

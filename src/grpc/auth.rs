@@ -1,11 +1,15 @@
 //! The key in the metadata of a call.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
-use tonic::Request;
+use futures_util::{Stream, StreamExt};
 use tonic::metadata::MetadataMap;
+use tonic::{Request, Status};
 
 use super::connection::Peer;
+use super::status;
+use super::watch::Responses;
 use crate::moderation::{Caller, Moderation, ModerationError};
 
 /// The caller whose key stands in `authorization: Bearer {key}` or `x-api-key: {key}`.
@@ -30,6 +34,27 @@ pub(super) async fn caller_again(
     metadata: &MetadataMap,
 ) -> Result<Caller, ModerationError> {
     moderation.authenticate_again(secret(metadata)?).await
+}
+
+/// Items of a stream between two looks at the key that began it.
+const ITEMS_A_LOOK: usize = 100;
+
+/// A stream that ends with an error once the key that began it is good no more.
+pub(super) fn while_valid<T: Send + 'static>(
+    moderation: Arc<Moderation>,
+    metadata: MetadataMap,
+    items: impl Stream<Item = Result<T, Status>> + Send + 'static,
+) -> Responses<T> {
+    let places = items.enumerate();
+    Box::pin(places.then(move |(place, item)| {
+        let (moderation, metadata) = (moderation.clone(), metadata.clone());
+        async move {
+            if place % ITEMS_A_LOOK == 0 {
+                caller_again(&moderation, &metadata).await.map_err(status::status)?;
+            }
+            item
+        }
+    }))
 }
 
 /// The caller of a request, if it may administer, and the message.

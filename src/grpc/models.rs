@@ -330,7 +330,9 @@ impl ModelService for Models {
         let admitted = self.operator(&request, "parent", &request.get_ref().parent).await;
         call.end(admitted.as_ref().err().map(ModerationError::reason));
         let (_, site) = admitted.map_err(status::status)?;
-        Ok(Response::new(Box::pin(export(self.moderation.clone(), site))))
+        let examples = export(self.moderation.clone(), site);
+        let metadata = request.metadata().clone();
+        Ok(Response::new(auth::while_valid(self.moderation.clone(), metadata, examples)))
     }
 
     async fn retract_examples(

@@ -84,7 +84,7 @@ impl Comments {
         use proto::export_author_request::Author;
         use proto::export_author_response::Record;
         let caller = auth::caller(self.moderation(), &request).await?;
-        let request = request.into_inner();
+        let (metadata, _, request) = request.into_parts();
         let author = match request.author {
             Some(Author::AuthorEmail(address)) => (Some(address), None),
             Some(Author::Comment(name)) => (None, Some(name)),
@@ -106,7 +106,8 @@ impl Comments {
                 decided.into_iter().map(|one| reviews_convert::decided(&site.id, one)).collect();
             proto::ExportAuthorResponse { record, decisions }
         };
-        Ok(Box::pin(records.map(move |record| record.map(&response).map_err(status::status))))
+        let responses = records.map(move |record| record.map(&response).map_err(status::status));
+        Ok(auth::while_valid(self.moderation().clone(), metadata, responses))
     }
 }
 
@@ -127,6 +128,7 @@ impl Sites {
         request: Request<proto::ExportSiteRequest>,
     ) -> Result<Responses<proto::ExportSiteResponse>, ModerationError> {
         use proto::export_site_response::Record;
+        let metadata = request.metadata().clone();
         let (caller, request) = auth::administrator(self.moderation(), request).await?;
         let site = self.moderation().site(&site_id("name", &request.name)?).await?;
         let records = self.moderation().export_site(&caller.actor(), &site).await?;
@@ -146,7 +148,8 @@ impl Sites {
                 decided.into_iter().map(|one| reviews_convert::decided(&site.id, one)).collect();
             proto::ExportSiteResponse { record: Some(record), decisions }
         };
-        Ok(Box::pin(records.map(move |record| record.map(&response).map_err(status::status))))
+        let responses = records.map(move |record| record.map(&response).map_err(status::status));
+        Ok(auth::while_valid(self.moderation().clone(), metadata, responses))
     }
 }
 

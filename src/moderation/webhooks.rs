@@ -119,6 +119,10 @@ impl Moderation {
             ..self.new_webhook(&site.id, self.webhook_uri(uri)?)
         };
         let store = &self.webhook_store;
+        if self.is_stopped(&record).await? {
+            let text = "The webhook of this address is disabled.";
+            return Err(ModerationError::field("callback", "disabled-webhook", text));
+        }
         let noted = store.await_akismet(record, WEBHOOK_COUNT_MAX, comment, page_id).await;
         noted.map_err(|error| match error {
             StoreError::Conflict => ModerationError::TooManyWebhooks(WEBHOOK_COUNT_MAX),
@@ -127,10 +131,29 @@ impl Moderation {
         Ok(self.comment(site, comment).await?.state)
     }
 
+    /// Whether the webhook that would call an Akismet client back was disabled.
+    async fn is_stopped(&self, wanted: &WebhookRecord) -> Result<bool, ModerationError> {
+        let known = self.webhooks(&wanted.site).await?;
+        let is_its = |one: &&WebhookRecord| one.akismet_key.is_some() && one.uri == wanted.uri;
+        Ok(known.iter().find(is_its).is_some_and(|one| one.disabled))
+    }
+
     fn webhook_uri(&self, text: &str) -> Result<WebhookUri, ModerationError> {
         let uri: WebhookUri = text.parse().map_err(bad_uri)?;
         self.webhook_sender.accepts(&uri).map_err(refused_uri)?;
         Ok(uri)
+    }
+
+    /// The address of a webhook that is to be called no more: what it had is taken, even if the
+    /// settings have come to forbid it.
+    async fn disabled_uri(
+        &self,
+        site: &SiteId,
+        id: WebhookId,
+        text: &str,
+    ) -> Result<WebhookUri, ModerationError> {
+        let stored = self.webhook(site, id).await?.uri;
+        if stored.as_str() == text { Ok(stored) } else { self.webhook_uri(text) }
     }
 
     /// A webhook of a site.
@@ -168,7 +191,11 @@ impl Moderation {
         uri: &str,
         disabled: bool,
     ) -> Result<WebhookRecord, ModerationError> {
-        let change = WebhookChange { revision, uri: self.webhook_uri(uri)?, disabled };
+        let uri = match disabled {
+            true => self.disabled_uri(site, id, uri).await?,
+            false => self.webhook_uri(uri)?,
+        };
+        let change = WebhookChange { revision, uri, disabled };
         let now = self.clock.now();
         let changed =
             self.webhook_store.update_webhook(site, id, change, actor.as_str(), now).await;

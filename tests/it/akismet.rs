@@ -710,6 +710,18 @@ async fn a_decision_in_the_console_calls_the_client_back() {
     let waits = send(&service, "comment-check", &fields).await;
     assert_eq!((waits.status, waits.body.as_str()), (200, "false"));
     assert!(waits.header("x-akismet-recheck-after").is_some());
+    // Nor is a webhook that somebody stopped a reason to wait, or to publish.
+    let list = proto::ListWebhooksRequest { parent: SITE.into(), ..Default::default() };
+    let known = client.webhooks.list_webhooks(list).await.unwrap().into_inner().webhooks;
+    let stopped =
+        proto::Webhook { name: known[0].name.clone(), disabled: true, ..Default::default() };
+    let mask = prost_types::FieldMask { paths: vec!["disabled".into()] };
+    let stop = proto::UpdateWebhookRequest { webhook: Some(stopped), update_mask: Some(mask) };
+    client.webhooks.update_webhook(stop).await.unwrap();
+    let unheard = with(&fields, "user_ip", "192.0.2.77");
+    let unheard = with(&unheard, "comment_author_email", "di@example.org");
+    let refused = send(&service, "comment-check", &unheard).await;
+    assert_eq!((refused.status, refused.body.as_str()), (422, ""));
     // An address that nobody may be called at is no reason to publish.
     let fields = with(&fields, "callback", "ftp://blog.example.org/");
     let fields = with(&fields, "user_ip", "192.0.2.99");

@@ -372,6 +372,22 @@ async fn targets_of_the_own_network_are_refused() {
 }
 
 #[tokio::test]
+async fn a_webhook_that_the_settings_came_to_forbid_can_still_be_stopped() {
+    let flags = ["--webhook-private-targets", "true"];
+    let (mut service, mut client) = service_that_holds_with(&flags).await;
+    let (webhook, _) = create(&mut client, "http://127.0.0.1:9/").await.unwrap();
+    service.restart_with(&[]).await;
+    let mut client = service.client().await;
+    assert!(set_disabled(&mut client, &webhook, true).await.disabled);
+    let on = proto::UpdateWebhookRequest {
+        webhook: Some(proto::Webhook { name: webhook, ..Default::default() }),
+        update_mask: Some(FieldMask { paths: vec!["disabled".into()] }),
+    };
+    let refused = client.webhooks.update_webhook(on).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
 async fn only_administrators_see_webhooks() {
     let (service, mut client) = service_that_holds_with(&[]).await;
     let (webhook, _) = create(&mut client, "https://blog.example.org/").await.unwrap();

@@ -200,6 +200,12 @@ impl Service {
         self.await_ready().await;
     }
 
+    /// The same with other flags.
+    pub async fn restart_with(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
+        self.kill_and_restart().await;
+    }
+
     /// How the process ended, if it did.
     pub fn poll_ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child's state")
