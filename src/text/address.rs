@@ -85,6 +85,12 @@ const SHOWING_ROUND_COUNT: usize = 4;
 /// Rounds of masking, more than any text was seen to need.
 const ROUND_COUNT_MAX: usize = 64;
 
+/// A text as a browser reads an address in it: entities and percent signs are undone. Each character
+/// has the byte after what it was written as.
+pub(super) fn decoded(text: &str) -> Vec<(char, usize)> {
+    units::decode(text).into_iter().map(|unit| (unit.c, unit.end as usize)).collect()
+}
+
 /// Where the addresses of a text stand, in order.
 pub fn find_addresses(text: &str) -> Vec<Range<usize>> {
     found(text).into_iter().map(|address| address.span).collect()

@@ -1,5 +1,7 @@
 //! Hosts: what one may look like in prose, and its canonical form.
 
+use crate::text::address::decoded;
+
 /// Endings of host names that are also endings of file names: without a scheme, `www.` or a
 /// path behind it, `main.rs` is a file.
 const FILE_TLDS: [&str; 13] =
@@ -26,6 +28,11 @@ pub struct Host {
 
 /// The canonical form of a host as written; nothing if it is none.
 pub fn canonical(written: &str) -> Option<Host> {
+    if written.len() <= 1_000 && written.contains('%') {
+        let decoded: String = decoded(written).into_iter().map(|(c, _)| c).collect();
+        // What is still encoded is no host, and must not be decoded without end.
+        return if decoded.contains('%') { None } else { canonical(&decoded) };
+    }
     let written = written.trim_matches('.');
     if written.len() > 1_000 || !written.contains(['.', '。', '．', '｡', '․']) {
         return None;

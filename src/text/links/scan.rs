@@ -9,6 +9,7 @@ use memchr::memmem::Finder;
 use super::host::{self, Host};
 use super::markup::{self, Marked};
 use super::{Link, LinkKind};
+use crate::text::address::decoded;
 use crate::text::chars;
 
 /// What may announce a link. The order is the order of [`Sign`].
@@ -163,9 +164,12 @@ impl<'a> Scan<'a> {
         let written = &self.text[marked.address.clone()];
         let skipped = written.len() - written.trim_start().len();
         let scheme_end = written.find("://").map_or(skipped, |at| at + 3);
-        let Some(address) = address_at(self.text, marked.address.start + scheme_end) else {
-            return;
+        let start = marked.address.start + scheme_end;
+        let encoded = match marked.kind {
+            LinkKind::Html => encoded_address(self.text, marked.address.clone()),
+            _ => None,
         };
+        let Some(address) = encoded.or_else(|| address_at(self.text, start)) else { return };
         if let Some(anchor) = &marked.anchor {
             // What a link shows is no link of its own.
             while self.links.pop_if(|link| link.span.start >= anchor.start).is_some() {}
@@ -285,6 +289,27 @@ fn address_at(text: &str, start: usize) -> Option<Address> {
     Some(path_after(text, end, host))
 }
 
+/// The address in an attribute of HTML if what stands before its path is written with entities or
+/// percent signs: `casino&#46;example` is followed like `casino.example`.
+fn encoded_address(text: &str, range: Range<usize>) -> Option<Address> {
+    let written = &text[range.start..ceil(text, range.end.min(range.start + HOST_BYTES_MAX))];
+    if !written.contains(['&', '%']) {
+        return None;
+    }
+    let decoded = decoded(written);
+    let read = |from: usize, count: usize| decoded[from..].iter().take(count).map(|(c, _)| *c);
+    let scheme = (0..decoded.len().min(SCHEME_BYTES_MAX)).find(|at| read(*at, 3).eq("://".chars()));
+    let from = scheme.map_or(0, |at| at + 3);
+    let ends = |c: &char| matches!(c, '/' | '?' | '#' | '\\');
+    let authority: String = read(from, usize::MAX).take_while(|c| !ends(c)).collect();
+    let length = decoded.get((from + authority.chars().count()).checked_sub(1)?)?.1;
+    if !written[..length].contains(['&', '%']) {
+        return None;
+    }
+    let host = authority.rsplit('@').next()?.split(':').next()?.trim_start();
+    Some(path_after(text, range.start + length, host::canonical(host)?))
+}
+
 /// The path from `start` on, without the punctuation that closes a sentence.
 fn path_after(text: &str, start: usize, host: Host) -> Address {
     let tail = &text[start..];
@@ -383,6 +408,11 @@ mod tests {
             ("смотри пример.рф", "xn--e1afmkfd.xn--p1ai", ""),
             ("<a href='http://example.com/x' rel=nofollow>x</a>", "example.com", "/x"),
             ("<A HREF=example.com/x>x</A>", "example.com", "/x"),
+            ("<a href='http://example&#46;com/x'>x</a>", "example.com", "/x"),
+            ("<a href=\"http&#58;//a@example&period;com&#47;x\">x</a>", "example.com", ""),
+            ("<a href='http://ex%61mple%2Ecom/x'>x</a>", "example.com", "/x"),
+            ("<a href='http://example.com?a&amp;b'>x</a>", "example.com", "?a&amp;b"),
+            ("http://%65xample.com/x", "example.com", "/x"),
             ("[url=http://example.com/x]x[/url]", "example.com", "/x"),
             ("[URL]http://example.com/x[/URL]", "example.com", "/x"),
             ("[x](https://example.com/x)", "example.com", "/x"),
