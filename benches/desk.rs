@@ -2,17 +2,21 @@
 //! page of the queue in each order, each filter, a page far back, a search; and deciding on 20,000
 //! comments at once and taking it back, with what that costs the checks that come meanwhile.
 //!
-//! `cargo bench --bench desk [-- COUNT [FOLDER]]`: comments (1,000,000), and where the file is made.
+//! `cargo bench --bench desk [-- [--postgres] [COUNT [FOLDER]]]`: comments (1,000,000), and where the
+//! database is made. With PostgreSQL a million at most are recorded and the rest are copies of these.
 
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use replyguard::domain::{Action, CommentFilter, DecisionId, State, signals};
 use replyguard::moderation::ports::Store;
+use replyguard::moderation::ports::privacy::PrivacyStore;
 use replyguard::moderation::ports::review::{
     Cursor, ListOrder, NewDecision, QueueOrder, ReviewStore, Target,
 };
-use replyguard::storage::{SqliteOptions, SqliteStore};
+use replyguard::storage::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -20,6 +24,11 @@ use uuid::Uuid;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[path = "desk/copies.rs"]
+mod copies;
+#[path = "service/postgres.rs"]
+#[allow(dead_code, reason = "two benchmarks share it")]
+mod postgres;
 #[path = "../tests/it/support/records.rs"]
 #[allow(dead_code, missing_docs)]
 mod records;
@@ -33,28 +42,68 @@ const DECIDED: u64 = 20_000;
 const CHUNK: usize = 250;
 /// Callers that fill the store.
 const CALLERS: u64 = 64;
+/// Comments that are recorded at most where the rest are copies of them.
+const RECORDED_MAX: u64 = 1_000_000;
+/// Comments that are recorded beside those that are there, to see what that costs.
+const FURTHER: u64 = 30_000;
+/// Comments that retention removes in one transaction, as the use case does.
+const REMOVED: usize = 100;
+
+/// What the desk asks of a store.
+trait Desk: Store + ReviewStore + PrivacyStore {}
+
+impl<S: Store + ReviewStore + PrivacyStore> Desk for S {}
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
     let count: u64 = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
-    let folder = match arguments.next() {
-        Some(folder) => tempfile::tempdir_in(folder),
-        None => tempfile::tempdir(),
-    }
-    .expect("a folder for the database");
+    let folder = arguments.next().map_or_else(std::env::temp_dir, Into::into);
+    let with_postgres = std::env::args().any(|argument| argument == "--postgres");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(async {
-        let path = folder.path().join("desk.db");
-        let store = SqliteStore::open(&path, SqliteOptions::default()).await.expect("a store");
-        let store = Arc::new(store);
-        fill(&store, count).await;
-        questions(&store, count).await;
-        decisions(&store, count).await;
-    });
+    match with_postgres {
+        true => runtime.block_on(over_postgres(count, &folder)),
+        false => runtime.block_on(over_sqlite(count, &folder)),
+    }
+}
+
+async fn over_sqlite(count: u64, folder: &Path) {
+    let folder = tempfile::tempdir_in(folder).expect("a folder for the database");
+    let path = folder.path().join("desk.db");
+    let store = SqliteStore::open(&path, SqliteOptions::default()).await.expect("a store");
+    let store = Arc::new(store);
+    fill(&store, count).await;
+    questions(&store, count).await;
+    decisions(&store, count, count).await;
+}
+
+async fn over_postgres(count: u64, folder: &Path) {
+    let server = postgres::Postgres::start_in(folder);
+    let address = server.url().parse().expect("an address");
+    let open = async || {
+        let store = PostgresStore::open(&address, PostgresOptions::default()).await;
+        Arc::new(store.expect("a store"))
+    };
+    let base = count.min(RECORDED_MAX);
+    let store = open().await;
+    fill(&store, base).await;
+    store.close().await;
+    let start_ms = records::start().unix_timestamp() as u64 * 1_000;
+    copies::make(server.url(), base, count, start_ms).await;
+    let store = open().await;
+    questions(&store, base).await;
+    // Later than all that is there, as a check is.
+    let next = copies::span_ms(base, count);
+    let begin = Instant::now();
+    record(&store, next..next + FURTHER).await;
+    let a_second = FURTHER as f64 / begin.elapsed().as_secs_f64();
+    println!("\n{FURTHER} more recorded, {a_second:.0} a second");
+    decisions(&store, base, next + FURTHER).await;
+    retention(&store).await;
+    store.close().await;
 }
 
 /// The `n`th comment: one campaign in ten comments is of a hundred, pages and authors repeat.
@@ -79,19 +128,26 @@ fn comment(n: u64) -> replyguard::domain::CheckedComment {
     comment
 }
 
-async fn fill(store: &Arc<SqliteStore>, count: u64) {
-    store.create_site(records::site("blog"), "bench").await.expect("a site");
-    let begin = Instant::now();
+/// Records comments as many callers at once do.
+async fn record<S: Desk>(store: &Arc<S>, numbers: Range<u64>) {
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
-        let store = store.clone();
+        let (store, numbers) = (store.clone(), numbers.clone());
         callers.spawn(async move {
-            for n in (caller..count).step_by(CALLERS as usize) {
+            for n in numbers.skip(caller as usize).step_by(CALLERS as usize) {
                 store.record_check(&comment(n), None).await.expect("recorded");
             }
         });
     }
-    while callers.join_next().await.is_some() {}
+    while let Some(caller) = callers.join_next().await {
+        caller.expect("a caller");
+    }
+}
+
+async fn fill<S: Desk>(store: &Arc<S>, count: u64) {
+    store.create_site(records::site("blog"), "bench").await.expect("a site");
+    let begin = Instant::now();
+    record(store, 0..count).await;
     println!("{count} comments recorded in {:.0} s", begin.elapsed().as_secs_f64());
     let begin = Instant::now();
     store.index_words(usize::MAX).await.expect("indexed");
@@ -112,7 +168,7 @@ async fn measure<F: Future<Output = usize>>(name: &str, ask: impl Fn(usize) -> F
     println!("{name:<44} {rows:>5} {:>8.2} {:>8.2} {:>8.2}", at(0.5), at(0.95), at(1.0));
 }
 
-async fn questions(store: &Arc<SqliteStore>, count: u64) {
+async fn questions<S: Desk>(store: &Arc<S>, count: u64) {
     let site = records::site_id("blog");
     println!("{:<44} {:>5} {:>8} {:>8} {:>8}", "", "rows", "p50 ms", "p95 ms", "max ms");
     for order in QueueOrder::ALL {
@@ -170,7 +226,7 @@ async fn questions(store: &Arc<SqliteStore>, count: u64) {
 }
 
 /// The place after 400 pages.
-async fn far_back(store: &Arc<SqliteStore>) -> Cursor {
+async fn far_back<S: Desk>(store: &Arc<S>) -> Cursor {
     let page = store
         .list_queue(&records::site_id("blog"), QueueOrder::Usefulness, None, 400 * PAGE)
         .await
@@ -178,7 +234,8 @@ async fn far_back(store: &Arc<SqliteStore>) -> Cursor {
     page.next.expect("more than 400 pages")
 }
 
-async fn decisions(store: &Arc<SqliteStore>, count: u64) {
+/// Decides on some of the first `count` comments, while others are recorded from `next` on.
+async fn decisions<S: Desk>(store: &Arc<S>, count: u64, next: u64) {
     let new = |n: u128, action| NewDecision {
         id: DecisionId::from_uuid(Uuid::from_u128(n)),
         site: records::site_id("blog"),
@@ -191,7 +248,7 @@ async fn decisions(store: &Arc<SqliteStore>, count: u64) {
     let held = (0..count).filter(|n| n.is_multiple_of(3)).take(DECIDED as usize);
     let targets: Vec<Target> =
         held.map(|n| Target { comment: records::comment_id(n), revision: None }).collect();
-    let slowest = checks_meanwhile(store, count, async {
+    let slowest = checks_meanwhile(store, next, async {
         let begin = Instant::now();
         for part in targets.chunks(CHUNK) {
             let decided = store.decide(new(1, Action::RejectSpam), part.to_vec()).await;
@@ -219,16 +276,16 @@ async fn decisions(store: &Arc<SqliteStore>, count: u64) {
 
 /// Records one comment after the other while something else is done; the median and the longest
 /// time that took, in milliseconds.
-async fn checks_meanwhile(
-    store: &Arc<SqliteStore>,
-    count: u64,
+async fn checks_meanwhile<S: Desk>(
+    store: &Arc<S>,
+    next: u64,
     work: impl Future<Output = ()>,
 ) -> (f64, f64) {
     let (other, done) = (store.clone(), Arc::new(std::sync::atomic::AtomicBool::new(false)));
     let ended = done.clone();
     let checks = tokio::spawn(async move {
         let mut times: Vec<Duration> = Vec::new();
-        let mut n = count;
+        let mut n = next;
         while !ended.load(std::sync::atomic::Ordering::Relaxed) {
             let begin = Instant::now();
             other.record_check(&comment(n), None).await.expect("recorded");
@@ -243,4 +300,15 @@ async fn checks_meanwhile(
     times.sort();
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     (ms(times[times.len() / 2]), ms(times[times.len() - 1]))
+}
+
+/// Removes the oldest comments, as many in a transaction as retention does.
+async fn retention<S: Desk>(store: &Arc<S>) {
+    let (site, before) = (records::site_id("blog"), records::start() + time::Duration::days(1));
+    let ask = async |_| {
+        let removed = store.remove_comments(&site, before, false, REMOVED, before).await;
+        removed.expect("removed") as usize
+    };
+    println!();
+    measure("the oldest comments removed by retention", ask).await;
 }

@@ -42,7 +42,12 @@ fn run(command: &mut Command) {
 impl Postgres {
     /// Starts it on a free port with an empty database.
     pub fn start() -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
+        Self::start_in(&std::env::temp_dir())
+    }
+
+    /// Starts it with its data in a folder of its own within this one.
+    pub fn start_in(folder: &Path) -> Self {
+        let folder = TempDir::new_in(folder).expect("a temporary folder");
         let data = folder.path().join("data");
         std::fs::create_dir(&data).expect("a folder");
         if rustix::process::geteuid().is_root() {
