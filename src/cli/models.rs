@@ -52,6 +52,9 @@ enum Action {
     },
     /// Let the model decide again that decided before
     Rollback {
+        /// Only if this version decides now
+        #[arg(long, value_name = "VERSION", default_value = "")]
+        from: String,
         /// Why, for the audit log
         #[arg(long, default_value = "")]
         note: String,
@@ -132,8 +135,9 @@ impl Desk {
                 let answer = answer.map_err(|status| refused(&status))?.into_inner();
                 self.show(&answer.model.unwrap_or_default())
             }
-            Action::Rollback { note } => {
-                let request = proto::RollBackModelRequest { parent: self.site.clone(), note };
+            Action::Rollback { from: active_version, note } => {
+                let parent = self.site.clone();
+                let request = proto::RollBackModelRequest { parent, note, active_version };
                 let answer = self.client.models.roll_back_model(request).await;
                 let answer = answer.map_err(|status| refused(&status))?.into_inner();
                 if self.json {

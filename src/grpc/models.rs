@@ -158,10 +158,13 @@ impl Models {
         request: Request<proto::RollBackModelRequest>,
     ) -> Result<proto::RollBackModelResponse, ModerationError> {
         let (caller, site) = self.operator(&request, "parent", &request.get_ref().parent).await?;
-        let note = note(request.into_inner().note)?;
+        let request = request.into_inner();
+        let (expected, note) = (request.active_version, note(request.note)?);
         let (moderation, actor) = (self.moderation.clone(), caller.actor());
-        let active_version =
-            to_the_end(async move { moderation.roll_back_model(&actor, &site.id, note).await });
+        let active_version = to_the_end(async move {
+            let expected = Some(expected.as_str()).filter(|version| !version.is_empty());
+            moderation.roll_back_model(&actor, &site.id, expected, note).await
+        });
         let active_version = active_version.await?;
         Ok(proto::RollBackModelResponse { active_version })
     }

@@ -246,16 +246,21 @@ impl Moderation {
     /// the base model. Models that this version cannot use are passed over; the note says which.
     ///
     /// # Errors
-    /// `NothingBefore` if the base model decides; `Unavailable`.
+    /// `NothingBefore` if the base model decides, `Conflict` if another one than the `expected`
+    /// version does; `Unavailable`.
     pub async fn roll_back_model(
         &self,
         actor: &Actor,
         site: &SiteId,
+        expected: Option<&str>,
         note: Option<String>,
     ) -> Result<String, ModerationError> {
         let _turn = self.models.changing.lock().await;
         let (models, _) = self.models(site).await?;
         let active = models.iter().find(|model| model.state == ModelState::Active);
+        if expected.is_some_and(|version| active.is_none_or(|active| active.version != version)) {
+            return Err(ModerationError::Conflict("active model"));
+        }
         let active = active.ok_or(ModerationError::NothingBefore)?;
         let (before, passed_over) = self.usable_before(&models, active).await?;
         let note = with_passed_over(note, &passed_over);

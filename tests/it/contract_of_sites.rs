@@ -5,6 +5,7 @@ use replyguard::grpc::proto;
 use tonic::Code;
 use tonic_types::StatusExt;
 
+use crate::support::models::example;
 use crate::support::service::{Service, check, comment, wait_for};
 
 async fn create_site(client: &mut Client, id: &str) -> proto::Site {
@@ -85,6 +86,42 @@ async fn keys_open_their_own_site_alone() {
     assert_eq!(status.code(), Code::Unauthenticated, "an open stream ends with its key");
     let status = other.comments.check_comment(own).await.unwrap_err();
     assert_eq!((status.code(), reason(&status)), (Code::Unauthenticated, "api-key-invalid".into()));
+}
+
+#[tokio::test]
+async fn an_export_ends_with_its_key() {
+    let service = Service::start().await;
+    let mut admin = service.client().await;
+    let site = "sites/default";
+    let (name, secret) = create_key(&mut admin, site, proto::KeyScope::Operate).await;
+    // Together more than what is read ahead for a client that does not read.
+    let messages = (0..60).map(|message| {
+        let long = |number: usize| {
+            let mut example = example(message * 10 + number, number % 2 == 0);
+            let comment = example.comment.as_mut().unwrap();
+            comment.text = format!("{} {}", comment.text, "and more flour ".repeat(600));
+            example
+        };
+        proto::ImportExamplesRequest { parent: site.into(), examples: (0..10).map(long).collect() }
+    });
+    let messages: Vec<_> = messages.collect();
+    let imported = admin.models.import_examples(tokio_stream::iter(messages)).await.unwrap();
+    assert_eq!(imported.into_inner().imported_count, 600);
+
+    let mut operator = service.client_with(Some(&secret)).await;
+    let request = proto::ExportExamplesRequest { parent: site.into() };
+    let mut stream = operator.models.export_examples(request).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    admin.sites.revoke_key(proto::RevokeKeyRequest { name }).await.unwrap();
+    let mut read = 1;
+    let status = loop {
+        match stream.message().await {
+            Ok(item) => read += usize::from(item.expect("no end as if that were all").position > 0),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::Unauthenticated, "after {read}: {status:?}");
+    assert!(read < 600, "{read}");
 }
 
 #[tokio::test]

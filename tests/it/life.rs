@@ -99,7 +99,7 @@ async fn models_live_while_comments_come_in() {
     import(&mut client, person).await;
     let second = train(&mut client).await.unwrap();
     promote(&mut client, &second.name, "with the corrections").await.unwrap();
-    let back = proto::RollBackModelRequest { parent: SITE.into(), note: String::new() };
+    let back = proto::RollBackModelRequest { parent: SITE.into(), ..Default::default() };
     let back = client.models.roll_back_model(back).await.unwrap().into_inner();
     assert!(first.name.ends_with(&back.active_version));
 

@@ -50,15 +50,26 @@ async fn a_model_lives_from_import_to_roll_back() {
     import(&mut client, (200..230).map(|number| example(number, number % 2 == 0)).collect()).await;
     let second = train(&mut client).await.unwrap();
     let second = promote(&mut client, &second.name, "to have two").await.unwrap();
-    let request = proto::RollBackModelRequest { parent: SITE.into(), note: "a try".into() };
-    let answer = client.models.roll_back_model(request.clone()).await.unwrap().into_inner();
+    let request = proto::RollBackModelRequest {
+        parent: SITE.into(),
+        note: "a try".into(),
+        ..Default::default()
+    };
+    let from = second.name.rsplit('/').next().unwrap().to_owned();
+    let first_go = proto::RollBackModelRequest { active_version: from, ..request.clone() };
+    let answer = client.models.roll_back_model(first_go.clone()).await.unwrap().into_inner();
     assert!(second.name != model.name && model.name.ends_with(&answer.active_version));
+    let status = client.models.roll_back_model(first_go.clone()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Aborted, "its answer was lost, it is repeated: {status:?}");
+    assert!(status.message().contains("changed-meanwhile"), "{status:?}");
     let answer = client.models.roll_back_model(request.clone()).await.unwrap().into_inner();
     assert_eq!(answer.active_version, base.model_version);
     let back = checked(&mut client, &format!("{campaign}, call us")).await;
     assert_eq!(back.model_version, base.model_version);
     let status = client.models.roll_back_model(request).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    let status = client.models.roll_back_model(first_go).await.unwrap_err();
+    assert_eq!(status.code(), Code::Aborted, "the base model decides: {status:?}");
 }
 
 #[tokio::test]
@@ -133,7 +144,7 @@ async fn what_was_rolled_back_does_not_come_back() {
     import(&mut client, archive(90)).await;
     let first = train(&mut client).await.unwrap();
     promote(&mut client, &first.name, "").await.unwrap();
-    let request = proto::RollBackModelRequest { parent: SITE.into(), note: String::new() };
+    let request = proto::RollBackModelRequest { parent: SITE.into(), ..Default::default() };
     client.models.roll_back_model(request.clone()).await.unwrap();
     import(&mut client, (200..260).map(|number| example(number, number % 3 == 0)).collect()).await;
     let second = train(&mut client).await.unwrap();
@@ -184,7 +195,11 @@ async fn a_roll_back_passes_over_models_that_cannot_be_used() {
     import(&mut client, (300..330).map(|number| example(number, number % 2 == 0)).collect()).await;
     let third = train(&mut client).await.unwrap();
     promote(&mut client, &third.name, "to have three").await.unwrap();
-    let request = proto::RollBackModelRequest { parent: SITE.into(), note: "it is bad".into() };
+    let request = proto::RollBackModelRequest {
+        parent: SITE.into(),
+        note: "it is bad".into(),
+        ..Default::default()
+    };
     let answer = client.models.roll_back_model(request.clone()).await.unwrap().into_inner();
     assert_eq!(answer.active_version, base);
     let audit = proto::ListAuditEntriesRequest { parent: SITE.into(), ..Default::default() };
@@ -199,7 +214,7 @@ async fn a_roll_back_passes_over_models_that_cannot_be_used() {
 #[tokio::test]
 async fn an_active_model_that_cannot_be_used_can_be_rolled_back() {
     let (_service, mut client, base) = with_outdated_models().await;
-    let request = proto::RollBackModelRequest { parent: SITE.into(), note: String::new() };
+    let request = proto::RollBackModelRequest { parent: SITE.into(), ..Default::default() };
     let answer = client.models.roll_back_model(request).await.unwrap().into_inner();
     assert_eq!(answer.active_version, base);
     let list = proto::ListModelsRequest { parent: SITE.into(), ..Default::default() };
@@ -326,7 +341,7 @@ async fn the_gate_stops_what_was_judged_beside_another_model() {
     let version = second.name.rsplit('/').next().unwrap();
     let why = format!("it was judged beside {base}, but {version} decides now");
     assert!(status.message().contains(&why), "{status:?}");
-    let request = proto::RollBackModelRequest { parent: SITE.into(), note: String::new() };
+    let request = proto::RollBackModelRequest { parent: SITE.into(), ..Default::default() };
     client.models.roll_back_model(request).await.unwrap();
     promote(&mut client, &first.name, "").await.unwrap();
     let again = promote(&mut client, &first.name, "").await.unwrap();

@@ -80,7 +80,7 @@ async fn what_one_replica_changes_counts_at_the_other() {
     while !model.name.ends_with(&model_of(&mut there).await) {
         assert!(begin.elapsed() < SOON, "the model was not heard of");
     }
-    let back = proto::RollBackModelRequest { parent: "sites/default".into(), note: String::new() };
+    let back = proto::RollBackModelRequest { parent: "sites/default".into(), ..Default::default() };
     there.models.roll_back_model(back).await.unwrap();
     let begin = Instant::now();
     while model_of(&mut here).await != base {
