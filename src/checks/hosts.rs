@@ -4,16 +4,27 @@ use std::collections::BTreeSet;
 
 use super::{CheckInput, Findings};
 use crate::domain::signals::HOST_BLOCKLISTED;
-use crate::text::Link;
+use crate::text::{Link, find_links};
 
-/// Finds `host-blocklisted`, in the comment and in the author's website.
+/// Links of which what they show is looked at.
+const SHOWN_MAX: usize = 100;
+
+/// Finds `host-blocklisted`, in the comment, in what its links show and in the author's website.
 pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {
     let blocklist = &input.policy().host_blocklist;
     if blocklist.is_empty() {
         return;
     }
-    if let Some(link) = links(input).find(|link| is_listed(blocklist, &link.host)) {
-        findings.add(&HOST_BLOCKLISTED, link.host.clone());
+    let listed = |link: &&Link<'_>| is_listed(blocklist, &link.host);
+    if let Some(link) = links(input).find(listed) {
+        return findings.add(&HOST_BLOCKLISTED, link.host.clone());
+    }
+    // `[http://bad.example](http://good.example)`: who reads it may type it.
+    for link in input.analysis.links.iter().take(SHOWN_MAX) {
+        let shown = link.anchor_text.map(find_links).unwrap_or_default();
+        if let Some(link) = shown.iter().find(listed) {
+            return findings.add(&HOST_BLOCKLISTED, link.host.clone());
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Scripts that no reader of the site can read.
 
-use unicode_script::Script;
+use std::ops::Range;
+
+use unicode_script::{Script, UnicodeScript};
 
 use super::{CheckInput, Findings};
 use crate::domain::signals::UNEXPECTED_LANGUAGE;
@@ -13,16 +15,39 @@ const LETTER_COUNT_MIN: u32 = 20;
 /// apart is the model's work.
 pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {
     let languages = &input.policy().languages;
-    let counts = &input.analysis.counts;
-    let Some(script) = counts.main_script else { return };
-    if languages.is_empty() || counts.letter_count < LETTER_COUNT_MIN {
+    if languages.is_empty() {
         return;
     }
+    let analysis = input.analysis;
+    let links = analysis.links.iter().map(|link| link.span.clone());
+    let (script, letter_count) = main_script(&analysis.submission.text, links);
+    let Some(script) = script.filter(|_| letter_count >= LETTER_COUNT_MIN) else { return };
     let expected =
         |language: &String| scripts(language).is_none_or(|scripts| scripts.contains(&script));
     if !languages.iter().any(expected) {
         findings.add(&UNEXPECTED_LANGUAGE, format!("written in {}", script.full_name()));
     }
+}
+
+/// The script of most letters outside of links, whose letters are of no language, and how many letters
+/// there are.
+fn main_script(text: &str, links: impl Iterator<Item = Range<usize>>) -> (Option<Script>, u32) {
+    let mut counts: Vec<(Script, u32)> = Vec::new();
+    let mut start = 0;
+    for link in links.chain([text.len()..text.len()]) {
+        let outside = &text[start..link.start.max(start)];
+        for script in outside.chars().filter(|c| c.is_alphabetic()).map(|c| c.script()) {
+            match counts.iter_mut().find(|(known, _)| *known == script) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((script, 1)),
+            }
+        }
+        start = link.end.max(start);
+    }
+    let letter_count = counts.iter().map(|(_, count)| count).sum();
+    counts.retain(|(script, _)| !matches!(script, Script::Common | Script::Inherited));
+    let main = counts.iter().rev().max_by_key(|(_, count)| *count).map(|(script, _)| *script);
+    (main, letter_count)
 }
 
 /// The scripts a language is written in (CLDR's likely scripts); nothing for a language that is
@@ -53,4 +78,23 @@ fn scripts(language: &str) -> Option<&'static [Script]> {
         "hy" => &[Script::Armenian],
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::find_links;
+
+    #[test]
+    fn addresses_have_no_language() {
+        let main = |text: &str| {
+            let links = find_links(text);
+            main_script(text, links.iter().map(|link| link.span.clone()))
+        };
+        let text = "这篇文章说得很好，我在这里也看到过 https://www.example.com/some/very/long/path";
+        assert_eq!(main(text), (Some(Script::Han), 16));
+        assert_eq!(main("see https://example.com/a and b"), (Some(Script::Latin), 7));
+        assert_eq!(main("https://example.com/a"), (None, 0));
+        assert_eq!(main("1 2 3"), (None, 0));
+    }
 }

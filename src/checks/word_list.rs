@@ -15,6 +15,9 @@ const WORDS_SHOWN_MAX: usize = 3;
 /// words count too, so with fewer a text could use them up before it comes to a word of the list.
 const HITS_MAX: usize = 1 << 20;
 
+/// Links that are read as a reader would.
+const LINKS_MAX: usize = 100;
+
 /// Finds `word-list-hold` and `word-list-reject` in the comment, the name, the address's domain,
 /// the website and the browser's name.
 pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {
@@ -88,6 +91,11 @@ impl WordMatcher {
         ];
         for field in fields.into_iter().flatten() {
             self.find_in(written, &field.to_lowercase(), &mut seen, &mut found);
+        }
+        for link in analysis.links.iter().chain(&analysis.website).take(LINKS_MAX) {
+            if let Some(readable) = link.readable() {
+                self.find_in(normalized, normalize(&readable).text(), &mut seen, &mut found);
+            }
         }
         found
     }

@@ -2,6 +2,7 @@
 
 use email_address::{EmailAddress as Syntax, Options};
 use serde::{Deserialize, Serialize};
+use url::form_urlencoded::byte_serialize;
 
 use super::{Fingerprint, SiteSecret};
 
@@ -97,26 +98,47 @@ impl EmailAddress {
             return None;
         }
         let (mut text, mut count) = (text.to_owned(), 0);
-        let canonical = format!("{}@{}", self.local, self.domain);
         let masked = self.masked();
-        for form in [&self.written, &canonical] {
-            for form in [form.to_ascii_lowercase(), form.to_ascii_lowercase().replace('@', "%40")] {
-                // Lower-casing ASCII moves no byte.
-                let lower = text.to_ascii_lowercase();
-                let (mut out, mut copied) = (String::new(), 0);
-                for (at, _) in lower.match_indices(&form) {
-                    out.push_str(&text[copied..at]);
-                    out.push_str(&masked);
-                    copied = at + form.len();
-                    count += 1;
+        for (local, sign, domain) in self.forms() {
+            let form = format!("{local}{sign}{domain}").to_ascii_lowercase();
+            // Lower-casing ASCII moves no byte.
+            let lower = text.to_ascii_lowercase();
+            let (mut out, mut copied) = (String::new(), 0);
+            for (at, _) in lower.match_indices(&form) {
+                let end = at + form.len();
+                if goes_on(&text[..at], &text[end..]) {
+                    continue;
                 }
-                if copied > 0 {
-                    out.push_str(&text[copied..]);
-                    text = out;
-                }
+                out.push_str(&text[copied..at]);
+                // Where a link leads stays to be seen.
+                let user = sign == "@" && in_authority(text[..at].chars().rev());
+                out.push_str(if user { MASK } else { &masked });
+                copied = if user { at + local.len() } else { end };
+                count += 1;
+            }
+            if copied > 0 {
+                out.push_str(&text[copied..]);
+                text = out;
             }
         }
         (count > 0).then_some((text, count))
+    }
+
+    /// How the address may be written: local part, sign and domain, each also with percent signs.
+    fn forms(&self) -> Vec<(String, &'static str, String)> {
+        let written = self.written.rsplit_once('@').map_or("", |(_, domain)| domain);
+        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+        let mut locals = vec![self.local.clone(), encoded(&self.local)];
+        let mut domains = vec![written.to_owned(), self.domain.clone(), encoded(written)];
+        locals.dedup();
+        domains.dedup();
+        let mut forms = Vec::new();
+        for local in &locals {
+            for domain in &domains {
+                forms.extend(["@", "%40"].map(|sign| (local.clone(), sign, domain.clone())));
+            }
+        }
+        forms
     }
 
     /// Counts that describe the local part without giving it away.
@@ -153,6 +175,25 @@ impl EmailAddress {
             disposable: disposable(&self.domain),
         }
     }
+}
+
+/// Whether an address between two texts is the end or the beginning of a longer one, which is somebody
+/// else's.
+fn goes_on(before: &str, after: &str) -> bool {
+    let local = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-');
+    before.ends_with(local) || after.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+/// Whether what stands at the end of a text, given from there to the front, is the authority of a URL:
+/// `://` comes before it, and nothing that ends one.
+pub fn in_authority(before: impl Iterator<Item = char>) -> bool {
+    let mut before = before.skip_while(|c| !ends_authority(*c));
+    before.next() == Some('/') && before.next() == Some('/') && before.next() == Some(':')
+}
+
+/// Whether the character ends the authority of a URL (RFC 3986, 3.2; browsers: the backslash too).
+pub fn ends_authority(c: char) -> bool {
+    matches!(c, '/' | '?' | '#' | '\\' | '<' | '>' | '"' | '\'') || c.is_whitespace()
 }
 
 /// Whether a word of the author's name, of three letters or more, stands in the local part.
@@ -241,6 +282,29 @@ mod tests {
         assert_eq!(print("jane.doe@gmail.com"), print("JaneDoe+blog@googlemail.com"));
         assert_eq!(print("jane+a@example.org"), print("jane@example.org"));
         assert_ne!(print("jane.doe@example.org"), print("janedoe@example.org"));
+    }
+
+    #[test]
+    fn the_own_address_is_masked_and_no_other() {
+        let masked = |email: &str, text: &str| {
+            let email = EmailAddress::parse(email).ok().unwrap();
+            email.mask_in(text).map_or_else(|| text.to_owned(), |(masked, _)| masked)
+        };
+        for (email, text, expected) in [
+            ("a@gmail.com", "A@gmail.com, maria@gmail.com", "a•••@g•••.com, maria@gmail.com"),
+            ("a@gmail.com", "m.a@gmail.com a@gmail.community", "m.a@gmail.com a@gmail.community"),
+            ("jane/r&d@x.org", "?m=jane%2Fr%26d%40x.org&", "?m=j•••@x•••.org&"),
+            ("jane/r&d@x.org", "jane/r&d@x.org입니다", "j•••@x•••.org입니다"),
+            (
+                "ян@пример.рф",
+                "?m=%D1%8F%D0%BD@%D0%BF%D1%80%D0%B8%D0%BC%D0%B5%D1%80.%D1%80%D1%84",
+                "?m=я•••@x•••.xn--p1ai",
+            ),
+            ("x@evil.com", "http://x@evil.com/", "http://•••@evil.com/"),
+            ("x@evil.com", "http://good.com/x@evil.com", "http://good.com/x•••@e•••.com"),
+        ] {
+            assert_eq!(masked(email, text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -25,7 +25,9 @@ mod webhook;
 
 pub use comment::CheckedComment;
 pub use decision::{Action, DecisionId, uncertainty, usefulness};
-pub use email::{EmailAddress, EmailError, EmailShape, EmailTraits, MASK};
+pub use email::{
+    EmailAddress, EmailError, EmailShape, EmailTraits, MASK, ends_authority, in_authority,
+};
 pub use example::{Example, Label};
 pub use filter::{CommentFilter, FilterError};
 pub use fingerprint::{Fingerprint, SiteSecret};

@@ -32,7 +32,7 @@ pub const BUCKET_COUNT: u32 = 1 << 20;
 
 /// Names what features are built of. A model records it and is refused under another; change it
 /// whenever a comment's features change.
-pub const FEATURE_DEFINITION: &str = "2026-11-11";
+pub const FEATURE_DEFINITION: &str = "2026-11-12";
 
 /// Features of one kind, scaled together: a long comment's words don't drown its links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -228,7 +228,7 @@ mod tests {
             }
         }
         let pinned = (FEATURE_DEFINITION, hash.finalize().to_hex()[..16].to_owned());
-        assert_eq!(pinned, ("2026-11-11", "3d0b6be9423e032d".to_owned()));
+        assert_eq!(pinned, ("2026-11-12", "3d0b6be9423e032d".to_owned()));
     }
 
     #[test]

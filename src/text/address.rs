@@ -21,33 +21,28 @@ use super::chars;
 use crate::domain::MASK;
 
 /// Any of these makes an address possible.
-const SIGNS: [&str; 23] = [
+const SIGNS: [&str; 18] = [
     "@",
     "%40",
     "%2540",
+    "%ef%bc%a0",
+    "%ef%b9%ab",
+    "%25ef%25bc%25a0",
+    "%25ef%25b9%25ab",
     "&#",
     "&commat",
-    "(at",
-    "[at",
-    "{at",
-    "<at",
-    "( at",
-    "[ at",
-    "{ at",
-    "(a)",
-    "[a]",
-    "(ät",
-    "[ät",
     "arroba",
     "arobase",
     "chiocciola",
     "собака",
+    "Собака",
+    "СОБАКА",
     "małpa",
+    "maŁpa",
     "＠",
-    "﹫",
 ];
 /// `at` alone is in every other comment; together with one of these it may be an address.
-const COMPANIONS: [&str; 20] = [
+const COMPANIONS: [&str; 22] = [
     "dot",
     "d0t",
     "punkt",
@@ -58,6 +53,8 @@ const COMPANIONS: [&str; 20] = [
     "kropka",
     "[.]",
     "(.)",
+    "{.}",
+    "<.>",
     "gmail",
     "yahoo",
     "hotmail",
@@ -130,12 +127,14 @@ pub fn mask_addresses(text: &str) -> (Cow<'_, str>, u32) {
 struct Found {
     span: Range<usize>,
     first: char,
-    domain: String,
+    /// Nothing for what a URL has before its host, of which nothing is shown.
+    domain: Option<String>,
 }
 
 impl Found {
     fn write_masked(&self, out: &mut String) {
-        let domain = idna::domain_to_ascii(&self.domain).unwrap_or_else(|_| self.domain.clone());
+        let Some(domain) = &self.domain else { return out.push_str(MASK) };
+        let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.clone());
         let first = domain.chars().next();
         let last_label = domain.rsplit('.').next().unwrap_or_default();
         out.push(self.first);
@@ -161,10 +160,22 @@ fn possible(text: &str) -> bool {
         }
         companion = true;
     }
-    if companion {
-        return text.as_bytes().windows(2).any(|pair| pair.eq_ignore_ascii_case(b"at"));
-    }
-    !text.is_ascii() && text.chars().any(is_disguise)
+    let at = || text.as_bytes().windows(2).any(|pair| pair.eq_ignore_ascii_case(b"at"));
+    (companion && at())
+        || has_bracketed_sign(text)
+        || (!text.is_ascii() && text.chars().any(is_disguise))
+}
+
+/// Whether a word for `@` follows an opening bracket.
+fn has_bracketed_sign(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let follows = |at: usize| {
+        let rest = text[at + 1..].trim_start_matches(chars::is_space);
+        // A blank may be an entity.
+        rest.starts_with('&') || tokens::begins_with_at_word(rest)
+    };
+    memchr::memchr3_iter(b'(', b'[', b'{', bytes).any(follows)
+        || memchr::memchr_iter(b'<', bytes).any(follows)
 }
 
 /// Whether the character can hide one of the signs.
@@ -173,8 +184,10 @@ fn is_disguise(c: char) -> bool {
         0..0xAD => false,
         0x24B6..=0x24E9
         | 0xFE50..=0xFE6F
-        | 0xFF21..=0xFF3A
-        | 0xFF41..=0xFF5A
+        | 0xFF08
+        | 0xFF1C
+        | 0xFF21..=0xFF3B
+        | 0xFF41..=0xFF5B
         | 0x1D400..=0x1D7FF => true,
         _ => chars::is_invisible(c),
     }

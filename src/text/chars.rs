@@ -119,6 +119,21 @@ pub fn unspaced(c: char) -> Option<Unspaced> {
     }
 }
 
+/// The ASCII letters and digits that `name` begins with, if a letter of another alphabet or `_` comes
+/// right after them: `com` of `com으로`, where no blank stands before a particle, and of `com_`. A name
+/// in Latin letters with accents is one name.
+pub fn ascii_front(name: &str) -> Option<&str> {
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric())?;
+    let next = name[end..].chars().next()?;
+    let other = next == '_' || (next.is_alphabetic() && !is_latin(next));
+    (end > 0 && other).then_some(&name[..end])
+}
+
+/// Whether the letter is of the Latin blocks.
+fn is_latin(c: char) -> bool {
+    matches!(c as u32, 0..0x250 | 0x1E00..0x1F00)
+}
+
 /// Whether the character is drawn as a picture by default (most of Unicode's `Emoji` property).
 pub fn is_emoji(c: char) -> bool {
     matches!(c as u32,

@@ -10,6 +10,7 @@ mod scan;
 
 use std::ops::Range;
 
+use super::address::decoded;
 pub use host::{is_spoken_tld, is_tld};
 pub use scan::find_links;
 
@@ -49,6 +50,16 @@ impl Link<'_> {
     /// The registrable domain (`example.co.uk`); the whole host if it has none.
     pub fn registered_domain(&self) -> &str {
         &self.host[self.registered..]
+    }
+
+    /// Host and path as a reader knows them, if they are written in punycode or with percent signs.
+    pub fn readable(&self) -> Option<String> {
+        if !self.path.contains('%') && !self.host.contains("xn--") {
+            return None;
+        }
+        let mut readable = idna::domain_to_unicode(&self.host).0;
+        readable.extend(decoded(self.path).into_iter().map(|(c, _)| c));
+        Some(readable)
     }
 
     /// The last label of the host; empty for an IP address.

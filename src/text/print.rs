@@ -2,17 +2,31 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::chars::{self, Unspaced};
 use super::links::Link;
 use super::normalize::{Normalized, Token};
 use crate::domain::ContentPrint;
 
-/// Shingles from which likeness means something. Seven words have thirteen; below that, thanks
-/// and greetings of different people look alike.
-const SHINGLE_COUNT_MIN: u32 = 13;
+/// Twelfths of a word from which likeness means something: seven words. Below that, thanks and
+/// greetings of different people look alike.
+const SUBSTANCE_MIN: u32 = 7 * WORD;
+/// A word, in twelfths.
+const WORD: u32 = 12;
+
+/// How much of a word a character is in a script without spaces, in twelfths: as many as thanks
+/// and greetings take there, which are no longer in meaning than elsewhere.
+const fn substance(script: Unspaced) -> u32 {
+    match script {
+        Unspaced::Han => 7,
+        Unspaced::Hiragana | Unspaced::Katakana => 4,
+        Unspaced::SouthEastAsian => 3,
+    }
+}
 
 /// The prints of a text whose links are known.
 ///
-/// The content hash (XXH3) ignores case, punctuation, white space and disguise. The SimHash
+/// The content hash (XXH3) ignores case, punctuation, white space and disguise, but not in the host
+/// of a link: `my-shop.example` is another site than `myshop.example`. The SimHash
 /// (Charikar 2002, 128 bits, so that unlike texts stay far apart) is taken over words and pairs of words, or over characters and pairs
 /// of them in scripts without spaces; a link counts as its host, a number as its length, so that
 /// campaigns that only vary these stay together.
@@ -22,7 +36,6 @@ pub(super) fn content_print(text: &Normalized, links: &[Link<'_>]) -> ContentPri
     let mut links = links.iter().peekable();
     let mut in_link = false;
     for word in text.words() {
-        squeezed.push_str(word.text);
         while links.peek().is_some_and(|link| link.span.end <= word.span.start) {
             links.next();
             in_link = false;
@@ -30,14 +43,18 @@ pub(super) fn content_print(text: &Normalized, links: &[Link<'_>]) -> ContentPri
         match links.peek() {
             Some(link) if link.span.start < word.span.end => {
                 if !in_link {
+                    likeness.substance += WORD;
                     likeness.add(xxh3_64(link.host.as_bytes()));
+                    // No word has a NUL.
+                    squeezed.extend(["\0", link.host.as_str(), "\0"]);
                 }
                 in_link = true;
             }
             _ => likeness.add_word(&word),
         }
+        squeezed.push_str(word.text);
     }
-    let comparable = likeness.count >= SHINGLE_COUNT_MIN;
+    let comparable = likeness.substance >= SUBSTANCE_MIN;
     // A text without words, of emoji or signs, is compared as it is.
     let exact = if squeezed.is_empty() { text.text() } else { &squeezed };
     let content_hash = xxh3_64(exact.as_bytes());
@@ -72,11 +89,13 @@ struct Likeness {
     counts: [u32; 128],
     count: u32,
     last: Option<u64>,
+    /// What the text says, in twelfths of a word.
+    substance: u32,
 }
 
 impl Default for Likeness {
     fn default() -> Self {
-        Self { lanes: [0; 16], lane_count: 0, counts: [0; 128], count: 0, last: None }
+        Self { lanes: [0; 16], lane_count: 0, counts: [0; 128], count: 0, last: None, substance: 0 }
     }
 }
 
@@ -85,9 +104,13 @@ impl Likeness {
         if word.unspaced {
             let mut utf8 = [0; 4];
             for c in word.text.chars() {
+                self.substance += chars::unspaced(c).map_or(0, substance);
                 self.add(xxh3_64(c.encode_utf8(&mut utf8).as_bytes()));
             }
-        } else if word.text.starts_with(|c: char| c.is_ascii_digit())
+            return;
+        }
+        self.substance += WORD;
+        if word.text.starts_with(|c: char| c.is_ascii_digit())
             && word.text.bytes().all(|b| b.is_ascii_digit())
         {
             self.add(word.text.len() as u64);
@@ -163,6 +186,12 @@ mod tests {
         assert!(same.iter().all(|text| print(text).content_hash == print(same[0]).content_hash));
         assert_ne!(print("Buy now").content_hash, print("Buy not").content_hash);
         assert_ne!(print("👍").content_hash, print("👎").content_hash);
+        let hosts = ["myshop.com", "my-shop.com", "my.shop.com"];
+        let hashes =
+            hosts.map(|host| print(&format!("See https://{host}/x for more")).content_hash);
+        assert!(hashes[0] != hashes[1] && hashes[0] != hashes[2] && hashes[1] != hashes[2]);
+        let dress = print("see: https://MyShop.com/X for MORE").content_hash;
+        assert_eq!(hashes[0], dress, "case of a path as before");
     }
 
     #[test]
@@ -178,6 +207,17 @@ mod tests {
     #[test]
     fn short_texts_are_not_compared() {
         assert!(!print("Thanks, that was very helpful").comparable);
+        for thanks in [
+            "ありがとうございます！",
+            "感谢楼主的分享",
+            "非常感谢您的分享",
+            "ขอบคุณมากครับ",
+            "ขอบคุณสำหรับข้อมูลค่ะ",
+            "참 좋은 글 감사합니다",
+        ] {
+            assert!(!print(thanks).comparable, "{thanks}");
+        }
+        assert!(print("在庫あります、今すぐ公式サイトからお申し込みください").comparable);
         assert!(print(CAMPAIGN).comparable);
         assert!(print("有需要的朋友请加微信详谈").comparable);
     }

@@ -23,6 +23,10 @@ pub(super) fn submission(fields: &Fields, escaped: bool) -> RawSubmission {
         let value = fields.get(name);
         if escaped { as_written(&unescaped(value)) } else { as_written(value) }
     };
+    let plain = |name: &str| {
+        let value = fields.get(name);
+        if escaped { unescaped(value) } else { value.to_owned() }
+    };
     let content = written("comment_content").replace('\0', " ");
     let names = ["comment_author", "comment_author_url", "permalink"];
     // Sign-ups and the like have no text that anybody sees; what they have is looked at instead.
@@ -32,12 +36,12 @@ pub(super) fn submission(fields: &Fields, escaped: bool) -> RawSubmission {
         // Blanks in front, however many, do not push a text beyond its end.
         text: cut(text.trim_start(), COMMENT_BYTES_MAX).to_owned(),
         author: written("comment_author"),
-        email: fields.get("comment_author_email").to_owned(),
-        url: fields.get("comment_author_url").to_owned(),
+        email: plain("comment_author_email"),
+        url: plain("comment_author_url"),
         ip: ip(fields.get("user_ip")),
         user_agent: fields.get("user_agent").to_owned(),
         referrer: fields.first(&["referrer", "referer"]).to_owned(),
-        page_uri: fields.get("permalink").to_owned(),
+        page_uri: plain("permalink"),
         page_title: cut(&context.join(", "), OTHER_BYTES_MAX).to_owned(),
         page_publish_time: None,
         page_closed: false,

@@ -3,11 +3,14 @@
 use super::Found;
 use super::tokens::{self, Strength, Token};
 use super::units::Unit;
+use crate::domain::{ends_authority, in_authority};
 use crate::text::chars;
 use crate::text::links::{is_spoken_tld, is_tld};
 
 /// Units of a local part; RFC 5321 allows 64 bytes, disguises take more.
 const LOCAL_UNITS_MAX: usize = 160;
+/// Units of what a URL may have before its path, looked at on either side of an address.
+const AUTHORITY_UNITS_MAX: usize = 100;
 /// Units of a domain; RFC 1035 allows 253.
 const DOMAIN_UNITS_MAX: usize = 300;
 /// Providers whose domains after a spoken `at` can only be an address.
@@ -58,13 +61,30 @@ pub fn scan(units: &[Unit]) -> Vec<Found> {
 fn address(units: &[Unit], floor: usize, sign: Token) -> Option<(Found, usize)> {
     let domain = domain(units, sign)?;
     let start = local(units, floor, sign)?;
+    if let Some(user) = user_of_url(units, start, domain.end) {
+        return Some(user);
+    }
     let mut end = domain.end;
     // `a@b.org@c.org`: what follows the first domain belongs to it.
     while let Some(next) = chained(units, end) {
         end = next;
     }
     let span = units[start].start as usize..units[end - 1].end as usize;
-    Some((Found { span, first: units[start].c, domain: domain.name }, end))
+    Some((Found { span, first: units[start].c, domain: Some(domain.name) }, end))
+}
+
+/// What a URL has before its host (`http://user@host/`, RFC 3986, 3.2.1), if the address that begins at
+/// `start` is that, with the host as `domain_end` ends it. The host is where the link leads, so it stays.
+fn user_of_url(units: &[Unit], start: usize, domain_end: usize) -> Option<(Found, usize)> {
+    let before = units[start.saturating_sub(AUTHORITY_UNITS_MAX)..start].iter().rev();
+    if !in_authority(before.map(|unit| unit.c)) {
+        return None;
+    }
+    let goes_on = units[domain_end..].iter().take(AUTHORITY_UNITS_MAX);
+    let rest = goes_on.take_while(|unit| !ends_authority(unit.c)).count();
+    let sign = start + units[start..domain_end + rest].iter().rposition(|unit| unit.c == '@')?;
+    let span = units[start].start as usize..units[sign].start as usize;
+    Some((Found { span, first: units[start].c, domain: None }, sign + 1))
 }
 
 /// The end of a further domain that a sign right after `end` leads to.
@@ -103,6 +123,7 @@ fn domain(units: &[Unit], sign: Token) -> Option<Domain> {
             name.truncate(before);
             break;
         };
+        let end = cut_to_tld(&mut name, before + 1, dot.end, end);
         let last = &name[before + 1..];
         let sentence = dot.strength != Strength::Tight || last.starts_with(char::is_uppercase);
         if sentence && label_count >= 2 && best.is_some() && !disguised_dot(units, at, dot) {
@@ -135,6 +156,19 @@ fn domain(units: &[Unit], sign: Token) -> Option<Domain> {
     name.truncate(length);
     let no_domain = sign.strength == Strength::Spoken && NO_DOMAINS.contains(&first_label.as_str());
     (!no_domain).then_some(Domain { name: name.to_lowercase(), end })
+}
+
+/// The end of the last label, which begins at `from` of the name and at the unit `start`: at the end of
+/// a top level domain in its front, where letters of another alphabet follow without a blank.
+fn cut_to_tld(name: &mut String, from: usize, start: usize, end: usize) -> usize {
+    let label = &name[from..];
+    let front = chars::ascii_front(label).filter(|front| is_tld(front) && !is_tld(label));
+    // Letters with blanks between them are more units.
+    let Some(length) = front.map(str::len).filter(|_| label.chars().count() == end - start) else {
+        return end;
+    };
+    name.truncate(from + length);
+    start + length
 }
 
 fn provider(first_label: &str) -> bool {
@@ -185,7 +219,9 @@ fn label(units: &[Unit], at: usize, name: &mut String) -> Option<usize> {
         name.push(unit.c);
         end += 1;
     }
-    while name.len() > from && name.ends_with('-') {
+    // `_jane@example.org_` is Markdown.
+    let closing: &[char] = if tokens::dot(units, end).is_none() { &['-', '_'] } else { &['-'] };
+    while name.len() > from && name.ends_with(closing) {
         name.pop();
         end -= 1;
     }
@@ -312,6 +348,35 @@ mod tests {
             ("root@server.local", "r•••@s•••.local"),
             ("jane#@example.org", "j•••@e•••.org"),
             ("write `jane.doe{}@example.org`", "write `j•••@e•••.org`"),
+            ("hong@naver.com입니다", "h•••@n•••.com입니다"),
+            ("hong@naver.com\u{200B}으로 연락", "h•••@n•••.com으로 연락"),
+            ("jane@example.comна почту", "j•••@e•••.comна почту"),
+            ("jane@example.co.ukو", "j•••@e•••.ukو"),
+            ("_jane@example.com_ or __joe@example.net__", "_j•••@e•••.com_ or __j•••@e•••.net__"),
+            ("jane%40m%C3%BCller.de", "j•••@x•••.de"),
+            ("?me=j%C3%B6hn@ex%c3%a4mple.org&x", "?me=j•••@x•••.org&x"),
+            ("j%25C3%25B6hn%2540example.org", "j•••@e•••.org"),
+            ("%D1%8F%D0%BD@%D0%BF%D0%BE%D1%87%D1%82%D0%B0.%D1%80%D1%84", "я•••@x•••.xn--p1ai"),
+            ("jane%EF%BC%A0example.org", "j•••@e•••.org"),
+            ("info（at）example.com", "i•••@e•••.com"),
+            ("info［AT］example.com", "i•••@e•••.com"),
+            ("info＜ at ＞example.com", "i•••@e•••.com"),
+            ("JANE (ÄT) BEISPIEL.DE", "J•••@B•••.DE"),
+            ("jane {ät} beispiel.de", "j•••@b•••.de"),
+            ("jane ( ät ) beispiel.de", "j•••@b•••.de"),
+            ("jane (aet) beispiel.de", "j•••@b•••.de"),
+            ("jane {a} example.com", "j•••@e•••.com"),
+            ("jane < at > example.com", "j•••@e•••.com"),
+            ("jane (\u{A0}at\u{A0}) example.com", "j•••@e•••.com"),
+            ("jane (\t at) example.com", "j•••@e•••.com"),
+            ("ИВАН СОБАКА ПРИМЕР.РФ", "И•••@x•••.xn--p1ai"),
+            ("jan MAŁPA przyklad.pl", "j•••@p•••.pl"),
+            ("jane at example{.}com", "j•••@e•••.com"),
+            ("http://jane@example.org/x", "http://•••@example.org/x"),
+            ("http://jane@example.org@example.net", "http://•••@example.net"),
+            ("href='http&#58;//jane&#64;example.org'", "href='http&#58;//•••&#64;example.org'"),
+            ("http://example.org/jane@example.net", "http://example.org/j•••@e•••.net"),
+            ("http://example.org?jane@example.net", "http://example.org?j•••@e•••.net"),
         ] {
             assert_eq!(mask_addresses(text).0, masked, "{text}");
         }
@@ -337,6 +402,7 @@ mod tests {
             "x=\", y: \"@Url.Action",
             "a @ b. It is",
             "at at at at dot dot dot",
+            "http://•••@example.org/x",
             "AT&T; R&D &amp; co",
         ] {
             assert_eq!(mask_addresses(text), (text.into(), 0), "{text}");

@@ -1,7 +1,7 @@
 //! What stands for `@` and for the dots of an address.
 
 use super::units::Unit;
-use crate::text::confusables;
+use crate::text::{chars, confusables};
 
 /// Words for `@` in brackets or between blanks.
 const AT_WORDS: [&str; 10] =
@@ -132,6 +132,22 @@ fn with_blanks(units: &[Unit], token: Token) -> Token {
         end: token.end + usize::from(after),
         strength,
     }
+}
+
+/// Whether a text begins with a word that stands for `@` in brackets.
+pub fn begins_with_at_word(text: &str) -> bool {
+    let begins = |word: &&str| {
+        let mut letters = text.chars().map(confusables::lowered);
+        word.chars().all(|c| letters.next() == Some(c))
+    };
+    // `a` is the beginning of many words, and alone in brackets a sign.
+    let mut rest = text.chars();
+    let single = matches!(rest.next(), Some('a' | 'A'));
+    let closed = || {
+        let rest = rest.as_str().trim_start_matches(chars::is_space);
+        rest.starts_with([')', ']', '}', '>', '&'])
+    };
+    AT_WORDS[..AT_WORDS.len() - 1].iter().any(begins) || (single && closed())
 }
 
 /// The units of the word at `at`, if it is one of `words`.

@@ -48,6 +48,12 @@ fn folded(c: char) -> char {
     }
 }
 
+/// The character that is all of a text.
+fn only_char(text: &str) -> Option<char> {
+    let mut chars = text.chars();
+    chars.next().filter(|_| chars.next().is_none())
+}
+
 struct Decoder {
     units: Vec<Unit>,
     /// Where an `&` stands that may begin an entity.
@@ -93,15 +99,42 @@ impl Decoder {
                 return;
             };
             let byte = (high * 16 + low_digit) as u8;
-            if !(0x21..0x7F).contains(&byte) {
-                return;
-            }
-            self.units.truncate(self.units.len() - 3);
-            self.units.push(Unit { c: byte as char, start: percent.start, end: low.end });
-            if byte == b'&' {
-                self.entity = Some(self.units.len() - 1);
+            match byte {
+                0x21..=0x7E => {
+                    self.units.truncate(self.units.len() - 3);
+                    self.units.push(Unit { c: byte as char, start: percent.start, end: low.end });
+                    if byte == b'&' {
+                        self.entity = Some(self.units.len() - 1);
+                    }
+                }
+                0x80..=0xFF if self.decode_utf8() => {}
+                _ => return,
             }
         }
+    }
+
+    /// Replaces `%C3%BC` at the end by the character of which that is the UTF-8; whether it did.
+    fn decode_utf8(&mut self) -> bool {
+        let byte = |triple: &[Unit]| match triple {
+            [percent, high, low] if percent.c == '%' => {
+                Some((high.c.to_digit(16)? * 16 + low.c.to_digit(16)?) as u8)
+            }
+            _ => None,
+        };
+        for count in 2..=4 {
+            let Some(from) = self.units.len().checked_sub(3 * count) else { return false };
+            let bytes: Option<Vec<u8>> = self.units[from..].chunks(3).map(byte).collect();
+            let Some(bytes) = bytes else { return false };
+            let Some(c) = std::str::from_utf8(&bytes).ok().and_then(only_char) else { continue };
+            let (start, end) = (self.units[from].start, self.units[self.units.len() - 1].end);
+            self.units.truncate(from);
+            match self.units.last_mut().filter(|_| chars::is_invisible(c)) {
+                Some(last) => last.end = end,
+                None => self.units.push(Unit { c: folded(c), start, end }),
+            }
+            return true;
+        }
+        false
     }
 
     /// Decodes the entity that began at `from`, if `next` ends one; whether `next` was its
@@ -179,6 +212,8 @@ mod tests {
     fn everything_that_hides_a_sign_is_undone() {
         for (text, expected) in [
             ("a%40b %2540 100% %zz", "a@b @ 100% %zz"),
+            ("%C3%BC %c3%bc%E2%82%AC %F0%9F%91%8D%25C3%25BC", "ü ü€ 👍ü"),
+            ("%C3 %BC%C3%28 %EF%BC%A0 a%E2%80%8B", "%C3 %BC%C3( @ a"),
             ("&#64; &#x40;&commat;&period;", "@ @@."),
             ("&#64x &#064;", "@x @"),
             ("&amp;#64; &bogus; R&D; a&b", "@ &bogus; R&D; a&b"),

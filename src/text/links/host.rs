@@ -1,6 +1,7 @@
 //! Hosts: what one may look like in prose, and its canonical form.
 
 use crate::text::address::decoded;
+use crate::text::chars;
 
 /// Endings of host names that are also endings of file names: without a scheme, `www.` or a
 /// path behind it, `main.rs` is a file.
@@ -56,6 +57,15 @@ pub fn canonical(written: &str) -> Option<Host> {
     });
     let registered = domain.map_or(0, |domain| name.len() - domain.as_bytes().len());
     Some(Host { name, registered, known_suffix })
+}
+
+/// What is written, up to where a top level domain ends and letters of another alphabet or `_` follow
+/// without a blank (`example.com에서`); nothing if it has no such end.
+pub fn front(written: &str) -> Option<&str> {
+    let written = written.trim_end_matches('.');
+    let label = written.rfind('.').map_or(0, |dot| dot + 1);
+    let end = label + chars::ascii_front(&written[label..])?.len();
+    (label > 0 && is_tld(&written[label..end])).then_some(&written[..end])
 }
 
 /// Whether `host` reads like a link although nothing but its ending says so. `after` is what

@@ -26,25 +26,78 @@ pub struct Marked {
 pub fn html(text: &str, start: usize) -> Option<Marked> {
     let tag_end = start + find_in(text, start, TAG_BYTES_MAX, b">")?;
     let tag = &text[start..tag_end];
-    let attribute = start + find_in(text, start, tag.len(), b"href")? + 4;
-    let equals = tag_end - text[attribute..tag_end].trim_start().len();
-    let value = text[equals..tag_end].strip_prefix('=')?;
-    let from = tag_end - value.trim_start().len();
-    let quote = text[from..tag_end].chars().next()?;
-    let address = if matches!(quote, '"' | '\'' | '”' | '“') {
-        let inner = from + quote.len_utf8();
-        let close = text[inner..tag_end].find(['"', '\'', '”']).unwrap_or(tag_end - inner);
-        inner..inner + close
-    } else {
-        let close = text[from..tag_end].find(char::is_whitespace).unwrap_or(tag_end - from);
-        from..from + close
-    };
+    let address = attribute(tag).or_else(|| anywhere(tag))?;
+    let address = start + address.start..start + address.end;
     let anchor_start = tag_end + 1;
     let (anchor, end) = match find_in(text, anchor_start, ANCHOR_BYTES_MAX, b"</a") {
-        Some(length) => (Some(anchor_start..anchor_start + length), anchor_start + length + 3),
+        // Browsers end a link where the next one begins (HTML standard, 13.2.6.4.7).
+        Some(length) => match nested(&text[anchor_start..anchor_start + length]) {
+            Some(at) => (Some(anchor_start..anchor_start + at), anchor_start + at),
+            None => (Some(anchor_start..anchor_start + length), anchor_start + length + 3),
+        },
         None => (None, anchor_start),
     };
     Some(Marked { kind: LinkKind::Html, address, anchor, end })
+}
+
+/// Where a further link begins in what a link shows.
+fn nested(shown: &str) -> Option<usize> {
+    let mut tags = shown.match_indices('<').map(|(at, _)| at);
+    tags.find(|at| {
+        let mut name = shown[at + 1..].chars();
+        matches!(name.next(), Some('a' | 'A'))
+            && name.next().is_some_and(|c| c.is_whitespace() || c == '/')
+    })
+}
+
+/// The value of the attribute `href` of a tag, as browsers read it: not inside of another value, and
+/// not as the end of another name.
+fn attribute(tag: &str) -> Option<Range<usize>> {
+    let separates = |c: char| c.is_whitespace() || c == '/';
+    let mut at = tag.find(separates)?;
+    loop {
+        at = skip(tag, at, separates);
+        let name_end = at + tag[at..].find(|c| separates(c) || c == '=')?;
+        let equals = skip(tag, name_end, char::is_whitespace);
+        let Some(value) = tag[equals..].strip_prefix('=') else {
+            at = name_end.max(at + 1);
+            continue;
+        };
+        let value = value_at(tag, skip(tag, tag.len() - value.len(), char::is_whitespace))?;
+        if tag[at..name_end].eq_ignore_ascii_case("href") {
+            return Some(value);
+        }
+        let quote = tag[value.end..].chars().next().filter(|c| is_quote(*c));
+        at = value.end + quote.map_or(0, char::len_utf8);
+    }
+}
+
+/// The value of what looks like `href` in a tag that no browser reads as a link.
+fn anywhere(tag: &str) -> Option<Range<usize>> {
+    let name_end = find_in(tag, 0, tag.len(), b"href")? + 4;
+    let value = tag[skip(tag, name_end, char::is_whitespace)..].strip_prefix('=')?;
+    value_at(tag, skip(tag, tag.len() - value.len(), char::is_whitespace))
+}
+
+/// The value of an attribute that begins at `from`, without its quotes.
+fn value_at(tag: &str, from: usize) -> Option<Range<usize>> {
+    let quote = tag[from..].chars().next()?;
+    if is_quote(quote) {
+        let inner = from + quote.len_utf8();
+        let close = tag[inner..].find(['"', '\'', '”']).unwrap_or(tag.len() - inner);
+        return Some(inner..inner + close);
+    }
+    let close = tag[from..].find(char::is_whitespace).unwrap_or(tag.len() - from);
+    Some(from..from + close)
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '”' | '“')
+}
+
+/// The first byte from `at` on whose character does not pass.
+fn skip(text: &str, at: usize, test: impl Fn(char) -> bool) -> usize {
+    text[at..].find(|c| !test(c)).map_or(text.len(), |length| at + length)
 }
 
 /// The BBCode link whose `[url` or `[link` starts at `start`; `name` is that word.

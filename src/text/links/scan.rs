@@ -144,12 +144,19 @@ impl<'a> Scan<'a> {
         let left = left.map_or(floor, |at| floor + at + width(self.text, floor + at));
         let run_end = end + run(&self.text[end..], |c| is_host(c) || is_dot(c));
         let written = &self.text[left..run_end];
+        // `_example.com_` is Markdown.
+        let left = run_end - written.trim_start_matches('_').len();
+        let written = &self.text[left..run_end];
         // What follows an address with `@` or comes after a masked one is not a host.
         let masked =
             self.text[..left].ends_with(['@', '•', '=']) || self.text[run_end..].starts_with('@');
-        let host = (!masked).then(|| host::canonical(written)).flatten();
-        match host {
-            Some(host) if host::credible(written, &host, &self.text[run_end..]) => {
+        let read = |written: &str| {
+            let host = host::canonical(written).filter(|_| !masked)?;
+            host::credible(written, &host, &self.text[left + written.len()..]).then_some(host)
+        };
+        let cut = || host::front(written).and_then(|front| Some((front, read(front)?)));
+        match read(written).map(|host| (written, host)).or_else(cut) {
+            Some((written, host)) => {
                 let trimmed = left + written.trim_end_matches(is_dot).len();
                 let address = path_after(self.text, trimmed, host);
                 self.add(LinkKind::Bare, left..address.end, address, None, false);
@@ -285,8 +292,15 @@ fn address_at(text: &str, start: usize) -> Option<Address> {
         return Some(path_after(text, end - (name.len() - at), host));
     }
     let without_port = name.split(':').next().unwrap_or_default();
-    let host = host::canonical(without_port.trim_end_matches(|c: char| !is_host(c)))?;
-    Some(path_after(text, end, host))
+    let written = without_port.trim_end_matches(|c: char| !is_host(c));
+    let host = host::canonical(written);
+    if let Some(front) = host::front(written).filter(|_| plain)
+        && !host.as_ref().is_some_and(|host| host.known_suffix)
+        && let Some(host) = host::canonical(front)
+    {
+        return Some(path_after(text, from + front.len(), host));
+    }
+    Some(path_after(text, end, host?))
 }
 
 /// The address in an attribute of HTML if what stands before its path is written with entities or
@@ -406,6 +420,17 @@ mod tests {
             ("https://example。com/登录", "example.com", "/登录"),
             ("https://bücher.example/", "xn--bcher-kva.example", "/"),
             ("смотри пример.рф", "xn--e1afmkfd.xn--p1ai", ""),
+            ("https://good.co.kr에서 볼 수", "good.co.kr", ""),
+            ("https://good.kr/x에서 볼 수", "good.kr", "/x에서"),
+            ("good.kr에서 봤어요", "good.kr", ""),
+            ("good.kr는", "good.kr", ""),
+            ("여기는 good.kr입니다. 다음", "good.kr", ""),
+            ("__good.kr__", "good.kr", ""),
+            ("_https://good.kr_ and", "good.kr", ""),
+            ("https://good.ruхорош", "good.ru", ""),
+            ("<a title='href=http://x.example/' href='http://good.kr/'>x</a>", "good.kr", "/"),
+            ("<a data-href=http://x.example/ HREF = http://good.kr/>x</a>", "good.kr", "/"),
+            ("<a class='x'href='http://good.kr/'>x</a>", "good.kr", "/"),
             ("<a href='http://example.com/x' rel=nofollow>x</a>", "example.com", "/x"),
             ("<A HREF=example.com/x>x</A>", "example.com", "/x"),
             ("<a href='http://example&#46;com/x'>x</a>", "example.com", "/x"),
@@ -451,6 +476,14 @@ mod tests {
         assert_eq!(links[0].registered_domain(), "example.com");
         assert_eq!(links[0].tld(), "com");
         assert_eq!(&text[links[1].span.clone()], "b.com");
+    }
+
+    #[test]
+    fn a_link_ends_where_the_next_one_begins() {
+        let text = "<a href='http://good.com'><b>x</b> <a href='http://evil.com'>y</a>";
+        assert_eq!(hosts(text), ["good.com", "evil.com"]);
+        let shown = "<a href='http://good.com'><abbr>x</a>";
+        assert_eq!(find_links(shown)[0].anchor_text, Some("<abbr>x"));
     }
 
     #[test]
