@@ -334,11 +334,15 @@ impl Config {
         exposed.then(|| format!("{} holds a password and can be read by others", path.display()))
     }
 
-    /// Whether one of the addresses has a password.
+    /// Whether one of the addresses has a password: before the host, or, in one of PostgreSQL, as a
+    /// parameter.
     pub fn holds_password(&self) -> bool {
         let urls = [&self.limits.redis_url, &self.storage.database_url];
-        // A password stands before the host.
-        urls.into_iter().flatten().any(|url| url.contains('@'))
+        urls.into_iter().flatten().any(|url| {
+            let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+            let mut names = url::form_urlencoded::parse(parameters.as_bytes());
+            url.contains('@') || names.any(|(name, _)| name == "password")
+        })
     }
 
     /// The configuration in a TOML text.
