@@ -32,6 +32,8 @@ initdb="$(command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null |
 
 work="${REPLYGUARD_CLUSTER_DIR:-$(mktemp -d "${TMPDIR:-/tmp}/replyguard-cluster.XXXXXX")}"
 mkdir -p "$work/log" "$work/pid"
+# What the run before left: it would end everything at once, and processes of others at the end.
+rm -f "$work/stopping" "$work"/pid/*
 chmod 755 "$work"
 keepers=()
 down() {

@@ -187,10 +187,11 @@ impl App {
     }
 
     /// Serves until `stop`, then says for the drain delay that it is not ready, refuses new calls,
-    /// ends those under way within the drain timeout and closes the store.
+    /// ends those under way within the drain timeout and closes the store. A port that is served
+    /// no more is as good as `stop`, so that whoever watches the process starts it again.
     ///
     /// # Errors
-    /// Of the operating system, while starting threads or serving HTTP.
+    /// Of the operating system, while starting threads; a port that was served no more.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         // First it says that it leaves, then it leaves.
         let (leaving, draining) = (CancellationToken::new(), CancellationToken::new());
@@ -205,15 +206,22 @@ impl App {
         let router = http::router(watched, self.metrics.clone(), self.console, self.akismet);
         let connection_count_max = self.config.server.connection_count_max;
         let PortCertificates { grpc, http } = self.certificates.clone();
-        let ops = http_task(listener, router, http, connection_count_max, draining.clone());
+        let mut ops = http_task(listener, router, http, connection_count_max, draining.clone());
         let upkeep = tokio::spawn(upkeep(self.metrics, draining.clone()));
         let mut background = background::start(&self.moderation, &self.config.training, &draining);
         background.push(certificates::watch(self.certificates, draining.clone())?);
-        let workers =
+        let mut workers =
             Workers::start(self.service, (self.grpc, grpc), &self.config.server, &draining)?;
         telemetry::tell_version(&self.model_version);
         tracing::info!(model.version = %self.model_version, "ready");
-        stop.await;
+        let deaf = tokio::select! {
+            () = stop => None,
+            () = workers.accepting_ends() => Some("gRPC"),
+            _ = &mut ops => Some("HTTP"),
+        };
+        if let Some(port) = deaf {
+            tracing::error!(port, "nobody accepts connections any more: stopping");
+        }
         leaving.cancel();
         tokio::time::sleep(Duration::from_millis(self.config.server.drain_delay_ms)).await;
         draining.cancel();
@@ -221,7 +229,9 @@ impl App {
         self.moderation.end_watches();
         let drain = Duration::from_millis(self.config.server.drain_timeout_ms);
         workers.join(drain).await;
-        let _ = tokio::time::timeout(drain, ops).await;
+        if deaf != Some("HTTP") {
+            let _ = tokio::time::timeout(drain, ops).await;
+        }
         let _ = watcher.await;
         let _ = upkeep.await;
         for task in background {
@@ -231,7 +241,10 @@ impl App {
             tracing::error!("the store did not close in time; what was acknowledged is on disk");
         }
         tracing::info!("stopped");
-        Ok(())
+        match deaf {
+            None => Ok(()),
+            Some(port) => Err(io::Error::other(format!("the {port} port was served no more"))),
+        }
     }
 }
 

@@ -72,6 +72,12 @@ pub struct ServerConfig {
     pub compress_answers: bool,
 }
 
+/// The most connections at once: no process gets as many file handles, and far greater numbers
+/// are more than can be counted.
+const CONNECTION_COUNT_MAX: usize = 1_000_000;
+/// The longest life of a connection without a call, ten years: an instant of the far future is
+/// more than the system's clock can say.
+const GRPC_IDLE_TIMEOUT_S_MAX: u64 = 10 * 366 * 86_400;
 /// The longest wait for load balancers: five minutes.
 const DRAIN_DELAY_MS_MAX: u64 = 300_000;
 
@@ -93,6 +99,41 @@ impl Default for ServerConfig {
             drain_timeout_ms: 10_000,
             compress_answers: false,
         }
+    }
+}
+
+impl ServerConfig {
+    fn validate(&self) -> Result<(), String> {
+        if !(1..=CONNECTION_COUNT_MAX).contains(&self.connection_count_max) {
+            let expected = format!("1 to {CONNECTION_COUNT_MAX} is expected");
+            return Err(format!("server.connection_count_max: {expected}"));
+        }
+        if self.call_timeout_ms == 0 {
+            return Err("server.call_timeout_ms: at least 1 is expected".into());
+        }
+        if self.drain_delay_ms > DRAIN_DELAY_MS_MAX {
+            return Err(format!("server.drain_delay_ms: at most {DRAIN_DELAY_MS_MAX} is expected"));
+        }
+        if self.worker_count > 1_024 {
+            return Err("server.worker_count: at most 1024 is expected".into());
+        }
+        if self.grpc_address == self.http_address && self.grpc_address.port() != 0 {
+            return Err("server.http_address: gRPC listens there already".into());
+        }
+        if !(1..=GRPC_IDLE_TIMEOUT_S_MAX).contains(&self.grpc_idle_timeout_s) {
+            let expected = format!("1 to {GRPC_IDLE_TIMEOUT_S_MAX} is expected");
+            return Err(format!("server.grpc_idle_timeout_s: {expected}"));
+        }
+        if self.http_certificate_file.is_some() != self.http_key_file.is_some() {
+            return Err("server.http_key_file: both a certificate and a key are expected".into());
+        }
+        if self.grpc_certificate_file.is_some() != self.grpc_key_file.is_some() {
+            return Err("server.grpc_key_file: both a certificate and a key are expected".into());
+        }
+        if self.grpc_client_ca_file.is_some() && self.grpc_key_file.is_none() {
+            return Err("server.grpc_client_ca_file: grpc_certificate_file is expected too".into());
+        }
+        Ok(())
     }
 }
 
@@ -334,11 +375,15 @@ impl Config {
         exposed.then(|| format!("{} holds a password and can be read by others", path.display()))
     }
 
-    /// Whether one of the addresses has a password.
+    /// Whether one of the addresses has a password: before the host, or, in one of PostgreSQL, as a
+    /// parameter.
     pub fn holds_password(&self) -> bool {
         let urls = [&self.limits.redis_url, &self.storage.database_url];
-        // A password stands before the host.
-        urls.into_iter().flatten().any(|url| url.contains('@'))
+        urls.into_iter().flatten().any(|url| {
+            let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+            let mut names = url::form_urlencoded::parse(parameters.as_bytes());
+            url.contains('@') || names.any(|(name, _)| name == "password")
+        })
     }
 
     /// The configuration in a TOML text.
@@ -359,34 +404,7 @@ impl Config {
     /// # Errors
     /// One line for the first problem.
     pub fn validate(&self) -> Result<(), String> {
-        let server = &self.server;
-        if server.connection_count_max == 0 {
-            return Err("server.connection_count_max: at least 1 is expected".into());
-        }
-        if server.call_timeout_ms == 0 {
-            return Err("server.call_timeout_ms: at least 1 is expected".into());
-        }
-        if server.drain_delay_ms > DRAIN_DELAY_MS_MAX {
-            return Err(format!("server.drain_delay_ms: at most {DRAIN_DELAY_MS_MAX} is expected"));
-        }
-        if server.worker_count > 1_024 {
-            return Err("server.worker_count: at most 1024 is expected".into());
-        }
-        if server.grpc_address == server.http_address && server.grpc_address.port() != 0 {
-            return Err("server.http_address: gRPC listens there already".into());
-        }
-        if server.grpc_idle_timeout_s == 0 {
-            return Err("server.grpc_idle_timeout_s: at least 1 is expected".into());
-        }
-        if server.http_certificate_file.is_some() != server.http_key_file.is_some() {
-            return Err("server.http_key_file: both a certificate and a key are expected".into());
-        }
-        if server.grpc_certificate_file.is_some() != server.grpc_key_file.is_some() {
-            return Err("server.grpc_key_file: both a certificate and a key are expected".into());
-        }
-        if server.grpc_client_ca_file.is_some() && server.grpc_key_file.is_none() {
-            return Err("server.grpc_client_ca_file: grpc_certificate_file is expected too".into());
-        }
+        self.server.validate()?;
         if let Some(url) = &self.storage.database_url {
             let known = ["postgres://", "postgresql://"];
             if !known.iter().any(|scheme| url.starts_with(scheme)) {
@@ -449,6 +467,43 @@ mod tests {
         assert!(with_ca("redis://x").unwrap_err().starts_with("limits.redis_ca_file: "));
         assert_eq!(with_ca("rediss+cluster://x"), Ok(()));
         assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn counts_and_times_have_bounds() {
+        let check = |change: fn(&mut ServerConfig)| {
+            let mut config = Config::default();
+            change(&mut config.server);
+            config.validate()
+        };
+        assert_eq!(check(|server| server.connection_count_max = 1_000_000), Ok(()));
+        for bad in [0, 1_000_001, usize::MAX] {
+            let server = ServerConfig { connection_count_max: bad, ..Default::default() };
+            let error = Config { server, ..Config::default() }.validate().unwrap_err();
+            assert_eq!(error, "server.connection_count_max: 1 to 1000000 is expected");
+        }
+        assert_eq!(check(|server| server.grpc_idle_timeout_s = 86_400 * 366), Ok(()));
+        let error = check(|server| server.grpc_idle_timeout_s = u64::MAX).unwrap_err();
+        assert!(error.starts_with("server.grpc_idle_timeout_s: 1 to "), "{error}");
+    }
+
+    #[test]
+    fn passwords_are_seen_wherever_they_stand() {
+        let holds = |url: &str| {
+            let mut config = Config::default();
+            config.storage.database_url = Some(url.into());
+            config.holds_password()
+        };
+        for url in [
+            "postgres://ann:secret@db/guard",
+            "postgres://db/guard?user=ann&password=secret",
+            "postgres://db/guard?password=secret",
+            "postgres://db/guard?%70assword=secret",
+        ] {
+            assert!(holds(url), "{url}");
+        }
+        assert!(!holds("postgres://db/guard?user=ann&sslmode=verify-full"));
+        assert!(!holds("postgres://password/password"));
     }
 
     #[test]

@@ -23,8 +23,7 @@ pub use traces::Traces;
 /// A sentence if the filter cannot be read, the collector's address cannot be used, or logging was
 /// started before.
 pub fn start_logging(config: &TelemetryConfig) -> Result<Option<Traces>, String> {
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|error| format!("telemetry.log: `{}` is no filter: {error}", config.log))?;
+    let filter = log_filter(config)?;
     // Spans of traces are not for logs.
     let untraced: Directive =
         format!("{TRACE_TARGET}=off").parse().map_err(|_| "no filter".to_owned())?;
@@ -39,6 +38,20 @@ pub fn start_logging(config: &TelemetryConfig) -> Result<Option<Traces>, String>
     let registry = Registry::default().with(lines).with(traces.layer());
     registry.try_init().map_err(|error| error.to_string())?;
     Ok(Some(traces))
+}
+
+/// Whether logging can start with these settings.
+///
+/// # Errors
+/// A sentence if the filter cannot be read.
+pub fn check_logging(config: &TelemetryConfig) -> Result<(), String> {
+    log_filter(config).map(drop)
+}
+
+/// What is logged.
+fn log_filter(config: &TelemetryConfig) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(&config.log)
+        .map_err(|error| format!("telemetry.log: `{}` is no filter: {error}", config.log))
 }
 
 /// What writes log lines.

@@ -123,14 +123,16 @@ struct Planned {
 }
 
 /// Fills the empty data folder of a configuration with the week; `progress` hears of each comment
-/// out of how many. Answers with how many were sent.
+/// out of how many. Answers with how many were sent, or with nothing if `stop` came first. In each
+/// case nobody writes into the folder any more.
 ///
 /// # Errors
 /// [`BindError`]: one line that says what to change.
 pub async fn fill_demo(
     config: &Config,
     progress: impl Fn(usize, usize),
-) -> Result<usize, BindError> {
+    stop: impl Future<Output = ()>,
+) -> Result<Option<usize>, BindError> {
     let records = Records::open(config).await?;
     let store = records.store.clone();
     let now = SystemClock.now();
@@ -153,7 +155,11 @@ pub async fn fill_demo(
     };
     let moderation = Arc::new(Moderation::new(ports, Scorer::new(Arc::new(load_model(config)?))));
     let failed = |error: ModerationError| BindError::Storage(format!("the demo: {error}"));
-    let sent = Demo { moderation, clock, now }.run(progress).await.map_err(failed);
+    let demo = Demo { moderation, clock, now };
+    let sent = tokio::select! {
+        sent = demo.run(progress) => sent.map(Some).map_err(failed),
+        () = stop => Ok(None),
+    };
     store.close().await;
     sent
 }

@@ -19,6 +19,7 @@ use crate::limits::{RecentLog, RedisLog};
 use crate::moderation::DRIFT_ALARM;
 use crate::moderation::ports::{Clock, LimitKey, LimitKind};
 use crate::storage::{PostgresStore, SqliteStore};
+use crate::telemetry;
 
 /// How often Redis is asked: a connection with TLS may take longer than the first call waits.
 const REDIS_TRIES: u32 = 4;
@@ -48,13 +49,13 @@ pub type Findings = Vec<(&'static str, Finding)>;
 /// changes nothing.
 pub async fn examine(config: &Config, config_file: Option<&Path>) -> Findings {
     let now = SystemClock.now();
-    let mut findings: Findings =
-        vec![("configuration", Finding::Good("every setting fits".into()))];
+    let mut findings: Findings = vec![("configuration", settings(config))];
     if let Some(file) = config_file {
         findings.push(("configuration", files::config_file(file, config)));
     }
     findings.push(("data", files::data_folder(config)));
     findings.extend(files::secrets(config).into_iter().map(|found| ("data", found)));
+    findings.extend(files::redis_password(config).map(|found| ("redis", found)));
     findings.push(("disk", files::disk(config)));
     findings.push(("store", store(config).await));
     findings.push(("clock", clock::examine(config, now)));
@@ -73,6 +74,19 @@ pub async fn examine(config: &Config, config_file: Option<&Path>) -> Findings {
         findings.extend(webhooks(&metrics).map(|found| ("webhooks", found)));
     }
     findings
+}
+
+/// What a start finds wrong with the settings besides what reading them finds.
+fn settings(config: &Config) -> Finding {
+    match telemetry::check_logging(&config.telemetry) {
+        Ok(()) => Finding::Good("every setting fits".into()),
+        Err(error) => Finding::Bad {
+            what: error,
+            advice: "give a filter such as info or replyguard=debug,warn; the service will not \
+                     start"
+                .into(),
+        },
+    }
 }
 
 /// The certificates of authorities that the configuration names, without which nothing starts.

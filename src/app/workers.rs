@@ -30,6 +30,7 @@ type Accepted = (TcpStream, OwnedSemaphorePermit);
 /// The running threads.
 pub(super) struct Workers {
     threads: Vec<JoinHandle<()>>,
+    acceptor: tokio::task::JoinHandle<()>,
     /// Ends calls that outlive the drain timeout.
     abort: CancellationToken,
 }
@@ -60,8 +61,13 @@ impl Workers {
             threads.push(thread.spawn(move || work(&service, &door, accepted, &draining, &abort))?);
         }
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::spawn(accept(listener, queues, config.connection_count_max, draining.clone()));
-        Ok(Self { threads, abort })
+        let accepting = accept(listener, queues, config.connection_count_max, draining.clone());
+        Ok(Self { threads, acceptor: tokio::spawn(accepting), abort })
+    }
+
+    /// Waits until nobody accepts connections any more, which only `draining` should bring about.
+    pub(super) async fn accepting_ends(&mut self) {
+        let _ = (&mut self.acceptor).await;
     }
 
     /// Waits until all calls have ended, at most for `drain`, then ends what is left.

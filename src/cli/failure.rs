@@ -37,6 +37,11 @@ impl Failure {
         Self { code: 74, message: message.into() }
     }
 
+    /// Exit code 130, as a shell says it of a program that Ctrl-C ended.
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Self { code: 130, message: message.into() }
+    }
+
     /// Nothing to say and exit code 0: the reader of the output has seen enough.
     pub fn quiet() -> Self {
         Self { code: 0, message: String::new() }

@@ -1,9 +1,14 @@
 //! The connection to Redis or Redis Cluster that limits and recent content share: with or without
 //! TLS, made when it is first used, and made again by itself when it broke.
 //!
+//! The library notices connections that broke. Those that work and are of no use any more are
+//! noticed here: to a server that lost its place to another one behind the same name, and with a
+//! password that was changed.
+//!
 //! Passwords stay in here: no error repeats an address.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
@@ -14,6 +19,8 @@ use redis::{
     Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError, Script,
     ServerErrorKind, TlsCertificates,
 };
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_rustls::rustls::crypto::ring;
 
 /// Waiting longer for an answer is useless: the caller's deadline is 25 ms.
@@ -28,6 +35,9 @@ const CLUSTER_TIMEOUT: Duration = Duration::from_secs(2);
 /// After so long without an acknowledgement by the peer's kernel a connection is given up
 /// (`TCP_USER_TIMEOUT`): otherwise a cable that was pulled is noticed only after minutes.
 const PEER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a connection is made anew at most: a failover takes seconds, and until it is over each
+/// new connection may lead to the same server.
+const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where Redis is and how it is reached.
 #[derive(Clone)]
@@ -56,9 +66,25 @@ impl RedisOptions {
     }
 }
 
-/// A connection; a clone is the same one.
+/// A connection; a clone is the same one, also after it was made anew.
 #[derive(Clone)]
-pub struct RedisConnection(Kind);
+pub struct RedisConnection(Arc<Shared>);
+
+/// What clones share.
+struct Shared {
+    options: RedisOptions,
+    /// Where connections are made anew, and then live.
+    home: Handle,
+    state: Mutex<State>,
+}
+
+struct State {
+    kind: Kind,
+    /// What it was made with.
+    password: Option<String>,
+    /// Before that it is not made anew.
+    renew_time: Instant,
+}
 
 #[derive(Clone)]
 enum Kind {
@@ -74,6 +100,14 @@ struct Address {
     tls: bool,
 }
 
+/// How to connect, with what its files hold now.
+struct Plan {
+    address: Address,
+    roots: Option<TlsCertificates>,
+    password: Option<String>,
+    response_timeout: Duration,
+}
+
 impl RedisConnection {
     /// A connection that is made when it is first used, so Redis need not be there yet. Must be
     /// called inside a tokio runtime, where the connection then lives.
@@ -81,25 +115,15 @@ impl RedisConnection {
     /// # Errors
     /// One sentence that begins with the setting and never repeats the address.
     pub fn open(options: &RedisOptions) -> Result<Self, String> {
-        let password = options.password_file.as_deref().map(first_line).transpose();
-        let password = password.map_err(|error| format!("limits.redis_password_file: {error}"))?;
-        // An error of the library may repeat the address, and with it a password.
-        let unreadable = |_| "limits.redis_url: not an address of Redis".to_owned();
-        let address = Address::parse(&options.url, password.as_deref()).map_err(unreadable)?;
-        let roots = options.ca_file.as_deref().map(certificates).transpose();
-        let roots = roots.map_err(|error| format!("limits.redis_ca_file: {error}"))?;
-        if address.tls {
-            // Others in this process may have chosen already; it is the same choice.
-            let _ = ring::default_provider().install_default();
-        }
-        let connected = match address.cluster {
-            true => connect_cluster(address, roots, options.response_timeout).map(Kind::Cluster),
-            false => connect_single(address, roots, options.response_timeout).map(Kind::Single),
-        };
-        connected.map(Self).map_err(|error| match options.ca_file.is_some() {
-            true => "limits.redis_ca_file: not certificates that Redis's TLS can use".into(),
-            false => unreadable(error),
-        })
+        let plan = Plan::read(options)?;
+        let password = plan.password.clone();
+        let kind = plan.connect().map_err(|_| match options.ca_file.is_some() {
+            true => "limits.redis_ca_file: not certificates that Redis's TLS can use",
+            false => UNREADABLE,
+        })?;
+        let state = State { kind, password, renew_time: Instant::now() };
+        let (options, home) = (options.clone(), Handle::current());
+        Ok(Self(Arc::new(Shared { options, home, state: Mutex::new(state) })))
     }
 
     /// Runs a script with what `fill` adds: the number of keys, the keys, the arguments. One round
@@ -130,21 +154,166 @@ impl RedisConnection {
     where
         T: FromRedisValue + Send + 'static,
     {
-        async fn on<T: FromRedisValue>(
-            mut connection: impl ConnectionLike,
-            command: Cmd,
-        ) -> Result<T, RedisError> {
-            command.query_async(&mut connection).await
-        }
-        match self.0.clone() {
-            Kind::Single(connection) => on(connection, command).await,
+        let kind = self.0.state().kind.clone();
+        match kind {
+            Kind::Single(connection) => self.ask(connection, command).await,
             Kind::Cluster(connection) => {
                 // It goes on when the caller stops waiting: only a call that meets its end shows
                 // the client that a node is dead and that another one has its slots.
-                let call = tokio::spawn(on(connection, command));
+                let this = self.clone();
+                let call = tokio::spawn(async move { this.ask(connection, command).await });
                 call.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
             }
         }
+    }
+
+    async fn ask<T: FromRedisValue>(
+        &self,
+        mut connection: impl ConnectionLike,
+        command: Cmd,
+    ) -> Result<T, RedisError> {
+        let answer = command.query_async(&mut connection).await;
+        if let Err(error) = &answer {
+            self.renew_after(error);
+        }
+        answer
+    }
+
+    /// Begins to make the connection anew if that may help against the error. Whoever asks
+    /// meanwhile gets what the one before answers.
+    fn renew_after(&self, error: &RedisError) {
+        let shared = &self.0;
+        // A cluster's client finds out by itself which node has taken over.
+        let useless = is_useless(error) && matches!(shared.state().kind, Kind::Single(_));
+        if !useless && shared.options.password_file.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        let mut state = shared.state();
+        if now < state.renew_time {
+            return;
+        }
+        state.renew_time = now + RENEW_INTERVAL;
+        drop(state);
+        let shared = shared.clone();
+        self.0.home.spawn(async move { shared.renew(useless).await });
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the connection anew if it is of no use or its password was changed.
+    async fn renew(&self, useless: bool) {
+        let plan = match Plan::read(&self.options) {
+            Ok(plan) => plan,
+            Err(error) => {
+                tracing::warn!(error, "the connection to Redis cannot be made anew");
+                return;
+            }
+        };
+        if !useless && plan.password == self.state().password {
+            return;
+        }
+        let password = plan.password.clone();
+        match plan.connect_now().await {
+            Ok(kind) => {
+                let mut state = self.state();
+                (state.kind, state.password) = (kind, password);
+                drop(state);
+                tracing::info!("the connection to Redis was made anew");
+            }
+            // The next call that fails begins again.
+            Err(error) => {
+                let reason = error.category();
+                tracing::debug!(reason, "the connection to Redis could not be made anew");
+            }
+        }
+    }
+}
+
+/// Whether a server answers, but will answer nothing else on this connection: it became a replica,
+/// or did not take the password. The library keeps both.
+fn is_useless(error: &RedisError) -> bool {
+    let demoted = matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+    );
+    // Before Redis 7, a script's error has that of its command in its text.
+    let demoted = demoted || error.detail().is_some_and(|detail| detail.contains("READONLY "));
+    let refused = error.kind() == ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"));
+    demoted || refused
+}
+
+/// An error of the library may repeat the address, and with it a password.
+const UNREADABLE: &str = "limits.redis_url: not an address of Redis";
+
+impl Plan {
+    fn read(options: &RedisOptions) -> Result<Self, String> {
+        let password = options.password_file.as_deref().map(first_line).transpose();
+        let password = password.map_err(|error| format!("limits.redis_password_file: {error}"))?;
+        let address =
+            Address::parse(&options.url, password.as_deref()).map_err(|_| UNREADABLE.to_owned())?;
+        let roots = options.ca_file.as_deref().map(certificates).transpose();
+        let roots = roots.map_err(|error| format!("limits.redis_ca_file: {error}"))?;
+        if address.tls {
+            // Others in this process may have chosen already; it is the same choice.
+            let _ = ring::default_provider().install_default();
+        }
+        Ok(Self { address, roots, password, response_timeout: options.response_timeout })
+    }
+
+    /// A connection that is made when it is first used.
+    fn connect(self) -> Result<Kind, RedisError> {
+        if self.address.cluster {
+            return self.cluster().map(Kind::Cluster);
+        }
+        let (client, config) = self.single()?;
+        ConnectionManager::new_lazy_with_config(client, config).map(Kind::Single)
+    }
+
+    /// A connection that is there already; to a cluster, one that is being made.
+    async fn connect_now(self) -> Result<Kind, RedisError> {
+        if self.address.cluster {
+            return self.connect();
+        }
+        let (client, config) = self.single()?;
+        ConnectionManager::new_with_config(client, config).await.map(Kind::Single)
+    }
+
+    fn single(mut self) -> Result<(Client, ConnectionManagerConfig), RedisError> {
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(0)
+            .set_response_timeout(Some(self.response_timeout))
+            .set_connection_timeout(Some(self.address.connection_timeout()));
+        let absent = || RedisError::from((ErrorKind::InvalidClientConfig, "no server"));
+        let server = self.address.servers.pop().ok_or_else(absent)?;
+        let client = match self.roots {
+            Some(roots) => Client::build_with_tls(server, roots)?,
+            None => Client::open(server)?,
+        };
+        Ok((client, config))
+    }
+
+    fn cluster(self) -> Result<ClusterConnection, RedisError> {
+        let connection_timeout = self.address.connection_timeout();
+        let mut client = ClusterClient::builder(self.address.servers)
+            .tcp_settings(tcp_settings())
+            // For a slot that has moved to another node, whose first connection breaks as well.
+            .retries(3)
+            .max_retry_wait(5)
+            .min_retry_wait(1);
+        if let Some(roots) = self.roots {
+            client = client.certs(roots);
+        }
+        // Callers wait for as long as they like; see `RedisConnection::query`.
+        let config = ClusterConfig::new()
+            .set_response_timeout(self.response_timeout.max(CLUSTER_TIMEOUT))
+            .set_connection_timeout(connection_timeout);
+        Ok(client.build()?.get_pending_async_connection_with_config(config))
     }
 }
 
@@ -175,47 +344,6 @@ impl Address {
     fn connection_timeout(&self) -> Duration {
         if self.tls { TLS_CONNECTION_TIMEOUT } else { CONNECTION_TIMEOUT }
     }
-}
-
-fn connect_single(
-    mut address: Address,
-    roots: Option<TlsCertificates>,
-    response_timeout: Duration,
-) -> Result<ConnectionManager, RedisError> {
-    let config = ConnectionManagerConfig::new()
-        .set_number_of_retries(0)
-        .set_response_timeout(Some(response_timeout))
-        .set_connection_timeout(Some(address.connection_timeout()));
-    let absent = || RedisError::from((ErrorKind::InvalidClientConfig, "no server"));
-    let server = address.servers.pop().ok_or_else(absent)?;
-    let client = match roots {
-        Some(roots) => Client::build_with_tls(server, roots)?,
-        None => Client::open(server)?,
-    };
-    ConnectionManager::new_lazy_with_config(client, config)
-}
-
-fn connect_cluster(
-    address: Address,
-    roots: Option<TlsCertificates>,
-    response_timeout: Duration,
-) -> Result<ClusterConnection, RedisError> {
-    let connection_timeout = address.connection_timeout();
-    let mut client = ClusterClient::builder(address.servers)
-        .tcp_settings(tcp_settings())
-        // For a slot that has moved to another node, whose first connection breaks as well.
-        .retries(3)
-        .max_retry_wait(5)
-        .min_retry_wait(1);
-    if let Some(roots) = roots {
-        client = client.certs(roots);
-    }
-    // Callers wait for as long as they like; see `RedisConnection::query`.
-    let response_timeout = response_timeout.max(CLUSTER_TIMEOUT);
-    let config = ClusterConfig::new()
-        .set_response_timeout(response_timeout)
-        .set_connection_timeout(connection_timeout);
-    Ok(client.build()?.get_pending_async_connection_with_config(config))
 }
 
 fn tcp_settings() -> TcpSettings {
@@ -266,6 +394,20 @@ mod tests {
         assert!(error(&options).ends_with("there is no certificate in it"));
         options.ca_file = Some("nowhere.pem".into());
         assert!(error(&options).starts_with("limits.redis_ca_file: nowhere.pem: "));
+    }
+
+    #[test]
+    fn servers_that_answer_may_be_of_no_use() {
+        let server = |kind: ServerErrorKind, text: &str| {
+            RedisError::from((ErrorKind::Server(kind), "An error was signalled", text.to_owned()))
+        };
+        let demoted = "You can't write against a read only replica.";
+        assert!(is_useless(&server(ServerErrorKind::ReadOnly, demoted)));
+        let in_script = format!("Error running script: @user_script: 17: -READONLY {demoted}");
+        assert!(is_useless(&server(ServerErrorKind::ResponseError, &in_script)));
+        assert!(is_useless(&(ErrorKind::AuthenticationFailed, "refused").into()));
+        assert!(!is_useless(&server(ServerErrorKind::NoScript, "No matching script.")));
+        assert!(!is_useless(&(ErrorKind::Io, "the connection broke").into()));
     }
 
     #[test]

@@ -113,26 +113,23 @@ impl Moderation {
         for site in self.all_sites().await? {
             let last = self.store.recent_comments(&site.id, 1).await;
             let last = last.map_err(ModerationError::Unavailable)?.first().map(|one| one.id);
+            let Some(last) = last else {
+                watch.forget_site(&site.id);
+                continue;
+            };
             let decides = self.models.of(&site.id).scorer.model_version().to_owned();
             let seen = watch.0.get(&site.id);
-            if last.is_none()
-                || seen.is_some_and(|seen| (seen.last, &*seen.model) == (last, &*decides))
-            {
+            if seen.is_some_and(|seen| (seen.last, &*seen.model) == (last, &*decides)) {
                 continue;
             }
             let report = self.drift(&site).await?;
-            let gauge = |dimension: &str| {
-                let labels = [("site", site.id.to_string()), ("dimension", dimension.to_owned())];
-                metrics::gauge!("replyguard_drift_index", &labels)
-            };
-            // What was said of the model or the baseline before holds no more. Zero would say that
-            // nothing changed, and a gauge cannot be taken back.
+            // What was said of the model or the baseline before holds no more.
             if report.dimensions.is_empty() {
-                DIMENSIONS.iter().for_each(|dimension| gauge(dimension).set(f64::NAN));
+                take_back(&site.id);
             }
             watch.0.insert(site.id.clone(), Seen { last, model: decides });
             for dimension in &report.dimensions {
-                gauge(dimension.name).set(dimension.index);
+                gauge(&site.id, dimension.name).set(dimension.index);
                 if dimension.alarms() {
                     tracing::warn!(
                         site.id = %site.id,
@@ -156,18 +153,33 @@ impl DriftWatch {
     /// stand for ever.
     pub fn forget(&mut self) {
         for (site, _) in self.0.drain() {
-            for dimension in DIMENSIONS {
-                let labels = [("site", site.to_string()), ("dimension", dimension.to_owned())];
-                metrics::gauge!("replyguard_drift_index", &labels).set(f64::NAN);
-            }
+            take_back(&site);
+        }
+    }
+
+    /// The same for a site whose comments are all gone, if it was measured.
+    fn forget_site(&mut self, site: &SiteId) {
+        if self.0.remove(site).is_some() {
+            take_back(site);
         }
     }
 }
 
 /// What a site was measured by.
 struct Seen {
-    last: Option<CommentId>,
+    last: CommentId,
     model: String,
+}
+
+/// Says of a site that it is not measured. Zero would say that nothing changed, and a gauge cannot
+/// be removed.
+fn take_back(site: &SiteId) {
+    DIMENSIONS.iter().for_each(|dimension| gauge(site, dimension).set(f64::NAN));
+}
+
+fn gauge(site: &SiteId, dimension: &str) -> metrics::Gauge {
+    let labels = [("site", site.to_string()), ("dimension", dimension.to_owned())];
+    metrics::gauge!("replyguard_drift_index", &labels)
 }
 
 /// The names of what is compared.
@@ -260,11 +272,40 @@ mod tests {
         assert!((index - expected).abs() < 1e-9, "{index} {expected}");
     }
 
+    fn seen() -> Seen {
+        Seen { last: CommentId::from_uuid(uuid::Uuid::nil()), model: "base".into() }
+    }
+
+    /// The alarm of a site whose comments were all removed stayed for good.
+    #[test]
+    fn a_site_without_comments_alarms_no_more() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let mut watch = DriftWatch::default();
+        let [blog, shop, new] = ["blog", "shop", "new"].map(|id| id.parse::<SiteId>().unwrap());
+        watch.0.insert(blog.clone(), seen());
+        watch.0.insert(shop.clone(), seen());
+        metrics::with_local_recorder(&recorder, || {
+            gauge(&blog, "score").set(0.4);
+            gauge(&shop, "score").set(0.3);
+            watch.forget_site(&blog);
+            watch.forget_site(&new);
+        });
+        let text = recorder.handle().render();
+        let line = |site: &str| {
+            let begin = format!("replyguard_drift_index{{site=\"{site}\",dimension=\"score\"}} ");
+            text.lines().find_map(|line| line.strip_prefix(&begin))
+        };
+        assert_eq!(line("blog"), Some("NaN"), "{text}");
+        assert_eq!(line("shop"), Some("0.3"), "{text}");
+        assert_eq!(line("new"), None, "what was never measured says nothing: {text}");
+        assert!(!watch.0.contains_key(&blog) && watch.0.contains_key(&shop));
+    }
+
     #[test]
     fn who_measures_no_more_says_nothing() {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let mut watch = DriftWatch::default();
-        watch.0.insert("blog".parse().unwrap(), Seen { last: None, model: "base".into() });
+        watch.0.insert("blog".parse().unwrap(), seen());
         metrics::with_local_recorder(&recorder, || {
             let labels = [("site", "blog"), ("dimension", "score")];
             metrics::gauge!("replyguard_drift_index", &labels).set(0.4);

@@ -117,6 +117,9 @@ fn certificates_collectors_and_permissions_are_looked_at() {
     let found = with(&["--webhook-ca-file", &old]);
     assert!(found[0].starts_with("tls: webhooks.ca_file: "), "{found:?}");
 
+    let found = with(&["--log", "==="]);
+    assert!(found[0].starts_with("configuration: telemetry.log: `===` is no filter"), "{found:?}");
+
     let nobody = with(&["--otlp-endpoint", "http://127.0.0.1:1"]);
     assert!(nobody[0].starts_with("traces: nobody takes traces"), "{nobody:?}");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

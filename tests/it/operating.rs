@@ -1,6 +1,7 @@
 //! Starting, stopping, dying and coming back, as an operator sees it.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -146,6 +147,35 @@ fn bad_configuration_is_one_line_and_exit_code_64() {
     }
     let variable = command(&[]).env("REPLYGUARD_HTTP_ADDRESS", "x").output().unwrap();
     assert_eq!(variable.status.code(), Some(64));
+}
+
+/// Ctrl-C in the first seconds of a demo left its folder behind, with a first site's key in it.
+#[tokio::test]
+async fn a_demo_that_is_stopped_while_it_fills_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let ports = ["--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"];
+    let mut demo = command(&[&["demo"][..], &ports].concat())
+        .env("TMPDIR", folder.path())
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let there = || std::fs::read_dir(folder.path()).unwrap().flatten().next();
+    wait_for("the demo's database", || {
+        let database = there().map(|demo| demo.path().join("data/replyguard.sqlite3"));
+        async move { database.filter(|database| database.exists()) }
+    })
+    .await;
+    let pid = rustix::process::Pid::from_child(&demo);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let status = wait_for("the demo to end", || {
+        let ended = demo.try_wait().unwrap();
+        async move { ended }
+    })
+    .await;
+    assert_eq!(status.code(), Some(130));
+    assert!(there().is_none(), "{:?}", there());
 }
 
 #[tokio::test]

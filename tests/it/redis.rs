@@ -12,7 +12,7 @@ use replyguard::limits::{
 use replyguard::moderation::ports::{LimitAnswer, LimitKey, LimitKind, LimitOutcome, Limiter};
 use time::OffsetDateTime;
 
-use crate::support::redis::{Certificates, RedisCluster, RedisServer};
+use crate::support::redis::{Certificates, RedisCluster, RedisServer, Relay};
 use crate::support::service::{Service, check, comment, wait_for};
 
 const PASSWORD: &str = "hush-hush-4711";
@@ -157,6 +157,56 @@ async fn a_password_in_the_address_stays_out_of_the_log() {
     let output = service.command(&["doctor", "--redis-url", &broken]);
     let printed = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(printed.contains("limits.redis_url") && !printed.contains(PASSWORD), "{printed}");
+}
+
+/// After a failover behind a name that stays, the connections to the one that was demoted stayed, and
+/// it answered READONLY for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_was_demoted_is_left_for_the_one_that_took_over() {
+    let (old, new) = (RedisServer::start().await, RedisServer::start().await);
+    let relay = Relay::start(&old).await;
+    let options = RedisOptions::new(relay.url());
+    let limiter = limiter(&options);
+    let log = RedisLog::new(RedisConnection::open(&options).unwrap());
+    let site: SiteId = "blog".parse().unwrap();
+    await_degraded(&limiter, &site, false).await;
+    wait_for("the log", || async { log.exchange(&site, None, &[]).await.ok() }).await;
+    let demoted = old.cli(&["REPLICAOF", "127.0.0.1", &new.port().to_string()]);
+    assert!(demoted.contains("OK"), "{demoted}");
+    await_degraded(&limiter, &site, true).await;
+    relay.lead_to(&new);
+    await_degraded(&limiter, &site, false).await;
+    wait_for("the log", || async { log.exchange(&site, None, &[]).await.ok() }).await;
+    let keys = new.cli(&["KEYS", "*"]);
+    assert!(keys.contains("replyguard:{blog}:recent"), "{keys}");
+}
+
+/// The password was read at the start alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_is_changed_is_read_again() {
+    let redis = RedisServer::start().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let written = |password: &str| std::fs::write(file.path(), format!("{password}\n")).unwrap();
+    let as_user = |password: &str, command: &[&str]| {
+        let login = ["-a", password, "--no-auth-warning"];
+        redis.cli(&[&login[..], command].concat())
+    };
+    let before = redis.cli(&["CONFIG", "SET", "requirepass", "before"]);
+    assert!(before.contains("OK"), "{before}");
+    written("before");
+    let options = RedisOptions {
+        password_file: Some(file.path().to_owned()),
+        ..RedisOptions::new(redis.url())
+    };
+    let limiter = limiter(&options);
+    let site: SiteId = "blog".parse().unwrap();
+    await_degraded(&limiter, &site, false).await;
+    let after = as_user("before", &["CONFIG", "SET", "requirepass", "after"]);
+    assert!(after.contains("OK"), "{after}");
+    as_user("after", &["CLIENT", "KILL", "TYPE", "normal"]);
+    await_degraded(&limiter, &site, true).await;
+    written("after");
+    await_degraded(&limiter, &site, false).await;
 }
 
 /// Sites whose keys are on each of the three nodes that own slots.

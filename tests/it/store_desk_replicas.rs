@@ -276,6 +276,32 @@ async fn the_word_index_is_filled_by_whoever_comes() {
     assert_eq!(queue.rows.len(), 30);
 }
 
+/// One comment whose words PostgreSQL refused kept all after it from being found.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_that_are_refused_stop_no_others() {
+    let (database, [one, _other]) = replicas().await;
+    for n in 1..=5 {
+        let mut comment = held(n, n);
+        if n == 2 {
+            comment.submission.text = "quicksilver".into();
+        }
+        one.record_check(&comment, None).await.unwrap();
+    }
+    database.sql(
+        "ALTER TABLE comment_words ADD CHECK (NOT words @@ to_tsquery('simple', 'quicksilver'))",
+    );
+    assert_eq!(one.index_words(1_000).await.unwrap(), 5);
+    assert_eq!(database.sql("SELECT count(*) FROM pending_words").trim(), "0");
+    let blog = site_id("blog");
+    let found = async |line: &str| {
+        let filter = CommentFilter::parse(line).unwrap();
+        one.list_comments(&blog, filter, ListOrder::Newest, None, 100).await.unwrap().rows.len()
+    };
+    assert_eq!(found("scanner").await, 4);
+    assert_eq!(found("quicksilver").await, 0);
+    assert_eq!(found("state:held").await, 5);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invitation_is_used_once_wherever_it_is_used() {
     let (_database, [one, other]) = replicas().await;

@@ -11,7 +11,7 @@ use replyguard::moderation::ports::privacy::PrivacyStore;
 use replyguard::moderation::ports::replicas::{News, Replicas};
 use replyguard::moderation::ports::review::{NewDecision, ReviewStore, Target};
 use replyguard::moderation::ports::{RecordedCheck, Store, StoreError};
-use replyguard::storage::{PostgresError, PostgresOptions, PostgresStore};
+use replyguard::storage::{PostgresAddress, PostgresError, PostgresOptions, PostgresStore};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -288,6 +288,34 @@ async fn newer_and_foreign_databases_are_refused() {
         foreign.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").trim(),
         "1"
     );
+}
+
+/// In a database of another encoding the first comment with a character that it lacks kept all
+/// others from being recorded or found.
+#[tokio::test]
+async fn databases_that_cannot_hold_every_character_are_refused() {
+    let server = PostgresServer::start();
+    let make = |name: &str, encoding: &str| -> PostgresAddress {
+        let sql =
+            format!("CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
+        server.sql("postgres", &sql);
+        server.url(name).parse().unwrap()
+    };
+    let western = make("western", "LATIN1");
+    let options = PostgresOptions::default();
+    let opened = PostgresStore::open(&western, options.clone()).await.err().unwrap();
+    let examined = PostgresStore::examine(&western).await.err().unwrap();
+    let migrated = PostgresStore::migrate(&western).await.err().unwrap();
+    for error in [opened, examined, migrated] {
+        assert!(matches!(error, PostgresError::Encoding { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("LATIN1") && text.contains("ENCODING 'UTF8'"), "{text}");
+    }
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(server.sql("western", tables).trim(), "0", "nothing was made in it");
+    let bytes = PostgresStore::open(&make("bytes", "SQL_ASCII"), options).await.unwrap();
+    bytes.create_site(site("blog"), "test").await.unwrap();
+    bytes.close().await;
 }
 
 #[tokio::test]

@@ -88,6 +88,21 @@ pub(super) fn secrets(config: &Config) -> Vec<Finding> {
     found.collect()
 }
 
+/// The file of Redis's password is nobody's but the service's. Its group may read it, as it does
+/// where Kubernetes mounts a secret; one that is not there is told of with Redis.
+pub(super) fn redis_password(config: &Config) -> Option<Finding> {
+    let path = config.limits.redis_password_file.as_ref()?;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    let name = path.display();
+    Some(match mode & 0o007 {
+        0 => Finding::Good(format!("{name} is closed to others")),
+        _ => Finding::Bad {
+            what: format!("{name} has a password and is open to others"),
+            advice: format!("chmod o= {name}; if others may have read it, replace the password"),
+        },
+    })
+}
+
 /// Space for what the service writes.
 pub(super) fn disk(config: &Config) -> Finding {
     // Before the first start the folder is not there, but something above it is.
@@ -147,6 +162,22 @@ mod tests {
         assert!(with(0o644, "redis://:secret@127.0.0.1:6379"));
         assert!(!with(0o600, "redis://:secret@127.0.0.1:6379"));
         assert!(is_bad(&config_file(&folder.path().join("nowhere"), &Config::default())));
+    }
+
+    #[test]
+    fn a_password_of_redis_for_all_is_trouble() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut config = Config::default();
+        assert_eq!(redis_password(&config), None);
+        config.limits.redis_password_file = Some(file.path().to_owned());
+        for (mode, bad) in [(0o400, false), (0o440, false), (0o644, true), (0o602, true)] {
+            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(
+                redis_password(&config).is_some_and(|found| is_bad(&found)),
+                bad,
+                "{mode:o}"
+            );
+        }
     }
 
     #[test]

@@ -38,6 +38,18 @@ pub enum PostgresError {
     /// It has tables of another program.
     #[error("{0} has tables, but not those of replyguard; use a database of its own")]
     Foreign(String),
+    /// It cannot hold every character.
+    #[error(
+        "{place} has the encoding {found}, which cannot hold every comment; make one with \
+         CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, move what is in this one there \
+         (pg_dump, pg_restore), and name it in storage.database_url"
+    )]
+    Encoding {
+        /// Host and database.
+        place: String,
+        /// The encoding it has.
+        found: String,
+    },
 }
 
 /// What the port makes of an error of PostgreSQL.

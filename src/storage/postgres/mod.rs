@@ -49,6 +49,7 @@ mod replicas;
 mod review;
 mod review_queries;
 mod rows;
+mod source;
 mod store;
 mod webhook_rows;
 mod webhooks;

@@ -20,6 +20,28 @@ use super::{
 /// Comments whose words are put into the index in one transaction.
 const INDEX_EACH: usize = 200;
 
+impl PostgresStore {
+    /// Puts the words of comments into the index one by one, so that one whose words PostgreSQL
+    /// refuses keeps no other from being found. That one is found by everything but its words.
+    async fn index_one_by_one(&self, count_max: usize) -> Result<usize, StoreError> {
+        let numbers = words::pending(&self.db().await?, count_max).await?;
+        for number in &numbers {
+            match transaction!(self, |db| words::index_one(&db, *number, true).await) {
+                // Why is for PostgreSQL's log: its sentence may quote the comment.
+                Err(StoreError::Corrupt(_)) => {
+                    transaction!(self, |db| words::index_one(&db, *number, false).await)?;
+                    tracing::warn!(
+                        comment.number = number,
+                        "PostgreSQL refuses the words of a comment, which cannot be searched for"
+                    );
+                }
+                done => done?,
+            }
+        }
+        Ok(numbers.len())
+    }
+}
+
 #[async_trait]
 impl ReviewStore for PostgresStore {
     async fn list_queue(
@@ -220,7 +242,10 @@ impl ReviewStore for PostgresStore {
         let mut count = 0;
         while count < count_max {
             let each = INDEX_EACH.min(count_max - count);
-            let done = transaction!(self, |db| words::index(&db, each).await)?;
+            let done = match transaction!(self, |db| words::index(&db, each).await) {
+                Err(StoreError::Corrupt(_)) => self.index_one_by_one(each).await?,
+                done => done?,
+            };
             if done == 0 {
                 break;
             }

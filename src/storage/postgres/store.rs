@@ -30,6 +30,7 @@ use super::queries;
 use super::recorder::{Check, Recorded, Recorder};
 use super::replicas::NewsQueue;
 use super::rows::get;
+use super::source::connect;
 
 /// The shared store; see the module.
 pub struct PostgresStore {
@@ -174,28 +175,6 @@ impl PostgresStore {
         let Some(stored) = self.stored_site(id).await? else { return Ok(None) };
         Ok(Some((self.db().await?, stored.number)))
     }
-}
-
-/// A pool for the database, and the name of this process, drawn by the server.
-async fn connect(
-    address: &PostgresAddress,
-    connector: Connector,
-    options: &PostgresOptions,
-) -> Result<Source, PostgresError> {
-    let pool = connect::pool(address, connector, options)?;
-    let mut source = Source { pool, replica: Uuid::nil() };
-    let unreachable = |error: StoreError| PostgresError::Unreachable {
-        place: address.to_string(),
-        cause: match error {
-            StoreError::Unavailable(cause) => cause,
-            other => other.to_string(),
-        },
-    };
-    let db = Db::open(&source, options.call_timeout).await.map_err(unreachable)?;
-    let drawn = db.first("SELECT gen_random_uuid()", &[], |row| get(row, 0)).await;
-    drop(db);
-    source.replica = drawn.map_err(unreachable)?.unwrap_or_default();
-    Ok(source)
 }
 
 async fn examine(source: &Source, address: &PostgresAddress) -> Result<String, PostgresError> {

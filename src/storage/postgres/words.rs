@@ -29,10 +29,10 @@ struct Words {
 }
 
 impl Words {
+    /// The row of a comment; without one, that the site has it alone.
     fn new(number: i64, site_number: i64, comment: Option<&CheckedComment>) -> Self {
         let mut vector = Vector::default();
         vector.mark(&site_mark(site_number));
-        // One that cannot be read must not keep all others from being found.
         if let Some(comment) = comment {
             let submission = &comment.submission;
             vector.text(&submission.text);
@@ -52,8 +52,28 @@ impl Words {
 pub(super) async fn index(db: &Db, count_max: usize) -> Result<usize, StoreError> {
     let sql = "SELECT number FROM pending_words ORDER BY number LIMIT $1 FOR UPDATE SKIP LOCKED";
     let numbers: Vec<i64> = db.all(sql, &[&(count_max as i64)], |row| get(row, 0)).await?;
+    write(db, &numbers, true).await?;
+    Ok(numbers.len())
+}
+
+/// The numbers of at most `count_max` comments that are not in the index yet, in its order.
+pub(super) async fn pending(db: &Db, count_max: usize) -> Result<Vec<i64>, StoreError> {
+    let sql = "SELECT number FROM pending_words ORDER BY number LIMIT $1";
+    db.all(sql, &[&(count_max as i64)], |row| get(row, 0)).await
+}
+
+/// Puts one comment into the index, with its words or without them, unless another replica is at
+/// it or was. Runs inside a transaction.
+pub(super) async fn index_one(db: &Db, number: i64, words: bool) -> Result<(), StoreError> {
+    let sql = "SELECT number FROM pending_words WHERE number = $1 FOR UPDATE SKIP LOCKED";
+    let numbers: Vec<i64> = db.all(sql, &[&number], |row| get(row, 0)).await?;
+    write(db, &numbers, words).await
+}
+
+/// Writes the rows of these comments, with words or without them, and takes them off the list.
+async fn write(db: &Db, numbers: &[i64], with_words: bool) -> Result<(), StoreError> {
     if numbers.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     let sql = format!(
         "SELECT {COMMENT_COLUMNS}, comments.number, comments.site FROM comments \
@@ -63,7 +83,8 @@ pub(super) async fn index(db: &Db, count_max: usize) -> Result<usize, StoreError
     let nobody: SiteId = "site".parse().map_err(|_| StoreError::NotFound)?;
     let words = db
         .all(&sql, &[&numbers], |row| {
-            let comment = rows::comment(&nobody, row).ok();
+            // One that cannot be read must not keep all others from being found.
+            let comment = if with_words { rows::comment(&nobody, row).ok() } else { None };
             Ok(Words::new(get(row, 17)?, get(row, 18)?, comment.as_ref()))
         })
         .await?;
@@ -76,8 +97,7 @@ pub(super) async fn index(db: &Db, count_max: usize) -> Result<usize, StoreError
          ON CONFLICT (site, number) DO NOTHING";
     db.execute(sql, &[&sites, &found, &vectors]).await?;
     let sql = "DELETE FROM pending_words WHERE number = ANY($1::bigint[])";
-    db.execute(sql, &[&numbers]).await?;
-    Ok(numbers.len())
+    db.execute(sql, &[&numbers]).await.map(drop)
 }
 
 /// The query of a filter in tsquery's language.

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::checksum::{self, Verified};
 use super::open::{self, OpenError};
@@ -247,11 +249,48 @@ impl Partial {
     fn publish(self, to: &Path) -> io::Result<u64> {
         let file = File::open(&self.path)?;
         file.sync_all()?;
-        std::fs::hard_link(&self.path, to)?;
+        match std::fs::hard_link(&self.path, to) {
+            Err(error) if cannot_link(&error) => rename_unless_there(&self.path, to)?,
+            linked => linked?,
+        }
         // The name is durable with its folder.
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        match File::open(folder.unwrap_or(Path::new(".")))?.sync_all() {
+            // Some file systems have no such call for folders.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            done => done?,
+        }
         Ok(file.metadata()?.len())
+    }
+}
+
+/// Whether the file system has no second names for files, as FAT and some of those over a network.
+fn cannot_link(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| {
+        [Errno::PERM, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::MLINK].contains(&errno)
+    })
+}
+
+/// Gives a file another name, which nothing has yet.
+fn rename_unless_there(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // The file system does not know that flag.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => rename_after_a_look(from, to),
+        Err(errno) if errno == Errno::NOTSUP || errno == Errno::OPNOTSUPP => {
+            rename_after_a_look(from, to)
+        }
+        renamed => Ok(renamed?),
+    }
+}
+
+/// The same where nothing better is to be had: who puts a file there between the look and the
+/// renaming loses it.
+fn rename_after_a_look(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(to) {
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::rename(from, to),
+        Err(error) => Err(error),
     }
 }
 
@@ -291,6 +330,34 @@ mod tests {
             name.as_ref().unwrap().file_name().to_string_lossy().contains("partial")
         });
         assert_eq!(partial.count(), 0, "what was cut short is gone");
+    }
+
+    /// On a memory card or a network drive, all the work was done and then thrown away.
+    #[test]
+    fn where_files_have_one_name_a_backup_gets_it_all_the_same() {
+        let error = |errno: Errno| io::Error::from(errno);
+        for errno in [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::MLINK] {
+            assert!(cannot_link(&error(errno)), "{errno}");
+        }
+        assert!(!cannot_link(&error(Errno::EXIST)) && !cannot_link(&error(Errno::NOSPC)));
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let read = |name: &str| std::fs::read_to_string(at(name)).unwrap();
+        type Rename = fn(&Path, &Path) -> io::Result<()>;
+        let ways: [(&str, Rename); 2] =
+            [("flag", rename_unless_there), ("look", rename_after_a_look)];
+        for (way, rename) in ways {
+            std::fs::write(at("partial"), way).unwrap();
+            rename(&at("partial"), &at(way)).unwrap();
+            assert_eq!((read(way).as_str(), at("partial").exists()), (way, false));
+            std::fs::write(at("partial"), "another").unwrap();
+            let over = rename(&at("partial"), &at(way)).unwrap_err();
+            assert_eq!(over.kind(), io::ErrorKind::AlreadyExists, "{way}");
+            assert_eq!((read(way).as_str(), read("partial").as_str()), (way, "another"));
+            std::os::unix::fs::symlink("nowhere", at(&format!("{way}-link"))).unwrap();
+            let over = rename(&at("partial"), &at(&format!("{way}-link"))).unwrap_err();
+            assert_eq!(over.kind(), io::ErrorKind::AlreadyExists, "{way}: a link is there");
+        }
     }
 
     #[test]
