@@ -240,6 +240,15 @@ async fn one_model_decides_and_one_shadows(store: &impl Both) {
     let promoted = store.change_model(change("blog-1", Active)).await.unwrap();
     assert_eq!((promoted.state, promoted.promote_time), (Active, Some(start())));
     store.change_model(change("blog-2", Shadow)).await.unwrap();
+    // An older word that comes later is not the last one.
+    let elsewhere = |id: u64, of: Label, minute: i64| ImportedExample {
+        source: "elsewhere".into(),
+        ..said(id, of, minute)
+    };
+    let labels = [(Label::Spam, 10), (Label::Ham, 2), (Label::Ham, 20)];
+    for (id, (of, minute)) in (30..).zip(labels) {
+        assert_eq!(import(vec![elsewhere(id, of, minute)]).await.unwrap(), 1, "minute {minute}");
+    }
     store.change_model(change("blog-3", Shadow)).await.unwrap();
     assert_eq!(states().await, [Active, Candidate, Shadow]);
     store.change_model(change("blog-3", Active)).await.unwrap();
