@@ -593,4 +593,7 @@ async fn the_command_line_tends_models() {
     let (_, text, _) = run(&["examples", "retract", "--source", "archive", "--note", "a mistake"]);
     assert_eq!(text, "90 labels taken back\n");
     assert_eq!(run(&["examples", "retract"]).0, 64, "what is to be said");
+    let (code, text, error) = run(&["examples", "retract", "--reporter", "nobody"]);
+    assert_eq!((code, text.as_str()), (65, ""));
+    assert!(error.contains("no label was taken back"), "{error}");
 }
