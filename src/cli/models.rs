@@ -67,7 +67,8 @@ enum Action {
         #[arg(long)]
         stop: bool,
     },
-    /// Tell how often the shadow would have decided otherwise
+    /// Tell how often the shadow would have decided otherwise. Of several replicas the one that
+    /// answers tells of the comments that it checked itself
     Disagreements,
     /// Judge a model on the last fifth of ham and spam, with intervals and by kind of comment
     Evaluate {
@@ -104,7 +105,8 @@ impl ModelsArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         block_on(async {
             let (client, site) = connect_to_site(&self.site).await?;
-            let desk = Desk { client, site, json: self.site.service.json };
+            let is_chosen = self.site.site.is_some();
+            let desk = Desk { client, site, is_chosen, json: self.site.service.json };
             desk.run(self.action).await
         })
     }
@@ -114,6 +116,8 @@ impl ModelsArgs {
 struct Desk {
     client: Client,
     site: String,
+    /// Whether `--site` gave it.
+    is_chosen: bool,
     json: bool,
 }
 
@@ -170,7 +174,9 @@ impl Desk {
                 let name = self.name(&version);
                 model_reports::prove(&mut self.client, name, self.json).await
             }
-            Action::Explain(args) => args.run(&mut self.client, self.site, self.json).await,
+            Action::Explain(args) => {
+                args.run(&mut self.client, self.site, self.is_chosen, self.json).await
+            }
         }
     }
 
@@ -242,7 +248,7 @@ impl Desk {
             )?;
         }
         say!(
-            "{} disagreed about {} of {} comments",
+            "{} disagreed about {} of {} comments checked by this replica",
             answer.shadow_version,
             answer.disagreement_count,
             answer.compared_count
