@@ -455,6 +455,28 @@ async fn receivers_that_hang_lie_or_babble_end_in_a_word() {
 }
 
 #[tokio::test]
+/// What was taken was sent again and again, since the answer's body was waited for within the
+/// message's own time.
+#[tokio::test]
+async fn an_answer_whose_body_does_not_end_is_as_good_as_its_head() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let receiver = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 4_096];
+        let _ = stream.read(&mut asked).await;
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf ";
+        stream.write_all(head).await.unwrap();
+        // Until the sender has enough of it.
+        while stream.read(&mut asked).await.is_ok_and(|count| count > 0) {}
+    });
+    // Less than the body is waited for.
+    let hasty = sender(None, Duration::from_millis(1_500));
+    let sent = hasty.send(message(&format!("http://{address}/"))).await;
+    assert_eq!(sent.map(|receipt| receipt.status), Ok(200));
+    receiver.await.unwrap();
+}
+
 async fn other_protocols_are_garbled_answers() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
