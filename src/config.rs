@@ -252,7 +252,7 @@ pub struct ConsoleConfig {
     pub public_url: Option<String>,
     /// How long a session goes on at the longest.
     pub session_life_s: u64,
-    /// How long a session goes on that is not used.
+    /// How long a session goes on that is not used; a page that only stays open does not use it.
     pub session_idle_s: u64,
     /// How long an invitation to set a password can be used.
     pub invitation_life_s: u64,
