@@ -28,6 +28,8 @@ struct QueueQuery {
 struct EntryView {
     /// What a form sends to mean all of it.
     key: String,
+    /// What it is known by while comments come and go.
+    campaign: String,
     held_count: u64,
     campaign_href: String,
     waits: String,
@@ -76,6 +78,7 @@ async fn queue(
             1 => format!("{}.{}", entry.comment.comment.id, entry.comment.revision),
             _ => format!("campaign.{}", entry.campaign),
         },
+        campaign: entry.campaign.to_string(),
         held_count: entry.held_count,
         campaign_href: campaign_href(&site.id, &entry.campaign.to_string()),
         waits: age(now - entry.first_time),
