@@ -10,7 +10,7 @@ use super::super::errors::PageError;
 use super::super::frame::{Frame, Framing, Nav, site_path};
 use super::super::page::page;
 use super::super::{Console, require_site};
-use super::view::{CommentView, age, campaign_href};
+use super::view::{CommentView, age, campaign_href, campaign_key};
 use crate::moderation::ports::review::{QueueEntry, QueueOrder};
 
 /// Entries of a page: what fits into a quarter of an hour.
@@ -76,7 +76,7 @@ async fn queue(
     let view = |entry: &QueueEntry| EntryView {
         key: match entry.held_count {
             1 => format!("{}.{}", entry.comment.comment.id, entry.comment.revision),
-            _ => format!("campaign.{}", entry.campaign),
+            _ => campaign_key(entry.campaign, entry.comment.comment.id),
         },
         campaign: entry.campaign.to_string(),
         held_count: entry.held_count,
