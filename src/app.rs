@@ -112,10 +112,8 @@ impl App {
         let invited = invited
             .map_err(|error| BindError::Storage(format!("the first administrator: {error}")))?;
         let console_url = console_url(&config, &http);
-        let options = ConsoleOptions {
-            public_url: config.console.public_url.clone(),
-            tls: speaks_tls(&config),
-        };
+        let options =
+            ConsoleOptions { public_url: config.console.public_origin(), tls: speaks_tls(&config) };
         let limits = grpc_limits(&config);
         let mut app = Self {
             service: GrpcService::new(moderation.clone(), accounts.clone(), &console_url, limits),
@@ -299,7 +297,7 @@ fn console_url(config: &Config, http: &TcpListener) -> String {
         let scheme = if speaks_tls(config) { "https" } else { "http" };
         format!("{scheme}://{address}")
     };
-    config.console.public_url.clone().unwrap_or_else(direct) + http::CONSOLE_PATH
+    config.console.public_origin().unwrap_or_else(direct) + http::CONSOLE_PATH
 }
 
 /// The use cases of the console's people, over the same records.

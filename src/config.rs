@@ -293,7 +293,7 @@ pub struct ConsoleConfig {
     pub public_url: Option<String>,
     /// How long a session goes on at the longest.
     pub session_life_s: u64,
-    /// How long a session goes on that is not used.
+    /// How long a session goes on that is not used; a page that only stays open does not use it.
     pub session_idle_s: u64,
     /// How long an invitation to set a password can be used.
     pub invitation_life_s: u64,
@@ -322,18 +322,24 @@ impl ConsoleConfig {
                 return Err(format!("console.{field}: 1 to {max} is expected"));
             }
         }
-        let Some(url) = &self.public_url else { return Ok(()) };
-        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        let is_host = |host: &str| {
-            let known = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
-            !host.is_empty() && host.bytes().all(known)
-        };
-        if host.is_some_and(is_host) {
+        if self.public_url.is_none() || self.public_origin().is_some() {
             return Ok(());
         }
         Err("console.public_url: scheme and host are expected, such as \
              https://moderation.example.org, without anything after them"
             .into())
+    }
+
+    /// The public URL as browsers write it in `Origin`: in small letters, a name of other letters in
+    /// Punycode, and without the port that is usual. Nothing if there is none, or if it is more
+    /// than scheme, host and port.
+    pub fn public_origin(&self) -> Option<String> {
+        let text = self.public_url.as_deref()?;
+        let (_, host) = text.split_once("://")?;
+        let strange = |c: char| "/\\?#@".contains(c) || c.is_whitespace() || c.is_control();
+        let url = url::Url::parse(text).ok().filter(|_| !host.contains(strange))?;
+        let known = matches!(url.scheme(), "http" | "https");
+        known.then(|| url.origin().ascii_serialization())
     }
 }
 
@@ -548,8 +554,35 @@ mod tests {
         for good in ["https://moderation.example.org", "http://127.0.0.1:8080", "https://[::1]:8"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
-        for bad in ["moderation.example.org", "https://", "https://a/b", "https://a/", "ftp://a"] {
-            assert!(check(bad).unwrap_err().starts_with("console.public_url: "), "{bad}");
+        for bad in [
+            "moderation.example.org",
+            "https://",
+            "https://a/b",
+            "https://a/",
+            "https:///a",
+            "https://me@a",
+            "https://a b",
+            "https://a?b",
+            " https://a ",
+            "ftp://a",
+        ] {
+            let error = check(bad).expect_err(bad);
+            assert!(error.starts_with("console.public_url: "), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn public_addresses_become_what_browsers_send() {
+        for (url, origin) in [
+            ("https://mod.example.org:443", "https://mod.example.org"),
+            ("http://mod.example.org:80", "http://mod.example.org"),
+            ("HTTPS://Mod.Example.Org:8443", "https://mod.example.org:8443"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("https://[::1]:443", "https://[::1]"),
+        ] {
+            let console = ConsoleConfig { public_url: Some(url.into()), ..Default::default() };
+            assert_eq!(console.public_origin().as_deref(), Some(origin), "{url}");
+        }
+        assert_eq!(ConsoleConfig::default().public_origin(), None);
     }
 }

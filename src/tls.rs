@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 pub use tokio_rustls::server::TlsStream;
 
@@ -156,6 +156,12 @@ fn server_config(
     let config = builder.with_single_cert(chain, private);
     let mut config = config.map_err(|error| named(&files.certificates, &error))?;
     config.alpn_protocols = protocols.to_vec();
+    if files.client_ca.is_some() {
+        // Of a session that is taken up again no certificate is looked at, so it would outlive that
+        // of the client: each connection shakes hands anew.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok((Arc::new(config), expiry_time))
 }
 

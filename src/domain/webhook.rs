@@ -132,6 +132,13 @@ impl WebhookUri {
         &self.0[url::Position::BeforePath..url::Position::AfterQuery]
     }
 
+    /// The address as it may be shown to whoever does not administer webhooks: of a query, which
+    /// often holds a secret, only that there is one.
+    pub fn without_query(&self) -> String {
+        let rest = if self.0.query().is_some() { "?…" } else { "" };
+        format!("{}{rest}", &self.0[..url::Position::AfterPath])
+    }
+
     /// The address as text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
@@ -212,6 +219,11 @@ mod tests {
         let uri: WebhookUri = "http://[::1]:8080".parse().unwrap();
         assert_eq!((uri.host().as_str(), uri.port()), ("::1", 8_080));
         assert_eq!((uri.authority(), uri.path_and_query()), ("[::1]:8080", "/"));
+        assert_eq!(uri.without_query(), "http://[::1]:8080/");
+        let secret: WebhookUri = "https://a.example:8443/b?token=c?d".parse().unwrap();
+        assert_eq!(secret.without_query(), "https://a.example:8443/b?…");
+        let again: WebhookUri = secret.without_query().parse().unwrap();
+        assert_eq!(again.without_query(), secret.without_query());
         // The many ways to write an address are one.
         let uri: WebhookUri = "http://0x7f.1/".parse().unwrap();
         assert_eq!(uri.host(), "127.0.0.1");

@@ -28,6 +28,24 @@ pub enum Selection {
     Comments(Vec<Target>),
     /// All that a filter means when the decision is made.
     Filter(String),
+    /// The same without what came after somebody looked.
+    Seen {
+        /// The filter.
+        filter: String,
+        /// The newest comment then. Ids begin with the time of the check, so they tell.
+        newest: CommentId,
+    },
+}
+
+impl Selection {
+    /// The filter and the newest comment that is meant, if comments are not named.
+    fn filter(&self) -> (&str, Option<CommentId>) {
+        match self {
+            Self::Comments(_) => ("", None),
+            Self::Filter(filter) => (filter, None),
+            Self::Seen { filter, newest } => (filter, Some(*newest)),
+        }
+    }
 }
 
 /// What is to be decided.
@@ -94,6 +112,8 @@ pub struct DecisionPreview {
     pub page_count: u64,
     /// Different campaigns.
     pub campaign_count: u64,
+    /// The newest of them.
+    pub newest: Option<CommentId>,
     /// The first of them.
     pub sample: Vec<ReviewedComment>,
     /// Whether more are meant than one decision takes.
@@ -161,7 +181,21 @@ impl Moderation {
         .await
     }
 
-    /// The held comments of a campaign as they are now, to decide on; at most
+    /// The newest held comment of a campaign, up to which somebody sees it.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn newest_held_of_campaign(
+        &self,
+        site: &Site,
+        campaign: CommentId,
+    ) -> Result<Option<CommentId>, ModerationError> {
+        let filter = held_filter(campaign);
+        let newest = self.list_comments(site, &filter, ListOrder::Newest, "", 1).await?;
+        Ok(newest.rows.first().map(|row| row.comment.id))
+    }
+
+    /// The held comments of a campaign up to `newest`, as they are now, to decide on; at most
     /// [`TARGET_COUNT_MAX`].
     ///
     /// # Errors
@@ -170,14 +204,12 @@ impl Moderation {
         &self,
         site: &Site,
         campaign: CommentId,
+        newest: CommentId,
     ) -> Result<Vec<Target>, ModerationError> {
-        let filter = format!("state:held campaign:{campaign}");
+        let filter = held_filter(campaign);
         let mut targets = Vec::new();
-        let add = |comment: ReviewedComment| {
-            let (comment, revision) = (comment.comment.id, Some(comment.revision));
-            targets.push(Target { comment, revision });
-        };
-        self.each_of(site, &filter, add).await?;
+        let add = |comment| targets.push(as_seen(&comment));
+        self.each_of(site, &filter, Some(newest), add).await?;
         Ok(targets)
     }
 
@@ -196,6 +228,7 @@ impl Moderation {
         let mut seen = Seen::default();
         let mut note = |comment: ReviewedComment| {
             preview.total_count += 1;
+            preview.newest = preview.newest.max(Some(comment.comment.id));
             let counts = &mut preview.state_counts;
             match comment.comment.state {
                 State::Held => counts[0] += 1,
@@ -217,7 +250,10 @@ impl Moderation {
                 }
                 targets.len() > TARGET_COUNT_MAX
             }
-            Selection::Filter(filter) => self.each_of(site, filter, note).await?,
+            _ => {
+                let (filter, newest) = selection.filter();
+                self.each_of(site, filter, newest, note).await?
+            }
         };
         preview.too_many = too_many;
         seen.count(&mut preview);
@@ -317,12 +353,10 @@ impl Moderation {
                 targets = given.into_iter().filter(|target| seen.insert(target.comment)).collect();
                 targets.len() > TARGET_COUNT_MAX
             }
-            Selection::Filter(filter) => {
-                let add = |comment: ReviewedComment| {
-                    let (comment, revision) = (comment.comment.id, Some(comment.revision));
-                    targets.push(Target { comment, revision });
-                };
-                self.each_of(site, &filter, add).await?
+            seen => {
+                let (filter, newest) = seen.filter();
+                let add = |comment| targets.push(as_seen(&comment));
+                self.each_of(site, filter, newest, add).await?
             }
         };
         if too_many {
@@ -332,12 +366,13 @@ impl Moderation {
         Ok(targets)
     }
 
-    /// Calls `found` with each comment that a filter means; whether there are more than one
-    /// decision takes.
+    /// Calls `found` with each comment up to `newest` that a filter means; whether there are more
+    /// than one decision takes.
     async fn each_of(
         &self,
         site: &Site,
         filter: &str,
+        newest: Option<CommentId>,
         mut found: impl FnMut(ReviewedComment) + Send,
     ) -> Result<bool, ModerationError> {
         let filter = parse_filter(filter)?;
@@ -355,17 +390,31 @@ impl Moderation {
                 READ_CHUNK,
             );
             let page = page.await.map_err(ModerationError::Unavailable)?;
-            count += page.rows.len();
-            if count > TARGET_COUNT_MAX {
-                return Ok(true);
+            let was_there = |id: CommentId| newest.is_none_or(|newest| id <= newest);
+            let rows = page.rows.into_iter().filter(|row| was_there(row.comment.id));
+            for row in rows {
+                count += 1;
+                if count > TARGET_COUNT_MAX {
+                    return Ok(true);
+                }
+                found(row);
             }
-            page.rows.into_iter().for_each(&mut found);
             place = page.next;
             if place.is_none() {
                 return Ok(false);
             }
         }
     }
+}
+
+/// A comment as the store has it now, to decide on.
+fn as_seen(comment: &ReviewedComment) -> Target {
+    Target { comment: comment.comment.id, revision: Some(comment.revision) }
+}
+
+/// The held comments of a campaign, as a filter.
+fn held_filter(campaign: CommentId) -> String {
+    format!("state:held campaign:{campaign}")
 }
 
 /// What is different among comments.

@@ -10,7 +10,7 @@ use super::ports::review::{
 };
 use super::{Actor, Moderation, ModerationError};
 use crate::domain::{
-    AuthorRecord, CommentFilter, CommentId, DecisionId, FilterError, Fingerprint, Site,
+    AuthorRecord, CommentFilter, CommentId, DecisionId, FilterError, Fingerprint, Site, WebhookUri,
 };
 
 /// How long a claim holds unless it is renewed: as long as it may take to read a page.
@@ -256,7 +256,13 @@ impl Moderation {
         count_max: usize,
     ) -> Result<Vec<AuditEntry>, ModerationError> {
         let found = self.store.list_audit_entries(&site.id, before, count_max).await;
-        found.map_err(ModerationError::Unavailable)
+        let mut entries = found.map_err(ModerationError::Unavailable)?;
+        for entry in entries.iter_mut().filter(|entry| entry.action.ends_with("-webhook")) {
+            for value in [&mut entry.before, &mut entry.after].into_iter().flatten() {
+                *value = without_query(value);
+            }
+        }
+        Ok(entries)
     }
 
     /// The last days of a site, and its queue.
@@ -294,6 +300,18 @@ impl Moderation {
     }
 }
 
+/// A webhook as an audit entry has it, without the query of its address. Entries of
+/// earlier versions have it whole, and none can be changed.
+fn without_query(value: &str) -> String {
+    let Ok(mut webhook) = serde_json::from_str::<serde_json::Value>(value) else {
+        return value.to_owned();
+    };
+    let uri = webhook.get("uri").and_then(|uri| uri.as_str()?.parse::<WebhookUri>().ok());
+    let Some(uri) = uri else { return value.to_owned() };
+    webhook["uri"] = uri.without_query().into();
+    webhook.to_string()
+}
+
 /// A filter's conditions.
 ///
 /// # Errors
@@ -311,4 +329,20 @@ pub(super) fn parse_filter(line: &str) -> Result<CommentFilter, ModerationError>
 /// `Invalid` if it is too long.
 pub fn reviewer_name(name: &str) -> Result<Option<String>, ModerationError> {
     super::feedback::masked(name.to_owned(), "moderator", super::feedback::REPORTER_NAME_BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_query;
+
+    #[test]
+    fn old_audit_entries_show_no_query_of_a_webhook() {
+        let old = r#"{"disabled":false,"uri":"https://blog.example.org/hook?token=secret"}"#;
+        let shown = r#"{"disabled":false,"uri":"https://blog.example.org/hook?…"}"#;
+        assert_eq!(without_query(old), shown);
+        assert_eq!(without_query(shown), shown);
+        for other in ["dead", "{}", r#"{"uri":7}"#] {
+            assert_eq!(without_query(other), other);
+        }
+    }
 }

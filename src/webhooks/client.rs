@@ -27,9 +27,13 @@ use crate::moderation::ports::webhooks::{Receipt, SendError, WebhookMessage, Web
 
 /// Addresses of a name that are tried.
 const ADDRESS_COUNT_MAX: usize = 4;
+/// How long one of them may take to take the connection: all four together stay within the time of
+/// a message, so one that is silent leaves the others their turn. Twice the second after which a
+/// lost first packet is sent again.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of an answer's body that are taken, so that the receiver can end in peace.
 const BODY_BYTES_MAX: usize = 64 << 10;
-/// How long its body is waited for.
+/// How long its body is waited for, after the time for the message.
 const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How messages are sent.
@@ -39,7 +43,7 @@ pub struct SenderOptions {
     pub private_targets: bool,
     /// Certificates (PEM) to trust besides those of the web.
     pub ca_file: Option<PathBuf>,
-    /// The time for a message, from the name to the answer.
+    /// The time for a message, from the name to the head of the answer.
     pub timeout: Duration,
 }
 
@@ -105,10 +109,10 @@ impl HttpsSender {
         if passed.is_empty() { Err(refused) } else { Ok(passed) }
     }
 
-    async fn exchange(&self, message: WebhookMessage) -> Result<Receipt, SendError> {
+    async fn exchange(&self, message: WebhookMessage) -> Result<Answer, SendError> {
         self.accepts(&message.uri)?;
         let addresses = self.resolve(&message.uri).await?;
-        let stream = connect(&addresses).await?;
+        let stream = connect(&addresses, ADDRESS_TIMEOUT).await?;
         if !message.uri.is_encrypted() {
             return post(stream, message).await;
         }
@@ -129,7 +133,26 @@ impl WebhookSender for HttpsSender {
 
     async fn send(&self, message: WebhookMessage) -> Result<Receipt, SendError> {
         let sent = tokio::time::timeout(self.timeout, self.exchange(message)).await;
-        sent.unwrap_or(Err(SendError::TimedOut))
+        let answer = sent.unwrap_or(Err(SendError::TimedOut))?;
+        Ok(answer.end().await)
+    }
+}
+
+/// An answer whose head has come.
+struct Answer {
+    receipt: Receipt,
+    body: Incoming,
+    /// Carries the body, and ends with the answer.
+    _connection: AbortOnDropHandle<Result<(), hyper::Error>>,
+}
+
+impl Answer {
+    /// Takes what little of the body may still come. What it says is not needed, so an answer whose
+    /// body does not end is as good as its head.
+    async fn end(self) -> Receipt {
+        let body = Limited::new(self.body, BODY_BYTES_MAX).collect();
+        let _ = tokio::time::timeout(BODY_TIMEOUT, body).await;
+        self.receipt
     }
 }
 
@@ -144,10 +167,11 @@ fn add_certificates(roots: &mut RootCertStore, path: &Path) -> Result<(), String
     if count == 0 { Err("there is no certificate in it".into()) } else { Ok(()) }
 }
 
-/// A connection to the first address that takes one.
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, SendError> {
+/// A connection to the first address that takes one within `patience`.
+async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, SendError> {
     for address in addresses {
-        if let Ok(stream) = TcpStream::connect(address).await {
+        let taken = tokio::time::timeout(patience, TcpStream::connect(address)).await;
+        if let Ok(Ok(stream)) = taken {
             return Ok(stream);
         }
     }
@@ -163,15 +187,16 @@ fn tls_error(error: &io::Error) -> SendError {
     }
 }
 
-async fn post<S>(stream: S, message: WebhookMessage) -> Result<Receipt, SendError>
+/// Sends a message; answers once the head of the answer is there.
+async fn post<S>(stream: S, message: WebhookMessage) -> Result<Answer, SendError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let garbled = |_| SendError::Garbled;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|_| SendError::Garbled)?;
-    // Ends with this function, also when its time is over.
-    let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    // Ends with this function, also when its time is over, or with the answer.
+    let connection = AbortOnDropHandle::new(tokio::spawn(connection));
     let mut request = Request::post(message.uri.path_and_query())
         .header(header::HOST, message.uri.authority())
         .header(header::CONTENT_TYPE, "application/json")
@@ -184,10 +209,7 @@ where
     let request = request.map_err(|_| SendError::Unresolved)?;
     let response = sender.send_request(request).await.map_err(garbled)?;
     let receipt = receipt(&response);
-    let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect();
-    // What it says is not needed.
-    let _ = tokio::time::timeout(BODY_TIMEOUT, body).await;
-    Ok(receipt)
+    Ok(Answer { receipt, body: response.into_body(), _connection: connection })
 }
 
 fn receipt(response: &Response<Incoming>) -> Receipt {
@@ -216,6 +238,34 @@ mod tests {
         }
         assert_eq!(accepts(true, "http://10.0.0.1/"), Ok(()));
         assert_eq!(accepts(true, "http://1.1.1.1/"), Err(SendError::Unencrypted));
+    }
+
+    /// An address that answers no packet: what waits for its listener is as much as it takes. The
+    /// listener and the connections keep it so.
+    async fn silent() -> (SocketAddr, tokio::net::TcpListener, Vec<TcpStream>) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        let brief = Duration::from_millis(200);
+        while let Ok(stream) = tokio::time::timeout(brief, TcpStream::connect(address)).await {
+            waiting.push(stream.unwrap());
+        }
+        (address, listener, waiting)
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_leaves_the_next_its_turn() {
+        let (silent, _listener, _waiting) = silent().await;
+        let healthy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = healthy.local_addr().unwrap();
+        let patience = Duration::from_millis(200);
+        let stream = connect(&[silent, address], patience).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        let nobody = connect(&[silent], patience).await;
+        assert_eq!(nobody.err(), Some(SendError::Unreachable));
+        assert!(ADDRESS_TIMEOUT * ADDRESS_COUNT_MAX as u32 <= SenderOptions::default().timeout);
     }
 
     #[test]

@@ -18,10 +18,13 @@
   const typing = (target) =>
     target.closest("textarea, select, [contenteditable]") ||
     target.closest("input:not([type=checkbox]):not([type=radio]):not([type=submit])");
+  // A key that is held down moves on; what changes something needs a press of its own.
+  const repeats = new Set(["j", "k"]);
   let first = "";
   let firstTime = 0;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.repeat && !repeats.has(event.key)) return;
     if (!(event.target instanceof Element) || typing(event.target) || dialog?.open) return;
     const sequence = event.timeStamp - firstTime < 1500 ? `${first} ${event.key}` : event.key;
     const action = keys.get(sequence) ?? keys.get(event.key);

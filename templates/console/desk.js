@@ -4,10 +4,6 @@
 
 (() => {
   const keys = window.replyguardKeys;
-  document.documentElement.classList.add("scripted");
-  for (const select of document.querySelectorAll("[data-submits]")) {
-    select.addEventListener("change", () => select.form.requestSubmit());
-  }
   for (const input of document.querySelectorAll("[data-focus-key]")) {
     keys.set(input.dataset.focusKey, () => input.focus());
   }
@@ -152,30 +148,30 @@
     return looking;
   };
   const look = async () => {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    // The header says that nobody did anything, so that the session of who left ends in its time.
+    const headers = { Accept: "text/html", "X-Replyguard-By-Itself": "yes" };
+    const answer = await fetch(location.href, { headers });
     if (!answer.ok || answer.redirected) return location.reload();
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector("[data-entries]");
     if (!fresh) return;
+    const refocus = focusKeeper();
+    // A campaign has one entry, whatever the last comment of it is.
     const known = new Map(
-      [...list.querySelectorAll("[data-entry]")].map((entry) => [entry.dataset.entry, entry]));
+      [...list.querySelectorAll("[data-entry]")].map((entry) => [entry.dataset.campaign, entry]));
     const keep = [];
     for (const entry of fresh.querySelectorAll("[data-entry]")) {
-      const old = known.get(entry.dataset.entry);
-      // What is just being decided stays away.
-      if (old?.hidden) { keep.push(old); continue; }
-      const same = old && old.innerText === entry.innerText;
-      const node = same || (old && old === selected) ? old : document.importNode(entry, true);
-      if (!old) node.classList.add("fresh");
-      if (old && node !== old) {
-        node.querySelector("input[type=checkbox]").checked =
-          old.querySelector("input[type=checkbox]").checked;
-      }
+      const old = known.get(entry.dataset.campaign);
+      const node = old ?? document.importNode(entry, true);
+      node.classList.toggle("fresh", !old);
+      // What is just being decided stays away, as it is.
+      if (old && !old.hidden && old.innerHTML !== entry.innerHTML) renew(old, entry);
       keep.push(node);
     }
-    list.replaceChildren(...keep);
+    const moved = (node, at) => node !== list.children[at];
+    if (keep.length !== list.children.length || keep.some(moved)) list.replaceChildren(...keep);
     if (selected && !list.contains(selected)) select(null);
-    else if (selected) selected.focus({ preventScroll: true });
+    refocus();
     const number = page.querySelector("[data-count]");
     if (number) document.querySelector("[data-count]").textContent = number.textContent;
     const empty = page.querySelector("[data-empty]");
@@ -185,11 +181,66 @@
     if (bulk && !queue.querySelector(".bulk")) list.before(document.importNode(bulk, true));
     count();
   };
-  const events = new EventSource(queue.dataset.events);
+
+  // An entry that changed is filled anew where it stands: it stays selected and ticked.
+  const renew = (old, fresh) => {
+    const ticked = old.querySelector("input[type=checkbox]").checked;
+    old.dataset.entry = fresh.dataset.entry;
+    old.setAttribute("aria-label", fresh.getAttribute("aria-label"));
+    old.replaceChildren(...document.importNode(fresh, true).childNodes);
+    old.querySelector("input[type=checkbox]").checked = ticked;
+  };
+  // Gives back what puts the focus where it is now, if it is in the list and gets lost there: to
+  // the same element, or to the one that has taken its place. Anywhere else it is left alone.
+  const focusKeeper = () => {
+    const element = document.activeElement;
+    const entry = list.contains(element) ? element.closest("[data-entry]") : null;
+    const role = (one) => [one.localName, one.name, one.dataset.entryKey, one.className].join();
+    const does = (one) => (one.name === "one" ? one.value.split(" ")[0] : "");
+    return () => {
+      if (!entry || !list.contains(entry) || list.contains(document.activeElement)) return;
+      const alike = (one) => role(one) === role(element) && does(one) === does(element);
+      const heir = list.contains(element)
+        ? element
+        : [...entry.querySelectorAll("a, button, input")].find(alike);
+      (heir ?? entry).focus({ preventScroll: true });
+    };
+  };
+
+  // The line to the service is open only while the page is seen: a browser has six to a host, which
+  // tabs in the background would take from all others.
+  let events = null;
   let waiting = 0;
-  events.addEventListener("queue", () => {
+  const soon = () => {
     clearTimeout(waiting);
     waiting = setTimeout(refresh, 150);
+  };
+  const hangUp = () => {
+    events?.close();
+    events = null;
+    delete document.body.dataset.live;
+  };
+  const listen = (again) => {
+    if (events || document.hidden) return;
+    const line = new EventSource(queue.dataset.events);
+    events = line;
+    line.addEventListener("queue", soon);
+    line.addEventListener("open", () => {
+      document.body.dataset.live = "yes";
+      // What happened meanwhile, nobody tells.
+      if (again) soon();
+    });
+    line.addEventListener("error", () => {
+      if (line !== events || line.readyState !== EventSource.CLOSED) return;
+      // Refused, and not tried again by the browser. Whoever is signed out is told by the page.
+      hangUp();
+      soon();
+      setTimeout(listen, 5000, true);
+    });
+  };
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) hangUp();
+    else listen(true);
   });
-  events.addEventListener("open", () => { document.body.dataset.live = "yes"; });
+  listen(false);
 })();

@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{self, ClientConfig, HandshakeKind, RootCertStore};
 
 use crate::support::pki::Authority;
 use crate::support::service::{Service, check, command, comment, wait_for};
@@ -85,6 +85,55 @@ async fn callers_need_a_certificate_where_the_owner_asks_for_one() {
     let listed = service.command(&listed);
     assert!(listed.status.success(), "{listed:?}");
     assert!(String::from_utf8(listed.stdout).unwrap().contains("sites/default"));
+}
+
+/// Connects to a port, says something and waits for the answer, with which what the port gives to
+/// come back with has arrived; then the same once more. How the second handshake went.
+async fn second_handshake(address: &str, config: &Arc<ClientConfig>, said: &[u8]) -> HandshakeKind {
+    let host = address.rsplit('/').next().unwrap();
+    let mut kind = None;
+    for _ in 0..2 {
+        let stream = TcpStream::connect(host).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut stream = TlsConnector::from(config.clone()).connect(name, stream).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        let mut answer = [0; 512];
+        assert!(stream.read(&mut answer).await.unwrap() > 0, "an answer");
+        kind = stream.get_ref().1.handshake_kind();
+    }
+    kind.unwrap()
+}
+
+/// An expired certificate went on to be good for as long as a session could be taken up again.
+#[tokio::test]
+async fn a_callers_certificate_is_looked_at_with_each_connection() {
+    let authority = Authority::new();
+    let (files, own) = (authority.write("server", 2050), authority.write("caller", 2050));
+    let ca = authority.ca();
+    let http = ["--http-certificate-file", &files.0, "--http-key-file", &files.1];
+    let flags = [&grpc_flags(&files)[..], &["--grpc-client-ca-file", &ca], &http].concat();
+    let service = Service::start_with(&flags).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&ca).unwrap()).unwrap();
+    let chain = vec![CertificateDer::from_pem_file(&own.0).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(&own.1).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let config = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+            .unwrap();
+        let config = Arc::new(config);
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        let kind = second_handshake(&service.first.grpc, &config, preface).await;
+        assert_ne!(kind, HandshakeKind::Resumed, "{version:?}");
+        // Browsers, who need none, come back as quickly as they can.
+        let page = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        let kind = second_handshake(&service.first.http, &config, page).await;
+        assert_eq!(kind, HandshakeKind::Resumed, "{version:?}");
+    }
 }
 
 /// A connection to a port that shows a certificate of this authority.

@@ -232,7 +232,7 @@ async fn a_decision_on_many_is_told_in_parts() {
 async fn webhooks_can_be_stopped_replayed_rotated_and_removed() {
     let receiver = Receiver::start().await;
     let (_service, mut client) = service_for(&receiver).await;
-    let (webhook, old) = create(&mut client, &receiver.uri("/")).await.unwrap();
+    let (webhook, old) = create(&mut client, &receiver.uri("/?token=sesame")).await.unwrap();
 
     // Disabled: what is decided waits.
     assert!(set_disabled(&mut client, &webhook, true).await.disabled);
@@ -281,6 +281,7 @@ async fn webhooks_can_be_stopped_replayed_rotated_and_removed() {
     let secrets = [old, new];
     let shown = format!("{entries:?}");
     assert!(secrets.iter().all(|secret| !shown.contains(secret)));
+    assert!(shown.contains("/?…") && !shown.contains("sesame"), "moderators read the log too");
 }
 
 /// What a message of Akismet's tells: guid and result of each comment.
@@ -452,6 +453,28 @@ async fn receivers_that_hang_lie_or_babble_end_in_a_word() {
 
     let unknown = patient.send(message("https://no-such-host.invalid/")).await;
     assert_eq!(unknown, Err(SendError::Unresolved));
+}
+
+/// What was taken was sent again and again, since the answer's body was waited for within the
+/// message's own time.
+#[tokio::test]
+async fn an_answer_whose_body_does_not_end_is_as_good_as_its_head() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let receiver = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 4_096];
+        let _ = stream.read(&mut asked).await;
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf ";
+        stream.write_all(head).await.unwrap();
+        // Until the sender has enough of it.
+        while stream.read(&mut asked).await.is_ok_and(|count| count > 0) {}
+    });
+    // Less than the body is waited for.
+    let hasty = sender(None, Duration::from_millis(1_500));
+    let sent = hasty.send(message(&format!("http://{address}/"))).await;
+    assert_eq!(sent.map(|receipt| receipt.status), Ok(200));
+    receiver.await.unwrap();
 }
 
 #[tokio::test]

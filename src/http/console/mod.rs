@@ -43,7 +43,7 @@ pub const CONSOLE_PATH: &str = "/console";
 /// How browsers reach the console.
 #[derive(Debug, Clone, Default)]
 pub struct ConsoleOptions {
-    /// Scheme and host through a proxy; nothing without one.
+    /// Scheme and host through a proxy, as browsers write them in `Origin`; nothing without one.
     pub public_url: Option<String>,
     /// Whether the port itself speaks TLS.
     pub tls: bool,

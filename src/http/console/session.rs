@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::errors::PageError;
@@ -12,13 +13,34 @@ use crate::moderation::accounts::{Session, Token};
 /// The mark of a form's token.
 const FORM_PURPOSE: &str = "form";
 
-/// Who is signed in.
+/// The header by which the console's script says that it loads a page by itself, and not because
+/// somebody did something.
+const BY_ITSELF: &str = "x-replyguard-by-itself";
+
+/// Who is signed in. The session counts as used, unless the page asks by itself.
 ///
 /// # Errors
 /// [`PageError::LogIn`] if nobody is, or that of the store.
 pub(super) async fn signed_in(parts: &Parts, console: &Console) -> Result<Session, PageError> {
+    let by_itself = security::is_safe(&parts.method) && parts.headers.contains_key(BY_ITSELF);
+    find(parts, console, by_itself).await
+}
+
+/// Whose page watches what happens. The session does not count as used by that.
+pub(in crate::http::console) struct Watcher(pub Session);
+
+impl FromRequestParts<Console> for Watcher {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, PageError> {
+        find(parts, console, true).await.map(Self)
+    }
+}
+
+async fn find(parts: &Parts, console: &Console, by_itself: bool) -> Result<Session, PageError> {
     let token = cookies::read(&parts.headers, cookies::SESSION).and_then(Token::parse);
     let found = match token {
+        Some(token) if by_itself => console.accounts().peek_session(token).await?,
         Some(token) => console.accounts().session(token).await?,
         None => None,
     };

@@ -142,27 +142,42 @@ impl Accounts {
         Ok(NewSession { account, token })
     }
 
-    /// The session with this token, if it goes on.
+    /// The session with this token, if it goes on. This is a use of it.
     ///
     /// # Errors
     /// `Unavailable`.
     pub async fn session(&self, token: Token) -> Result<Option<Session>, ModerationError> {
+        let Some((record, session)) = self.going_on(token).await? else { return Ok(None) };
+        let now = self.clock.now();
+        if now - record.seen_time >= SEEN_PRECISION.min(self.lives.idle / 10) {
+            let touched = self.accounts.touch_session(&record.hash, now).await;
+            touched.map_err(ModerationError::Unavailable)?;
+        }
+        Ok(Some(session))
+    }
+
+    /// The same for what an open page asks by itself: it does not count as use, so that the session
+    /// of somebody who left ends in its time.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn peek_session(&self, token: Token) -> Result<Option<Session>, ModerationError> {
+        Ok(self.going_on(token).await?.map(|(_, session)| session))
+    }
+
+    async fn going_on(
+        &self,
+        token: Token,
+    ) -> Result<Option<(SessionRecord, Session)>, ModerationError> {
         let found = self.accounts.find_session(&token.hash()).await;
-        let Some((session, account)) = found.map_err(ModerationError::Unavailable)? else {
+        let Some((record, account)) = found.map_err(ModerationError::Unavailable)? else {
             return Ok(None);
         };
         let now = self.clock.now();
-        let over = now >= session.create_time + self.lives.session
-            || now >= session.seen_time + self.lives.idle
+        let over = now >= record.create_time + self.lives.session
+            || now >= record.seen_time + self.lives.idle
             || account.disabled;
-        if over {
-            return Ok(None);
-        }
-        if now - session.seen_time >= SEEN_PRECISION.min(self.lives.idle / 10) {
-            let touched = self.accounts.touch_session(&session.hash, now).await;
-            touched.map_err(ModerationError::Unavailable)?;
-        }
-        Ok(Some(Session { account, token }))
+        Ok((!over).then(|| (record, Session { account, token })))
     }
 
     /// Signs out.

@@ -101,9 +101,10 @@ pub(super) async fn due(
     db.all(&sql, &[&millis(now), &(count_max as i64), &replica], read_webhook).await
 }
 
-/// A webhook as the audit log shows it; without its secret.
+/// A webhook as the audit log shows it, also to those who do not administer it: without its secret,
+/// and without the query of its address, which may hold another one.
 fn webhook_json(webhook: &WebhookRecord) -> String {
-    json!({ "uri": webhook.uri.as_str(), "disabled": webhook.disabled }).to_string()
+    json!({ "uri": webhook.uri.without_query(), "disabled": webhook.disabled }).to_string()
 }
 
 /// Who changes a webhook when, and how the log calls it.

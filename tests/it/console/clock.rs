@@ -76,7 +76,10 @@ async fn sessions_end_when_idle_and_after_their_life() {
     assert!(accounts.session(idle.clone()).await.unwrap().is_some());
     clock.pass(2 * HOUR - Duration::from_secs(1));
     assert!(accounts.session(idle.clone()).await.unwrap().is_some(), "use keeps it alive");
-    clock.pass(2 * HOUR);
+    clock.pass(HOUR);
+    assert!(accounts.peek_session(idle.clone()).await.unwrap().is_some());
+    clock.pass(HOUR);
+    assert!(accounts.peek_session(idle.clone()).await.unwrap().is_none(), "an open page is no use");
     assert!(accounts.session(idle.clone()).await.unwrap().is_none());
     assert!(accounts.first_administrator().await.unwrap().is_none());
 

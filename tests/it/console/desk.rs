@@ -18,6 +18,7 @@ fn button(body: &str, action: &str) -> String {
 
 on_each_backend!(
     a_comment_is_decided_and_taken_back_without_scripts,
+    what_came_after_the_page_is_not_decided_on,
     thousands_are_decided_after_a_preview_and_undone_at_once,
     every_page_keeps_to_its_site_and_shows_hostile_text,
 );
@@ -51,6 +52,54 @@ async fn a_comment_is_decided_and_taken_back_without_scripts(backend: Backend) {
     assert!(replayed.body.contains("data-entry=\""), "it waits still");
 }
 
+/// The hidden field with the newest comment that a preview counted.
+fn newest(preview: &str) -> String {
+    let (_, rest) = preview.split_once("name=\"newest\" value=\"").expect("a preview's form");
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// A button decided on all of a campaign or a filter as they were when it was pressed.
+async fn what_came_after_the_page_is_not_decided_on(backend: Backend) {
+    let (service, mut client) = service_that_holds_on(backend, &[]).await;
+    let first = send(&mut client, variant(0)).await.name;
+    send(&mut client, variant(1)).await;
+    let mut admin = administrator(&service).await;
+    // The buttons for a campaign on the queue, on the page of a comment, and on its own.
+    let id = first.rsplit('/').next().unwrap();
+    let mut keys = Vec::new();
+    for rest in [String::new(), format!("/comments/{id}"), format!("/campaigns/{id}")] {
+        let page = admin.get(&format!("{DESK}{rest}")).await;
+        let (_, rest) = page.body.split_once("value=\"approve campaign.").expect("a button");
+        keys.push(format!("campaign.{}", rest.split('"').next().unwrap()));
+    }
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    send(&mut client, variant(2)).await;
+    let path = format!("{DESK}/decide");
+    let one = format!("reject-other {}", keys[0]);
+    admin.submit(DESK, &path, &[("one", &one), ("back", DESK)]).await;
+    let after = admin.get(DESK).await;
+    assert!(after.body.contains("2 comments rejected."), "{}", after.body);
+    assert_eq!(after.body.matches("data-entry=").count(), 1, "the third waits: {}", after.body);
+
+    // And what a preview did not count.
+    let path = format!("{DESK}/decide-all");
+    let search = format!("{DESK}/search?q=clocks");
+    let fields = [("filter", "clocks state:held"), ("action", "approve"), ("back", &search)];
+    let preview = admin.submit(&search, &path, &fields).await;
+    assert!(preview.body.contains("Yes, 1 comments"), "{}", preview.body);
+    let fourth = send(&mut client, variant(3)).await.name;
+    let yes = [fields[0], fields[1], ("confirmed", "yes")];
+    let unbounded = admin.submit(&search, &path, &yes).await;
+    assert_eq!(unbounded.status, 200, "another preview");
+    assert!(unbounded.body.contains("Yes, 2 comments"), "{}", unbounded.body);
+    let newest = newest(&preview.body);
+    let sure = [&yes[..], &[("newest", newest.as_str())]].concat();
+    assert_eq!(admin.submit(&search, &path, &sure).await.status, 303);
+    let after = admin.get(DESK).await;
+    assert_eq!(after.body.matches("data-entry=").count(), 1, "{}", after.body);
+    assert!(after.body.contains(&format!("/comments/{}", fourth.rsplit('/').next().unwrap())));
+}
+
 async fn thousands_are_decided_after_a_preview_and_undone_at_once(backend: Backend) {
     let (service, mut client) = service_that_holds_on(backend, &[]).await;
     for n in 0..4 {
@@ -67,7 +116,9 @@ async fn thousands_are_decided_after_a_preview_and_undone_at_once(backend: Backe
     assert_eq!(preview.status, 200);
     assert!(preview.body.contains("of 4 comments would be rejected as spam"), "{}", preview.body);
     assert_eq!(admin.get(DESK).await.body.matches("data-entry=").count(), 2, "nothing moved yet");
-    let fields = [fields[0], fields[1], ("confirmed", "yes"), ("note", "a campaign")];
+    let newest = newest(&preview.body);
+    let newest = ("newest", newest.as_str());
+    let fields = [fields[0], fields[1], ("confirmed", "yes"), newest, ("note", "a campaign")];
     let answer = admin.submit(&search, &path, &fields).await;
     let decisions = format!("{DESK}/decisions");
     assert_eq!((answer.status, answer.header("location")), (303, decisions.as_str()));

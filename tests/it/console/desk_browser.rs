@@ -7,7 +7,7 @@ use replyguard::grpc::proto::{self, State};
 use super::{PASSWORD, administrator, first_link, invite};
 use crate::support::browser::{Browser, Look};
 use crate::support::desk::{SITE, send, service_that_holds, variant};
-use crate::support::service::{comment, wait_for};
+use crate::support::service::{Service, comment, wait_for};
 
 const DESK: &str = "/console/sites/default";
 
@@ -151,6 +151,142 @@ async fn keys_and_selection(browser: &Browser, client: &mut Client, first: &str)
     wait_for_entries(browser, before - 2).await;
     browser.press("?").await;
     browser.find("dialog[open]").await;
+}
+
+/// A browser in which the first administrator is signed in.
+async fn signed_in(service: &Service) -> Browser {
+    let browser = Browser::open(&service.first.http).await;
+    browser.goto(&first_link(service)).await;
+    browser.fill("password", PASSWORD).await;
+    browser.fill("repeated", PASSWORD).await;
+    browser.follow("button.primary").await;
+    browser.find(".tiles").await;
+    browser
+}
+
+/// What a script that returns a text returns.
+async fn told(browser: &Browser, script: &str) -> String {
+    browser.run(script).await.as_str().unwrap_or_default().to_owned()
+}
+
+/// A note lost the focus to an entry whenever a comment came, and its next letters decided.
+#[tokio::test]
+async fn what_arrives_leaves_the_focus_where_it_is() {
+    let (service, mut client) = service_that_holds().await;
+    let first = send(&mut client, comment("Is there a recording of the talk?")).await.name;
+    let browser = signed_in(&service).await;
+    browser.goto(DESK).await;
+    wait_until_live(&browser).await;
+    browser.press("j").await;
+    browser.click("input[name=note]").await;
+    browser.press("as").await;
+    let second = send(&mut client, comment("Thanks, the second drawing helped me")).await.name;
+    wait_for_entries(&browser, 2).await;
+    browser.press("ad").await;
+    let note = told(&browser, "return document.querySelector('input[name=note]').value").await;
+    assert_eq!(note, "asad");
+    assert_eq!(entry_count(&browser).await, 2);
+    for name in [&first, &second] {
+        assert_eq!(state(&mut client, name).await, State::Held);
+    }
+
+    // In the list it stays, too.
+    let id = first.rsplit('/').next().unwrap();
+    let button = format!("[data-entry^=\"{id}\"] [data-entry-key=d]");
+    browser.run(&format!("document.querySelector('{button}').focus()")).await;
+    send(&mut client, comment("Which of the three glues was it, in the end?")).await;
+    wait_for_entries(&browser, 3).await;
+    let script = format!("return String(document.activeElement.matches('{button}'))");
+    assert_eq!(told(&browser, &script).await, "true");
+}
+
+/// A key that was held down decided on one entry after the other.
+#[tokio::test]
+async fn a_key_that_is_held_down_decides_once() {
+    let (service, mut client) = service_that_holds().await;
+    for text in ["Is there a recording?", "The drawing helped me a lot", "Which glue was that?"] {
+        send(&mut client, comment(text)).await;
+    }
+    let browser = signed_in(&service).await;
+    browser.goto(DESK).await;
+    wait_until_live(&browser).await;
+    let hold = |key: &str| {
+        format!(
+            "for (const repeat of [false, true, true]) document.activeElement.dispatchEvent( \
+                 new KeyboardEvent('keydown', {{ key: '{key}', repeat, bubbles: true }}))"
+        )
+    };
+    browser.run(&hold("j")).await;
+    let script = "return String([...document.querySelectorAll('[data-entry]')] \
+         .indexOf(document.querySelector('.selected')))";
+    assert_eq!(told(&browser, script).await, "2", "moving goes on");
+    browser.run(&hold("a")).await;
+    assert_eq!(entry_count(&browser).await, 2, "deciding does not");
+}
+
+/// An entry that is selected is not left as it was, and keeps the focus.
+#[tokio::test]
+async fn a_campaign_grows_under_the_moderators_eyes() {
+    let (service, mut client) = service_that_holds().await;
+    for n in 0..2 {
+        send(&mut client, variant(n)).await;
+    }
+    let browser = signed_in(&service).await;
+    browser.goto(DESK).await;
+    wait_until_live(&browser).await;
+    browser.press("j").await;
+    let last = send(&mut client, variant(2)).await.name;
+    wait_for("the entry to grow", || async {
+        let script = "return document.querySelector('.selected .alike').textContent";
+        (told(&browser, script).await == "3 alike").then_some(())
+    })
+    .await;
+    let script = "return String(document.activeElement.matches('.selected'))";
+    assert_eq!(told(&browser, script).await, "true");
+    browser.press("s").await;
+    wait_for_state(&client, &last, State::Rejected).await;
+    browser.find(".live form button").await;
+    assert_eq!(browser.text(".live p").await, "3 comments rejected as spam.");
+}
+
+/// A browser has six connections to a host: six queues in tabs took them all.
+#[tokio::test]
+async fn a_page_in_the_background_holds_no_connection() {
+    let (service, mut client) = service_that_holds().await;
+    let browser = signed_in(&service).await;
+    browser.goto(DESK).await;
+    wait_until_live(&browser).await;
+    let turn = |hidden: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }}); \
+             document.dispatchEvent(new Event('visibilitychange'))"
+        )
+    };
+    browser.run(&turn(true)).await;
+    browser.find("body:not([data-live])").await;
+    send(&mut client, comment("Is there a recording of the talk?")).await;
+    assert_eq!(entry_count(&browser).await, 0);
+    browser.run(&turn(false)).await;
+    wait_until_live(&browser).await;
+    wait_for_entries(&browser, 1).await;
+}
+
+/// The order changes by a button, so that who walks through the list by arrow keys stays there.
+#[tokio::test]
+async fn choosing_an_order_leaves_the_page_alone() {
+    let (service, _client) = service_that_holds().await;
+    let browser = signed_in(&service).await;
+    browser.goto(DESK).await;
+    wait_until_live(&browser).await;
+    let script = "const order = document.querySelector('[name=order]'); order.value = 'oldest'; \
+         window.replyguardLeft = false; \
+         document.addEventListener('submit', () => { window.replyguardLeft = true; }); \
+         order.dispatchEvent(new Event('change', { bubbles: true })); \
+         return String(window.replyguardLeft)";
+    assert_eq!(told(&browser, script).await, "false");
+    browser.follow("form.toolbar[method=get] button").await;
+    let url = browser.client.current_url().await.unwrap();
+    assert_eq!(url.query(), Some("order=oldest"));
 }
 
 #[tokio::test]

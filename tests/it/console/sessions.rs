@@ -1,8 +1,11 @@
 //! Signing in and out, invitations, and what ends a session.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use super::{PASSWORD, administrator, first_link, invite, moderator, visitor};
 use crate::support::service::{Service, wait_for};
-use crate::support::visitor::path_of;
+use crate::support::visitor::{Visitor, path_of};
 
 #[tokio::test]
 async fn the_first_administrator_sets_a_password_by_the_printed_link() {
@@ -114,6 +117,39 @@ async fn sessions_end_by_signing_out_and_by_time() {
     wait_for("the session's end by time", || {
         let mut again = again.clone();
         async move { (again.get("/console").await.status == 303).then_some(()) }
+    })
+    .await;
+}
+
+/// The status with which the queue's events answer. They go on, so only the head is read.
+async fn events_status(visitor: &Visitor, address: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let cookies = visitor.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+    let cookies = cookies.collect::<Vec<_>>().join("; ");
+    let path = "/console/sites/default/events";
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\ncookie: {cookies}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    String::from_utf8(status.to_vec()).unwrap()
+}
+
+/// A queue that stayed open kept its session alive, whoever sat there.
+#[tokio::test]
+async fn a_page_that_only_stays_open_does_not_keep_its_session() {
+    let service = Service::start_with(&["--session-idle-s", "8"]).await;
+    let mut ada = administrator(&service).await;
+    let address = service.first.http.clone();
+    assert_eq!(ada.get("/console/sites/default").await.status, 200);
+    assert_eq!(events_status(&ada, &address).await, "HTTP/1.1 200");
+    let by_itself = ada.with_header("x-replyguard-by-itself", "yes");
+    wait_for("the session's end though its page looks again and again", || {
+        let (mut page, address) = (by_itself.clone(), address.clone());
+        async move {
+            let events = events_status(&page, &address).await;
+            let status = page.get("/console/sites/default").await.status;
+            (status == 303 && events.ends_with(" 303")).then_some(())
+        }
     })
     .await;
 }

@@ -13,7 +13,7 @@ use super::super::page::page;
 use super::super::{Console, require_site};
 use super::highlight::{Piece, pieces};
 use super::reviewer;
-use super::view::{CommentView, datetime, instant, safe_href};
+use super::view::{CommentView, campaign_key, datetime, instant, safe_href};
 use crate::domain::{AuthorRecord, CommentId, LogOdds, Site, probability};
 use crate::features::{Field, Group, Place};
 use crate::moderation::ports::review::DecidedComment;
@@ -76,6 +76,7 @@ struct CommentPage {
     record: Option<AuthorRecord>,
     campaign_count: u64,
     campaign_held_count: u64,
+    /// Empty if there is nothing to decide on but the comment.
     campaign_key: String,
     thresholds: String,
 }
@@ -98,7 +99,14 @@ async fn comment(
     let detail = moderation.review_detail(&site, id).await?;
     let explanation = moderation.explain(&site, Explained::Recorded(id), None).await?;
     let frame = framing.frame(&console, "Comment", Nav::Queue, Some(&site)).await?;
-    Ok(page(&comment_page(frame, &site, &detail, &explanation, moderation.now())))
+    let mut shown = comment_page(frame, &site, &detail, &explanation, moderation.now());
+    if detail.campaign_held_count > 1 {
+        let campaign = detail.reviewed.comment.campaign;
+        let newest = moderation.newest_held_of_campaign(&site, campaign).await?;
+        shown.campaign_key =
+            newest.map(|newest| campaign_key(campaign, newest)).unwrap_or_default();
+    }
+    Ok(page(&shown))
 }
 
 fn comment_page(
@@ -157,7 +165,7 @@ fn comment_page(
         record: detail.author.map(|(_, record)| record),
         campaign_count: detail.campaign_count,
         campaign_held_count: detail.campaign_held_count,
-        campaign_key: format!("campaign.{}", comment.campaign),
+        campaign_key: String::new(),
         thresholds: format!(
             "held from {:.1} %, rejected from {:.1} %",
             explanation.thresholds.hold * 100.0,

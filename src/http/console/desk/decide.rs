@@ -28,6 +28,8 @@ struct PreviewPage {
     path: String,
     back: String,
     filter: String,
+    /// The newest comment that is meant; empty if none is.
+    newest: String,
     action: &'static str,
     verb: &'static str,
     note: String,
@@ -111,7 +113,7 @@ async fn decide(
     Ok(flash::done(&console, &sent.session, &back(&sent.form, &site), &flash))
 }
 
-/// The comments that keys of entries mean: `id.revision` or `campaign.id`.
+/// The comments that keys of entries mean: `id.revision` or `campaign.id.newest`.
 async fn targets(
     console: &Console,
     site: &Site,
@@ -121,8 +123,9 @@ async fn targets(
     for key in keys {
         let (first, rest) = key.split_once('.').ok_or(PageError::NotFound)?;
         if first == "campaign" {
-            let campaign = comment_id(rest)?;
-            targets.extend(console.moderation().held_of_campaign(site, campaign).await?);
+            let (campaign, newest) = rest.split_once('.').ok_or(PageError::NotFound)?;
+            let (campaign, newest) = (comment_id(campaign)?, comment_id(newest)?);
+            targets.extend(console.moderation().held_of_campaign(site, campaign, newest).await?);
         } else {
             let revision = rest.parse().map_err(|_| PageError::NotFound)?;
             targets.push(Target { comment: comment_id(first)?, revision: Some(revision) });
@@ -182,8 +185,8 @@ fn back(form: &Form, site: &Site) -> String {
     if inside { back.to_owned() } else { own }
 }
 
-/// All that a filter means: first what would change, then, if that was wanted, the change. A long
-/// one goes on in the background; its page shows how far it is.
+/// All that a filter means: first what would change, then, if that was wanted, the change, of no
+/// comment that came since. A long one goes on in the background; its page shows how far it is.
 async fn decide_all(
     State(console): State<Console>,
     Path(site): Path<String>,
@@ -194,10 +197,12 @@ async fn decide_all(
     // As on the page of the search, which shows no address.
     let filter = text::mask_addresses(sent.form.get("filter")).0.into_owned();
     let note = sent.form.get("note").to_owned();
-    if sent.form.get("confirmed").is_empty() {
+    let newest = sent.form.get("newest");
+    if sent.form.get("confirmed").is_empty() || newest.is_empty() {
         return preview(&console, sent, &site, action, filter, note).await;
     }
-    let request = DecisionRequest { selection: Selection::Filter(filter), action, note };
+    let selection = Selection::Seen { filter, newest: comment_id(newest)? };
+    let request = DecisionRequest { selection, action, note };
     let started = start(&console, reviewer(&sent.session), &site, request).await?;
     let text = format!("Comments are being {}.", done_word(action));
     let flash = Flash::new(text).with_undo(undo_path(&site, started));
@@ -224,6 +229,7 @@ async fn preview(
         path,
         back,
         filter,
+        newest: preview.newest.map(|newest| newest.to_string()).unwrap_or_default(),
         action: action.as_str(),
         verb: done_word(action),
         note,

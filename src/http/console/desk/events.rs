@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::super::errors::PageError;
-use super::super::frame::Framing;
+use super::super::session::Watcher;
 use super::super::{Console, require_site};
 use crate::moderation::{QueueNews, QueuePlace};
 
@@ -34,11 +34,11 @@ fn last_place(headers: &HeaderMap) -> Option<QueuePlace> {
 
 async fn events(
     State(console): State<Console>,
-    framing: Framing,
+    Watcher(session): Watcher,
     Path(site): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let site = require_site(&console, &framing.session, &site).await?;
+    let site = require_site(&console, &session, &site).await?;
     let place = match last_place(&headers) {
         Some(place) => place,
         None => console.moderation().queue_place(&site.id).await?,

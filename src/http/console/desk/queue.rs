@@ -10,7 +10,7 @@ use super::super::errors::PageError;
 use super::super::frame::{Frame, Framing, Nav, site_path};
 use super::super::page::page;
 use super::super::{Console, require_site};
-use super::view::{CommentView, age, campaign_href};
+use super::view::{CommentView, age, campaign_href, campaign_key};
 use crate::moderation::ports::review::{QueueEntry, QueueOrder};
 
 /// Entries of a page: what fits into a quarter of an hour.
@@ -28,6 +28,8 @@ struct QueueQuery {
 struct EntryView {
     /// What a form sends to mean all of it.
     key: String,
+    /// What it is known by while comments come and go.
+    campaign: String,
     held_count: u64,
     campaign_href: String,
     waits: String,
@@ -74,8 +76,9 @@ async fn queue(
     let view = |entry: &QueueEntry| EntryView {
         key: match entry.held_count {
             1 => format!("{}.{}", entry.comment.comment.id, entry.comment.revision),
-            _ => format!("campaign.{}", entry.campaign),
+            _ => campaign_key(entry.campaign, entry.comment.comment.id),
         },
+        campaign: entry.campaign.to_string(),
         held_count: entry.held_count,
         campaign_href: campaign_href(&site.id, &entry.campaign.to_string()),
         waits: age(now - entry.first_time),

@@ -12,7 +12,7 @@ use super::super::frame::{Frame, Framing, Nav, site_path};
 use super::super::page::{page, page_with};
 use super::super::{Console, require_site};
 use super::comment::comment_id;
-use super::view::CommentView;
+use super::view::{CommentView, campaign_key};
 use crate::domain::Site;
 use crate::moderation::ports::review::{ListOrder, ReviewedComment};
 use crate::moderation::{Listing, ModerationError};
@@ -150,6 +150,7 @@ async fn campaign(
     let site = require_site(&console, &framing.session, &site).await?;
     let id = comment_id(&id)?;
     let moderation = console.moderation();
+    let newest = moderation.newest_held_of_campaign(&site, id).await?;
     let (total_count, held_count) = moderation.campaign_counts(&site, id).await?;
     if total_count == 0 {
         return Err(PageError::NotFound);
@@ -165,7 +166,7 @@ async fn campaign(
         frame: framing.frame(&console, "Campaign", Nav::Queue, Some(&site)).await?,
         path,
         here,
-        key: format!("campaign.{id}"),
+        key: newest.map(|newest| campaign_key(id, newest)).unwrap_or_default(),
         filter,
         total_count,
         held_count,

@@ -5,7 +5,7 @@ use time::macros::format_description;
 use url::Url;
 
 use super::super::frame::site_path;
-use crate::domain::{Label, Site, SiteId, State};
+use crate::domain::{CommentId, Label, Site, SiteId, State};
 use crate::moderation::ports::review::ReviewedComment;
 
 /// Characters of a comment in a list; the whole is on its page.
@@ -89,6 +89,12 @@ impl CommentView {
 /// The page of a campaign.
 pub(super) fn campaign_href(site: &SiteId, campaign: &str) -> String {
     format!("{}/campaigns/{campaign}", site_path(site))
+}
+
+/// What a form sends to mean the held comments of a campaign as they were seen, up to the newest.
+/// Those that join it while somebody reads wait for a look of their own.
+pub(super) fn campaign_key(campaign: CommentId, newest: CommentId) -> String {
+    format!("campaign.{campaign}.{newest}")
 }
 
 pub(super) fn score_view(probability: f64, state: State) -> ScoreView {
