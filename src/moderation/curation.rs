@@ -1,8 +1,8 @@
 //! Which labels of a ledger a model may learn from, so that nobody teaches it alone, and which of
 //! them judge.
 //!
-//! The last word counts: of equal texts the last label, and of what one author, one campaign or
-//! one reader has, the last few.
+//! The last word counts: of equal texts the label with the latest time, and of what one author, one
+//! campaign or one reader has, the last few of the ledger.
 
 use std::collections::{HashMap, HashSet};
 
@@ -32,12 +32,12 @@ const BAND_CANDIDATE_COUNT_MAX: usize = 64;
 
 /// The examples of `ledger`, which is in the order of its positions, that a model may learn from.
 pub(super) fn chosen(ledger: Vec<LedgerExample>) -> Vec<LedgerExample> {
-    let mut texts = HashSet::new();
+    let last = last_words(&ledger);
     let mut authors: HashMap<(Fingerprint, Label), usize> = HashMap::new();
     let mut readers: HashMap<Option<String>, usize> = HashMap::new();
     let mut campaigns = Campaigns::default();
     let mut keep = |example: &LedgerExample| {
-        if !texts.insert(example.content_hash) {
+        if last.get(&example.content_hash) != Some(&age(&example)) {
             return false;
         }
         if example.reporter == Reporter::Reader {
@@ -58,7 +58,7 @@ pub(super) fn chosen(ledger: Vec<LedgerExample>) -> Vec<LedgerExample> {
         let campaign = campaigns.add(&print, example.label);
         campaign.is_none_or(|(_, count)| count <= CAMPAIGN_EXAMPLE_COUNT_MAX)
     };
-    // From the last to the first, so that the last word counts.
+    // From the last to the first, so that the last few count.
     let mut chosen: Vec<LedgerExample> = Vec::new();
     for example in ledger.into_iter().rev() {
         if chosen.len() == EXAMPLE_COUNT_MAX {
@@ -70,6 +70,17 @@ pub(super) fn chosen(ledger: Vec<LedgerExample>) -> Vec<LedgerExample> {
     }
     chosen.reverse();
     chosen
+}
+
+/// Of each text the label that counts: the latest one. The ledger's order does not say which that
+/// is, since an archive may come into it after what people decided today.
+fn last_words(ledger: &[LedgerExample]) -> HashMap<u64, (OffsetDateTime, i64)> {
+    let mut last = HashMap::new();
+    for example in ledger {
+        let word = last.entry(example.content_hash).or_insert_with(|| age(&example));
+        *word = (*word).max(age(&example));
+    }
+    last
 }
 
 /// Examples in two parts.
@@ -188,6 +199,26 @@ pub(super) mod tests {
         ];
         let chosen: Vec<_> = chosen(ledger).iter().map(|one| (one.position, one.label)).collect();
         assert_eq!(chosen, [(2, Label::Ham), (3, Label::Ham)]);
+    }
+
+    /// The last position won: an import of old comments undid what people had decided since.
+    #[test]
+    fn of_equal_texts_the_latest_label_counts_wherever_it_stands() {
+        let at = |number: usize, day: i64, label: Label| LedgerExample {
+            time: OffsetDateTime::UNIX_EPOCH + time::Duration::days(day),
+            ..example(number, "A text about bread", label)
+        };
+        let outcome = |ledger: Vec<LedgerExample>| -> Vec<(i64, Label)> {
+            chosen(ledger).iter().map(|one| (one.position, one.label)).collect()
+        };
+        let decided = at(1, 900, Label::Spam);
+        let imported = [at(2, 30, Label::Ham), at(3, 10, Label::Spam), at(4, 20, Label::Ham)];
+        let ledger = [&[decided.clone()][..], &imported[..]].concat();
+        assert_eq!(outcome(ledger), [(1, Label::Spam)]);
+        // Taken back, it leaves what a ledger that never had it would give.
+        assert_eq!(outcome(imported.to_vec()), [(2, Label::Ham)]);
+        let of_one_time = vec![decided, at(5, 900, Label::Ham)];
+        assert_eq!(outcome(of_one_time), [(5, Label::Ham)], "of one time the last position");
     }
 
     /// The last fifth of a ledger was held out: of two files, only the second's kind.

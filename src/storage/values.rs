@@ -115,12 +115,13 @@ pub(super) fn work_state(word: &str, answer: Option<Vec<u8>>) -> Result<WorkStat
 }
 
 /// Whether an imported label with its time says something new of a text, of which `known` counts so
-/// far, in the order of the ledger: a word that is not there, or a later one than all of them, by
-/// which somebody changed his mind again. So the same file brings nothing when it comes twice.
+/// far, in the order of the ledger: a word that is not there, or another one than the latest and
+/// later, by which somebody changed his mind again. So the same file brings nothing when it comes
+/// twice.
 pub(super) fn is_news(known: &[(Label, i64)], (label, time): (Label, i64)) -> bool {
     let is_there = known.iter().any(|(known, _)| *known == label);
-    let is_last = known.last().is_some_and(|(last, _)| *last == label);
-    !is_there || !is_last && known.iter().all(|(_, known)| *known < time)
+    let latest = known.iter().max_by_key(|(_, time)| *time);
+    !is_there || latest.is_some_and(|(latest, known)| *latest != label && *known < time)
 }
 
 /// Who gave a label, as the audit log has it.

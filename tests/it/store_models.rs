@@ -199,6 +199,15 @@ async fn the_last_of_imported_labels_counts(store: &impl Both) {
     };
     assert_eq!(import(whole(10)).await.unwrap(), 3);
     assert_eq!(import(whole(20)).await.unwrap(), 0);
+    // An older word that comes later is not the last one.
+    let elsewhere = |id: u64, of: Label, minute: i64| ImportedExample {
+        source: "elsewhere".into(),
+        ..said(id, of, minute)
+    };
+    let labels = [(Label::Spam, 10), (Label::Ham, 2), (Label::Ham, 20)];
+    for (id, (of, minute)) in (30..).zip(labels) {
+        assert_eq!(import(vec![elsewhere(id, of, minute)]).await.unwrap(), 1, "minute {minute}");
+    }
 }
 
 async fn models_are_immutable_and_stored_once(store: &impl Both) {

@@ -42,9 +42,12 @@ impl Tally {
 }
 
 /// A comment that may become an example.
+#[derive(Clone, Copy)]
 struct Entry {
     /// Seconds since 1970.
     time: i64,
+    /// Its text is the same to the ledger if this is.
+    text: u64,
     /// Where it stands in the temporary file.
     offset: u64,
     length: u32,
@@ -141,7 +144,9 @@ impl Gathering {
     /// If the temporary file fails.
     pub fn finish(self) -> Result<Ordered, Failure> {
         let spool = self.spool.into_inner().map_err(|error| disk(error.error()))?;
-        Ok(Ordered { spool, entries: ordered(self.entries).into_iter() })
+        let mut entries = mixed(self.entries);
+        order_within_texts(&mut entries);
+        Ok(Ordered { spool, entries: entries.into_iter() })
     }
 
     fn spool(&mut self, comment: &ForeignComment) -> Result<(u64, u32), Failure> {
@@ -172,10 +177,13 @@ impl Sink for Gathering {
             self.tally.leave_out(why);
             return Ok(());
         }
-        if let Err(why) = usable(&comment.example) {
-            self.tally.leave_out(why);
-            return Ok(());
-        }
+        let text = match usable(&comment.example) {
+            Ok(text) => text,
+            Err(why) => {
+                self.tally.leave_out(why);
+                return Ok(());
+            }
+        };
         trim(&mut comment.example);
         if self.source_wins || comment.example.source.is_none() {
             comment.example.source = Some(self.source.clone());
@@ -184,7 +192,7 @@ impl Sink for Gathering {
         let time = comment.example.time().map_or(i64::MIN, |time| time.unix_timestamp());
         let ForeignComment { id, standing, opinions, .. } = comment;
         let id = id.unwrap_or_default();
-        self.entries.push(Entry { time, offset, length, id, standing, opinions });
+        self.entries.push(Entry { time, text, offset, length, id, standing, opinions });
         Ok(())
     }
 
@@ -199,15 +207,15 @@ impl Sink for Gathering {
     }
 }
 
-/// Whether the service would take the text.
-fn usable(example: &Example) -> Result<(), LeftOut> {
+/// The hash of the text, if the service would take it.
+fn usable(example: &Example) -> Result<u64, LeftOut> {
     if is_blank(&example.text) {
         return Err(LeftOut::EmptyText);
     }
     if example.text.len() > COMMENT_BYTES_MAX {
         return Err(LeftOut::UnusableText);
     }
-    examples::submission(example.clone()).map(drop).map_err(|_| LeftOut::UnusableText)
+    examples::content_hash(example).map_err(|_| LeftOut::UnusableText)
 }
 
 /// Takes off what the service would leave out or refuse, such as a name of 100 kB.
@@ -233,7 +241,7 @@ fn trim(example: &mut Example) {
 
 /// Each label by time, and both mixed so that each part of the ledger has its share of both. By time
 /// alone its end would have all spam there is, since Akismet deletes it after 15 days.
-fn ordered(entries: Vec<Entry>) -> Vec<Entry> {
+fn mixed(entries: Vec<Entry>) -> Vec<Entry> {
     let is_ham = |entry: &Entry| entry.standing.decided(entry.opinions) == Standing::As(Label::Ham);
     let (mut ham, mut spam): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_ham);
     ham.sort_by_key(|entry| entry.time);
@@ -253,6 +261,24 @@ fn ordered(entries: Vec<Entry>) -> Vec<Entry> {
             _ => spam.next(),
         };
         mixed.extend(next);
+    }
+}
+
+/// Lets the labels of each text come by their dates, in the places that they have together: the
+/// ledger passes a label over that the text has already, unless it was called otherwise since.
+fn order_within_texts(entries: &mut [Entry]) {
+    let mut places: Vec<(u64, u32)> =
+        (0..).zip(entries.iter()).map(|(place, entry)| (entry.text, place)).collect();
+    places.sort_unstable();
+    let of_several = |places: &&[(u64, u32)]| places.len() > 1;
+    for places in places.chunk_by(|one, next| one.0 == next.0).filter(of_several) {
+        let mut of_text: Vec<Entry> =
+            places.iter().map(|(_, place)| entries[*place as usize]).collect();
+        // Of one date as they stand in the files.
+        of_text.sort_by_key(|entry| (entry.time, entry.offset));
+        for ((_, place), entry) in places.iter().zip(of_text) {
+            entries[*place as usize] = entry;
+        }
     }
 }
 
@@ -388,5 +414,29 @@ mod tests {
         }
         assert_eq!(all.first().unwrap().0, "ham 1");
         assert_eq!(all.last().unwrap().0, "ham 20");
+    }
+
+    /// Spam of the second day came after ham of the third, which was passed over as known.
+    #[test]
+    fn the_labels_of_a_text_come_by_their_dates() {
+        let mut gathering = Gathering::new().unwrap();
+        gathering.begin_file("wordpress", None);
+        let (ham, spam) = (Standing::As(Label::Ham), Standing::As(Label::Spam));
+        for number in ["one", "two", "three"] {
+            gathering.comment(comment(0, &format!("Other spam {number}"), spam, 1)).unwrap();
+        }
+        for (text, standing, day) in
+            [("Good BREAD", ham, 4), ("Good bread!", spam, 3), ("Good bread", ham, 2)]
+        {
+            gathering.comment(comment(0, text, standing, day)).unwrap();
+        }
+        gathering.end_file();
+        let all = gathered(gathering);
+        assert_eq!(all.len(), 6);
+        let of_text: Vec<_> = all.iter().filter(|(text, _)| text.starts_with("Good")).collect();
+        let texts: Vec<&str> = of_text.iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(texts, ["Good bread", "Good bread!", "Good BREAD"]);
+        let labels: Vec<Label> = of_text.iter().map(|(_, label)| *label).collect();
+        assert_eq!(labels, [Label::Ham, Label::Spam, Label::Ham]);
     }
 }
