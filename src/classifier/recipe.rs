@@ -137,7 +137,7 @@ impl Recipe {
     }
 
     /// This recipe at the precision of folds.
-    pub(super) fn of_folds(&self) -> Self {
+    pub fn of_folds(&self) -> Self {
         Self { tolerance: self.tolerance * FOLD_TOLERANCE_FACTOR, ..self.clone() }
     }
 
@@ -344,20 +344,27 @@ impl Recipe {
         } else {
             Vec::new()
         };
-        if !known.iter().any(|fold| !fold.spam) {
-            // So few examples that every fold lacks a label.
-            return Err(TrainError::MissingLabel("ham outside of one group").into());
+        judge_by(known, new)
+    }
+
+    /// The same by the scores of sources that were left out, however few they are: what
+    /// [`Self::judge`] falls back to, folds in which a source is known, judges nothing here. So
+    /// there has to be ham among them.
+    ///
+    /// # Errors
+    /// [`RecipeError`] if settings or examples allow no fit.
+    pub fn judge_left_out<T: Table>(
+        &self,
+        set: &TrainingSet<T>,
+        new: Vec<FoldScore>,
+        progress: &(dyn Fn(Stage) + Sync),
+    ) -> Result<(Vec<FoldScore>, BudgetTable), RecipeError> {
+        if !examples(&new).any(|fold| !fold.spam) {
+            return Err(TrainError::MissingLabel("ham in a source that was left out").into());
         }
-        let known_again = (0..KNOWN_WEIGHT).flat_map(|_| examples(&known));
-        let (scores, spam): (Vec<f64>, Vec<bool>) =
-            known_again.chain(examples(&new)).map(|fold| (fold.raw_score, fold.spam)).unzip();
-        let calibration = Calibration::fit(&scores, &spam)?;
-        let mut judged = if new.iter().any(|fold| !fold.spam) { new } else { known };
-        for fold in &mut judged {
-            fold.raw_score = calibration.apply(fold.raw_score) + fold.evidence;
-        }
-        let budget = budget(&judged);
-        Ok((judged, calibration, budget))
+        let known = self.of_folds().leave_groups_out(set, GROUP_FOLD_COUNT, progress)?;
+        let (judged, _, budget) = judge_by(known, new)?;
+        Ok((judged, budget))
     }
 
     fn summary<T>(&self, set: &TrainingSet<T>) -> TrainingSummary {
@@ -375,6 +382,28 @@ impl Recipe {
             base_version: None,
         }
     }
+}
+
+/// Calibration and budget by scores on known sources and on new ones, and the scores that measured
+/// the budget, calibrated: those of new sources, if ham is among them.
+fn judge_by(
+    known: Vec<FoldScore>,
+    new: Vec<FoldScore>,
+) -> Result<(Vec<FoldScore>, Calibration, BudgetTable), RecipeError> {
+    if !known.iter().any(|fold| !fold.spam) {
+        // So few examples that every fold lacks a label.
+        return Err(TrainError::MissingLabel("ham outside of one group").into());
+    }
+    let known_again = (0..KNOWN_WEIGHT).flat_map(|_| examples(&known));
+    let (scores, spam): (Vec<f64>, Vec<bool>) =
+        known_again.chain(examples(&new)).map(|fold| (fold.raw_score, fold.spam)).unzip();
+    let calibration = Calibration::fit(&scores, &spam)?;
+    let mut judged = if new.iter().any(|fold| !fold.spam) { new } else { known };
+    for fold in &mut judged {
+        fold.raw_score = calibration.apply(fold.raw_score) + fold.evidence;
+    }
+    let budget = budget(&judged);
+    Ok((judged, calibration, budget))
 }
 
 /// The scores of examples as they came.
@@ -467,6 +496,23 @@ mod tests {
         for fold in by_source.iter().chain(&by_group) {
             assert_eq!(fold.raw_score > 0.0, fold.spam, "the word is in every source");
         }
+    }
+
+    /// Scores of folds by group, in which each source is known, were given out as those of new ones.
+    #[test]
+    fn few_sources_are_judged_by_what_left_them_out() {
+        let of_two_sources: Vec<u32> = (0..80).collect();
+        let set = set().subset(&of_two_sources);
+        let recipe = Recipe::default();
+        let new = recipe.of_folds().leave_one_source_out(&set, &|_| ()).unwrap();
+        assert_eq!(new.len(), 80);
+        let key = |fold: &FoldScore| (fold.source, fold.example);
+        let left_out: Vec<_> = new.iter().map(key).collect();
+        let (judged, _) = recipe.judge_left_out(&set, new.clone(), &|_| ()).unwrap();
+        assert_eq!(judged.iter().map(key).collect::<Vec<_>>(), left_out);
+        let spam: Vec<FoldScore> = new.into_iter().filter(|fold| fold.spam).collect();
+        let refused = recipe.judge_left_out(&set, spam, &|_| ()).unwrap_err().to_string();
+        assert!(refused.contains("ham in a source that was left out"), "{refused}");
     }
 
     #[test]

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::corpus::{TrialPlan, check_sources, read_training_set};
 use super::evaluation_table::{comparison_table, table, trial_table};
 use super::files::{check_output, write_whole};
-use super::output::print;
+use super::output::{print, safe};
 use super::scored::{Scored, describe, read_abuse_outcomes, read_outcomes, read_texts};
 use super::{Failure, learning_curve, load_model, progress};
 use crate::classifier::{
     BudgetTable, Comparison, Contender, Evaluation, FoldScore, Head, Judged, Model, Outcome,
-    Perturbation, Recipe, Stage, TrainingSet, Trial, Trials, WorstError, html_report,
+    Perturbation, Recipe, RecipeError, Stage, TrainingSet, Trial, Trials, WorstError, html_report,
 };
 use crate::domain::{Budget, LogOdds, probability};
 
@@ -31,7 +32,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_enum, default_value_t = HeadName::Spam, conflicts_with = "perturb")]
     head: HeadName,
     /// Score each source by a model trained on all others: what to expect on a new site. Takes
-    /// one training a source
+    /// one training a source, and two sources that the others can do without
     #[arg(long, group = "folds")]
     leave_one_source_out: bool,
     /// Sources to train on and not to judge by, where folds are scored: examples that are no comments
@@ -43,7 +44,8 @@ pub struct EvaluateArgs {
     forward_in_time: bool,
     /// Leave each source out, let a site layer learn from its first comments, and judge by the
     /// rest: what labels gain on a new site
-    #[arg(long, conflicts_with_all = ["leave_one_source_out", "model", "perturb", "report"])]
+    #[arg(long, conflicts_with_all = ["leave_one_source_out", "model", "perturb", "report", "scores",
+          "head", "worst"])]
     learning_curve: bool,
     /// The seed of these trainings
     #[arg(long, default_value_t = 1)]
@@ -81,11 +83,21 @@ enum HeadName {
     Abuse,
 }
 
+impl HeadName {
+    /// What examples are called: the good ones and the bad ones.
+    fn words(self) -> [&'static str; 2] {
+        match self {
+            Self::Spam => ["ham", "spam"],
+            Self::Abuse => ["clean", "toxic"],
+        }
+    }
+}
+
 impl EvaluateArgs {
     /// Measures and prints.
     ///
     /// # Errors
-    /// Exit code 65 for a bad file; 64 for a model that cannot be used.
+    /// Exit code 65 for a bad file or too few sources; 64 for a model that cannot be used.
     pub fn run(self) -> Result<(), Failure> {
         if let Some(path) = self.data.iter().find(|path| path.exists() && !path.is_file()) {
             let what = "is no regular file; the examples are read more than once";
@@ -253,8 +265,8 @@ impl EvaluateArgs {
         let (title, (scores, budget)) = if self.forward_in_time {
             ("Forward in time", recipe.forward_in_time(&set, TIME_FOLD_COUNT, &progress)?)
         } else {
-            let (scores, _, budget) = recipe.judge(&set, &progress)?;
-            ("Leave one source out", (scores, budget))
+            let new = self.leave_sources_out(&recipe, &set, &progress, &bar)?;
+            ("Leave one source out", recipe.judge_left_out(&set, new, &progress)?)
         };
         bar.finish_and_clear();
         let judged_by =
@@ -266,12 +278,57 @@ impl EvaluateArgs {
     }
 }
 
+impl EvaluateArgs {
+    /// Scores each source by a model that never saw it, and names those where that cannot be done.
+    fn leave_sources_out(
+        &self,
+        recipe: &Recipe,
+        set: &TrainingSet,
+        progress: &(dyn Fn(Stage) + Sync),
+        bar: &ProgressBar,
+    ) -> Result<Vec<FoldScore>, Failure> {
+        let [good, bad] = self.head.words();
+        let too_few = || {
+            Failure::data(format!(
+                "--leave-one-source-out takes two sources or more that the others can do without: \
+                 examples that are {good} and {bad} in what is left"
+            ))
+        };
+        if set.sources().len() < SOURCE_COUNT_MIN {
+            return Err(too_few());
+        }
+        let new = recipe.of_folds().leave_one_source_out(set, progress);
+        let new = new.map_err(RecipeError::from)?;
+        let scored: BTreeSet<usize> = new.iter().map(|score| score.source).collect();
+        let is_usable = |(source, name): &(usize, &String)| {
+            scored.contains(source) || self.train_only.contains(name)
+        };
+        let (usable, missing): (Vec<_>, Vec<_>) =
+            set.sources().iter().enumerate().partition(is_usable);
+        for (_, name) in missing {
+            let name = safe(name);
+            bar.suspend(|| {
+                eprintln!(
+                    "replyguard: {name} is not scored: without it nothing is {good}, or nothing {bad}"
+                );
+            });
+        }
+        if usable.len() < SOURCE_COUNT_MIN || scored.is_empty() {
+            return Err(too_few());
+        }
+        if new.iter().all(|score| score.spam) {
+            return Err(Failure::data(format!(
+                "no source with examples that are {good} could be left out, so no threshold can be \
+                 measured: a second one is needed"
+            )));
+        }
+        Ok(new)
+    }
+}
+
 /// There have to be examples; with those of one label only, half of the figures are missing.
 fn check_labels(scored: &[Scored], head: HeadName) -> Result<(), Failure> {
-    let [good, bad] = match head {
-        HeadName::Spam => ["ham", "spam"],
-        HeadName::Abuse => ["clean", "toxic"],
-    };
+    let [good, bad] = head.words();
     let of = |spam: bool| scored.iter().any(|one| one.outcome.spam == spam);
     let absent = match (of(false), of(true)) {
         (true, true) => return Ok(()),
@@ -285,6 +342,9 @@ fn check_labels(scored: &[Scored], head: HeadName) -> Result<(), Failure> {
 
 /// The report's name in its folder.
 const REPORT: &str = "report.html";
+
+/// Fewest sources of folds that leave one out: what is left has to teach something.
+const SOURCE_COUNT_MIN: usize = 2;
 
 /// Spans of time of a validation forward in time.
 const TIME_FOLD_COUNT: usize = 5;

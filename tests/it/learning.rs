@@ -161,3 +161,61 @@ fn sources_can_be_trained_on_without_being_judged_by() {
     assert_eq!(output.status.code(), Some(64), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("--leave-one-source-out"));
 }
+
+/// Folds by group, in which each source is known, were printed under that title.
+#[test]
+fn sources_are_left_out_or_it_is_said_that_they_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let examples = std::fs::read_to_string(seed("zh")).unwrap();
+    let examples: Vec<serde_json::Value> =
+        examples.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // The first so many of a label, in a source of their own.
+    let write = |name: &str, sources: &[(&str, &str, usize)]| {
+        let (path, name) = at(folder.path(), name);
+        let mut lines = String::new();
+        for (source, label, count) in sources {
+            for mut example in
+                examples.iter().filter(|one| one["label"] == *label).take(*count).cloned()
+            {
+                example["source"] = (*source).into();
+                lines += &format!("{example}\n");
+            }
+        }
+        std::fs::write(&path, lines).unwrap();
+        name
+    };
+    let evaluate =
+        |data: &str| replyguard(&["evaluate", "--leave-one-source-out", "--json", "--data", data]);
+    let error = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let two = [("one", "ham", 90), ("one", "spam", 60), ("two", "ham", 60), ("two", "spam", 60)];
+    let output = evaluate(&write("two.jsonl", &two));
+    assert!(output.status.success(), "{output:?}");
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let judged: Vec<&String> = figures["sources"].as_object().unwrap().keys().collect();
+    assert_eq!(judged, ["one", "two"]);
+    let output = evaluate(&write("one.jsonl", &two[..2]));
+    assert_eq!(output.status.code(), Some(65), "{output:?}");
+    assert!(error(&output).contains("two sources or more"), "{output:?}");
+    // All spam is in one source, so the others have none to learn from.
+    let spam_in_one = [two[0], two[1], two[2], ("three", "ham", 40)];
+    let output = evaluate(&write("spam.jsonl", &spam_in_one));
+    assert!(output.status.success(), "{output:?}");
+    let said = error(&output);
+    assert!(said.contains("one is not scored") && !said.contains("two is not"), "{said}");
+    // All ham is in one source: recall without a false positive that could be measured.
+    let ham_in_one = [two[0], two[1], ("two", "spam", 30), ("three", "spam", 40)];
+    let output = evaluate(&write("ham.jsonl", &ham_in_one));
+    assert_eq!(output.status.code(), Some(65), "{output:?}");
+    assert!(error(&output).contains("ham could be left out"), "{output:?}");
+}
+
+#[test]
+fn a_learning_curve_refuses_what_it_would_pass_over() {
+    for option in [["--scores", "x.jsonl"], ["--head", "abuse"], ["--worst", "3"]] {
+        let data = seed("hi");
+        let curve = ["evaluate", "--learning-curve", "--data", data.as_str()];
+        let output = replyguard(&[&curve[..], &option].concat());
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(option[0]), "{output:?}");
+    }
+}
