@@ -48,5 +48,5 @@ pub use train::{
     Dataset, LogisticRegression, LogisticRegressionParams, LogisticRegressionValidParams, Problem,
     Progress, TrainError,
 };
-pub use training_set::{Role, TrainingSet, View};
+pub use training_set::{ABUSE_COUNT_MIN, Role, TrainingSet, View};
 pub use trials::{Change, Trial, TrialMeasures, Trials};

@@ -28,7 +28,7 @@ pub struct TrainingSet<T = Csr> {
 }
 
 /// Fewest examples of each kind for a head that tells abuse.
-const ABUSE_COUNT_MIN: usize = 1_000;
+pub const ABUSE_COUNT_MIN: usize = 1_000;
 
 /// What is known of a row.
 #[derive(Debug, Clone, Copy)]
@@ -189,11 +189,16 @@ impl<T> TrainingSet<T> {
         }
     }
 
+    /// How many examples are called abuse, and how many are called none.
+    pub fn abuse_counts(&self) -> [usize; 2] {
+        let abuse_count = self.abuse.values().filter(|abuse| **abuse).count();
+        [abuse_count, self.abuse.len() - abuse_count]
+    }
+
     /// The examples that say whether they are abuse, with that in place of spam; nothing if they
     /// are too few to learn from. The table is the same, and the rows of all others take no part.
     pub(super) fn as_abuse(&self) -> Option<TrainingSet<&T>> {
-        let abuse_count = self.abuse.values().filter(|abuse| **abuse).count();
-        if abuse_count.min(self.abuse.len() - abuse_count) < ABUSE_COUNT_MIN {
+        if self.abuse_counts().into_iter().any(|count| count < ABUSE_COUNT_MIN) {
             return None;
         }
         let mut set = self.known_of(|_| true).with_table(&self.table);

@@ -14,7 +14,9 @@ use super::output::say;
 use super::sampling::Candidates;
 use super::spill::{ENTRY_BYTES, RowTable, RowWriter};
 use super::{Failure, progress};
-use crate::classifier::{Recipe, RecipeError, RowsError, Stage, TrainError, TrainingSet};
+use crate::classifier::{
+    ABUSE_COUNT_MIN, Recipe, RecipeError, RowsError, Stage, TrainError, TrainingSet,
+};
 use crate::domain::{Budget, probability};
 use crate::features::BUCKET_COUNT;
 
@@ -39,7 +41,8 @@ pub struct TrainArgs {
     memory_mib_max: u64,
     /// Examples that calibration and budget are measured on, about and at most: some thirty fits
     /// take place without one part of them each. The largest sources are cut first, and all have
-    /// to fit into the memory
+    /// to fit into the memory. With less than a thousand `toxic` and a thousand `clean` ones among
+    /// them the model tells no abuse
     #[arg(long, default_value_t = 250_000, value_name = "COUNT")]
     example_count_max: usize,
     /// Where to write the model; its name is the model's
@@ -78,13 +81,18 @@ impl TrainArgs {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         };
-        let example_count = set.example_count();
+        let (example_count, abuse_counts) = (set.example_count(), set.abuse_counts());
         let fitted = recipe.fit_heads(&set, &watch).map_err(RecipeError::from)?;
         let sample = self.sample(set, &candidates)?;
         let trained = recipe.finish(&name, fitted, &sample, &watch)?;
         bar.finish_and_clear();
         let _whole = cancel.hold();
         write_whole(&self.out, &trained.model.to_bytes())?;
+        if trained.model.abuse().is_none()
+            && let Some(note) = without_abuse(abuse_counts, sample.abuse_counts())
+        {
+            eprintln!("replyguard: {note}");
+        }
         let head = trained.model.spam();
         let budget = Budget::default();
         say!("{} from {example_count} examples", trained.model.version())?;
@@ -163,6 +171,25 @@ impl TrainArgs {
     }
 }
 
+/// Why a model has no head that tells abuse, by the numbers of `toxic` and `clean` examples, of all
+/// and of those that it would be calibrated on; nothing if none is called so.
+fn without_abuse(all: [usize; 2], sample: [usize; 2]) -> Option<String> {
+    if all == [0, 0] {
+        return None;
+    }
+    let missing = "the model has no head that tells abuse: it takes";
+    let are_too_few = all.into_iter().any(|count| count < ABUSE_COUNT_MIN);
+    let ([toxic, clean], of) = match are_too_few {
+        true => (all, "there are"),
+        false => (sample, "of those that calibration goes by there are"),
+    };
+    let more = if are_too_few { "" } else { "; raise --example-count-max or --memory-mib-max" };
+    Some(format!(
+        "{missing} {ABUSE_COUNT_MIN} examples labelled `toxic` and as many `clean`, and {of} {toxic} \
+         and {clean}{more}"
+    ))
+}
+
 /// The model's name: the file's, without its ending.
 fn model_name(out: &Path) -> Result<String, Failure> {
     let name = out.file_stem().map(|name| name.to_string_lossy().into_owned());
@@ -213,5 +240,21 @@ impl From<RecipeError> for Failure {
 impl From<RowsError> for Failure {
     fn from(error: RowsError) -> Self {
         Self::io(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It was fitted, and left out without a word.
+    #[test]
+    fn a_model_that_tells_no_abuse_says_why() {
+        assert_eq!(without_abuse([0, 0], [0, 0]), None, "nobody asked for it");
+        let few = without_abuse([1_200, 40], [1_200, 40]).unwrap();
+        assert!(few.contains("there are 1200 and 40") && !few.contains("--example"), "{few}");
+        let cut = without_abuse([4_000, 3_000], [600, 1_100]).unwrap();
+        assert!(cut.contains("calibration goes by there are 600 and 1100"), "{cut}");
+        assert!(cut.contains("--example-count-max"), "{cut}");
     }
 }
