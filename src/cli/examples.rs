@@ -68,7 +68,7 @@ struct What {
     /// All labels of this comment: sites/{site}/comments/{comment}
     #[arg(long)]
     comment: Option<String>,
-    /// All labels by reporters of this name
+    /// All labels by reporters of this name, also what they decided as moderators
     #[arg(long)]
     reporter: Option<String>,
     /// All labels of what an author wrote, whose e-mail address is read from standard input, or asked
@@ -261,7 +261,13 @@ async fn retract(mut client: Client, parent: String, args: RetractArgs) -> Resul
     let request = proto::RetractExamplesRequest { parent, selector, note: args.note };
     let answer = client.models.retract_examples(request).await;
     let answer = answer.map_err(|status| refused(&status))?.into_inner();
-    say!("{} labels taken back", answer.retracted_count)
+    match answer.retracted_count {
+        0 => {
+            let text = "no label was taken back: there is none, or it was taken back before";
+            Err(Failure::data(text))
+        }
+        count => say!("{count} labels taken back"),
+    }
 }
 
 #[cfg(test)]

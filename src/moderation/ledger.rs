@@ -32,7 +32,7 @@ pub enum RetractionRequest {
     Position(i64),
     /// All labels of a comment or example.
     Comment(CommentId),
-    /// All labels by reporters of this name.
+    /// All labels by reporters of this name, and by moderators whom it calls in decisions.
     ReporterName(String),
     /// All labels of what the author with this address wrote.
     AuthorEmail(String),

@@ -592,5 +592,8 @@ async fn the_command_line_tends_models() {
     assert_eq!(run(&["train", "--data", path, "--out", out.to_str().unwrap()]).0, 0);
     let (_, text, _) = run(&["examples", "retract", "--source", "archive", "--note", "a mistake"]);
     assert_eq!(text, "90 labels taken back\n");
+    let (code, text, error) = run(&["examples", "retract", "--reporter", "nobody"]);
+    assert_eq!((code, text.as_str()), (65, ""));
+    assert!(error.contains("no label was taken back"), "{error}");
     assert_eq!(run(&["examples", "retract"]).0, 64, "what is to be said");
 }

@@ -4,7 +4,7 @@ use replyguard::domain::{CommentId, Fingerprint, Label, State};
 use replyguard::moderation::ports::models::{
     ImportedExample, ModelChange, ModelState, ModelStore, Retraction,
 };
-use replyguard::moderation::ports::{Store, StoreError};
+use replyguard::moderation::ports::{LabelEntry, Reporter, Store, StoreError};
 use time::OffsetDateTime;
 
 use crate::support::backend::on_each_store;
@@ -15,6 +15,7 @@ on_each_store!(
     positions_give_the_ledger_as_it_was,
     labels_are_read_by_their_positions,
     labels_are_taken_back_by_whom_and_where_from,
+    labels_of_moderators_are_taken_back_by_their_names,
     imports_can_be_repeated,
     the_last_of_imported_labels_counts,
     models_are_immutable_and_stored_once,
@@ -133,6 +134,46 @@ async fn labels_are_taken_back_by_whom_and_where_from(store: &impl Both) {
     ];
     assert_eq!(said, expected);
     assert_eq!(log[0].note.as_deref(), Some("asked for"));
+}
+
+/// Nothing was found but the bare name, which no moderator has in the ledger.
+async fn labels_of_moderators_are_taken_back_by_their_names(store: &impl Both) {
+    let key = "key:0192f0c1-2b7a-7c3e-9d4f-0123456789ab";
+    let (moderator, reader) = (Reporter::Moderator, Reporter::Reader);
+    let of_joe = [
+        (reader, "joe".to_owned()),
+        (moderator, "moderator:joe".to_owned()),
+        (Reporter::Administrator, "moderator:joe".to_owned()),
+        (moderator, format!("joe ({key})")),
+    ];
+    let of_others = [
+        (moderator, "moderator:joey".to_owned()),
+        (moderator, format!("joey ({key})")),
+        (moderator, format!("moderator:joe ({key})")),
+        (moderator, format!("joe ({key}) and more")),
+        (moderator, format!("big joe ({key})")),
+        (moderator, "joe (key:".to_owned()),
+        (moderator, key.to_owned()),
+        // Readers are called as they like.
+        (reader, "moderator:joe".to_owned()),
+        (reader, format!("joe ({key})")),
+    ];
+    for (n, (reporter, name)) in (1..).zip(of_joe.iter().chain(&of_others)) {
+        store.record_check(&comment("blog", n, Some(7), State::Approved), None).await.unwrap();
+        let (reporter, reporter_name) = (*reporter, Some(name.clone()));
+        let entry = LabelEntry { reporter, reporter_name, ..label("blog", n, Label::Spam) };
+        store.append_label(entry).await.unwrap();
+    }
+    for pattern in ["%", "jo_", "moderator:%"] {
+        assert_eq!(retract(store, Retraction::ReporterName(pattern.into())).await, 0, "{pattern}");
+    }
+    assert_eq!(retract(store, Retraction::ReporterName("joe".into())).await, 4);
+    let left = store.ledger_examples(&site_id("blog"), 0, None, 100).await.unwrap();
+    let left = left.into_iter().map(|one| (one.reporter, one.reporter_name.unwrap_or_default()));
+    assert_eq!(left.collect::<Vec<_>>(), of_others);
+    // As the ledger has it, a name is found too.
+    assert_eq!(retract(store, Retraction::ReporterName(format!("joey ({key})"))).await, 1);
+    assert_eq!(retract(store, Retraction::ReporterName(key.into())).await, 1);
 }
 
 /// The `n`th example of an import.

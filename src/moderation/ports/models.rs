@@ -143,7 +143,8 @@ pub enum Retraction {
     Position(i64),
     /// All labels of a comment or example.
     Comment(CommentId),
-    /// All labels by a reporter of this name.
+    /// All labels by a reporter of this name, and those of decisions by whom it calls: they are by
+    /// `moderator:NAME` or `NAME (key:UUID)`.
     ReporterName(String),
     /// All labels of what this author wrote, by the fingerprint of the folded address.
     Author(Fingerprint),

@@ -222,12 +222,20 @@ async fn insert_examples(
     db.execute(sql, &[&site_number, &ids, &labels, &times]).await.map(drop)
 }
 
+/// Labels by whom the name `$2` calls: as it stands, and as decisions have it, which are by
+/// `moderator:NAME` of the console or by `NAME (key:UUID)` of a caller who named somebody.
+const REPORTER: &str = "(label.reporter_name = $2::text \
+     OR label.reporter IN ('moderator', 'administrator') AND (\
+         label.reporter_name = 'moderator:' || $2 \
+         OR substr(label.reporter_name, 1, length($2) + 6) = $2 || ' (key:' \
+             AND substr(label.reporter_name, length($2) + 43) = ')'))";
+
 /// Which labels a retraction means, as a condition on `label` with the parameter `$2`.
 fn condition(what: &Retraction) -> (&'static str, Box<dyn ToSql + Sync + Send + '_>) {
     match what {
         Retraction::Position(position) => ("label.position = $2", Box::new(*position)),
         Retraction::Comment(id) => ("label.comment = $2", Box::new(*id.as_uuid())),
-        Retraction::ReporterName(name) => ("label.reporter_name = $2", Box::new(name.as_str())),
+        Retraction::ReporterName(name) => (REPORTER, Box::new(name.as_str())),
         Retraction::Author(author) => (
             "label.comment IN (SELECT id FROM comments WHERE site = $1 AND author = $2 \
              UNION ALL SELECT id FROM examples WHERE site = $1 AND author = $2)",

@@ -197,12 +197,20 @@ fn import_example(
     Ok(true)
 }
 
+/// Labels by whom the name `?2` calls: as it stands, and as decisions have it, which are by
+/// `moderator:NAME` of the console or by `NAME (key:UUID)` of a caller who named somebody.
+const REPORTER: &str = "(label.reporter_name = ?2 \
+     OR label.reporter IN ('moderator', 'administrator') AND (\
+         label.reporter_name = 'moderator:' || ?2 \
+         OR substr(label.reporter_name, 1, length(?2) + 6) = ?2 || ' (key:' \
+             AND substr(label.reporter_name, length(?2) + 43) = ')'))";
+
 /// Which labels a retraction means, as a condition on `label` with the parameter `?2`.
 fn condition(what: &Retraction) -> (&'static str, Box<dyn ToSql>) {
     match what {
         Retraction::Position(position) => ("label.position = ?2", Box::new(*position)),
         Retraction::Comment(id) => ("label.comment = ?2", Box::new(*id.as_uuid().as_bytes())),
-        Retraction::ReporterName(name) => ("label.reporter_name = ?2", Box::new(name.clone())),
+        Retraction::ReporterName(name) => (REPORTER, Box::new(name.clone())),
         Retraction::Author(author) => (
             "label.comment IN (SELECT id FROM comments WHERE site = ?1 AND author = ?2 \
              UNION ALL SELECT id FROM examples WHERE site = ?1 AND author = ?2)",
