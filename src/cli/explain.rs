@@ -8,6 +8,7 @@ use clap::Args;
 use super::Failure;
 use super::first_site::refused;
 use super::output::{print, safe, say};
+use crate::domain::CommentId;
 use crate::grpc::client::{Client, to_json};
 use crate::grpc::proto;
 use crate::grpc::proto::explain_comment_request::Subject;
@@ -22,8 +23,8 @@ const COLOURED_MIN: f64 = 0.15;
 /// Arguments of `models explain`.
 #[derive(Args)]
 pub(super) struct ExplainArgs {
-    /// The text of a comment, or the name of a checked one (`sites/…/comments/…`); `-` reads the
-    /// text from standard input
+    /// The text of a comment, or the name of a checked one (`sites/…/comments/…`), of whichever site
+    /// that is; `-` reads the text from standard input
     comment: String,
     /// The author's name
     #[arg(long, default_value = "A reader")]
@@ -44,15 +45,17 @@ pub(super) struct ExplainArgs {
 }
 
 impl ExplainArgs {
-    /// Asks and prints the answer.
+    /// Asks and prints the answer. `is_chosen` says that the site was given, and is not the one that
+    /// is meant if nothing is said.
     pub(super) async fn run(
         self,
         client: &mut Client,
         site: String,
+        is_chosen: bool,
         json: bool,
     ) -> Result<(), Failure> {
-        let recorded = self.comment.starts_with(&format!("{site}/comments/"));
-        let subject = if recorded {
+        let (site, is_name) = place(&self.comment, site, is_chosen)?;
+        let subject = if is_name {
             Subject::Name(self.comment)
         } else {
             let text = match self.comment.as_str() {
@@ -82,6 +85,21 @@ impl ExplainArgs {
         }
         print(format_args!("{}", for_people(&explanation, std::io::stdout().is_terminal())))
     }
+}
+
+/// The site to ask, and whether `comment` is the name of a checked comment and no text.
+fn place(comment: &str, site: String, is_chosen: bool) -> Result<(String, bool), Failure> {
+    let Ok((owner, _)) = CommentId::from_name(comment) else {
+        // A name that is not whole is for the service to refuse.
+        let is_name = comment.starts_with(&format!("{site}/comments/"));
+        return Ok((site, is_name));
+    };
+    let owner = owner.name();
+    if is_chosen && owner != site {
+        let text = format!("the comment is of {owner}, and --site says {}", safe(&site));
+        return Err(Failure::usage(text));
+    }
+    Ok((owner, true))
 }
 
 /// The explanation as a page of text.
@@ -201,6 +219,23 @@ fn verdict(verdict: proto::Verdict) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The name of a comment of another site was explained as a text.
+    #[test]
+    fn a_name_is_a_name_whichever_site_it_is_of() {
+        let name = "sites/news/comments/0192f0c1-2b7a-7c3e-9d4f-0123456789ab";
+        let place = |comment: &str, site: &str, is_chosen: bool| {
+            super::place(comment, site.to_owned(), is_chosen).map_err(|error| format!("{error:?}"))
+        };
+        let of_news = Ok(("sites/news".to_owned(), true));
+        assert_eq!(place(name, "sites/default", false), of_news);
+        assert_eq!(place(name, "sites/news", true), of_news);
+        let error = place(name, "sites/default", true).unwrap_err();
+        assert!(error.contains("64") && error.contains("--site says sites/default"), "{error}");
+        let of_default = |is_name| Ok(("sites/default".to_owned(), is_name));
+        assert_eq!(place("Read sites/news/comments/", "sites/default", true), of_default(false));
+        assert_eq!(place("sites/default/comments/7", "sites/default", true), of_default(true));
+    }
 
     #[test]
     fn colours_stand_where_the_weight_is_and_nothing_else_is_printed_raw() {

@@ -104,7 +104,8 @@ impl ModelsArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         block_on(async {
             let (client, site) = connect_to_site(&self.site).await?;
-            let desk = Desk { client, site, json: self.site.service.json };
+            let is_chosen = self.site.site.is_some();
+            let desk = Desk { client, site, is_chosen, json: self.site.service.json };
             desk.run(self.action).await
         })
     }
@@ -114,6 +115,8 @@ impl ModelsArgs {
 struct Desk {
     client: Client,
     site: String,
+    /// Whether `--site` gave it.
+    is_chosen: bool,
     json: bool,
 }
 
@@ -170,7 +173,9 @@ impl Desk {
                 let name = self.name(&version);
                 model_reports::prove(&mut self.client, name, self.json).await
             }
-            Action::Explain(args) => args.run(&mut self.client, self.site, self.json).await,
+            Action::Explain(args) => {
+                args.run(&mut self.client, self.site, self.is_chosen, self.json).await
+            }
         }
     }
 
