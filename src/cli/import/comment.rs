@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cli::Failure;
 use crate::domain::{Example, Label};
+use crate::moderation::examples;
 
 /// A comment as a reader found it.
 pub(super) struct ForeignComment {
@@ -196,6 +197,15 @@ pub(super) fn date(text: &str) -> Option<String> {
     Some(date)
 }
 
+/// The first of some dates that can be read.
+pub(super) fn first_date<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let is_read = |date: &String| {
+        let example = Example { date: Some(date.clone()), ..Example::default() };
+        matches!(examples::time(&example), Ok(Some(_)))
+    };
+    texts.into_iter().filter_map(date).find(is_read)
+}
+
 /// The text, or nothing if it is blank.
 pub(super) fn filled(text: String) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
@@ -249,5 +259,9 @@ pub(super) mod tests {
             let _ = time(none);
         }
         assert_eq!(date("0000-00-00 00:00:00"), None);
+        let good = "2026-11-28 10:00:00";
+        let bad = ["0000-00-00 00:00:00", " ", "yesterday", "-99999999999999"];
+        assert_eq!(first_date(bad.into_iter().chain([good])), date(good));
+        assert_eq!(first_date(bad), None);
     }
 }

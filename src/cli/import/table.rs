@@ -8,9 +8,10 @@ use std::rc::Rc;
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::comment::{
-    ForeignComment, LeftOut, Opinions, Place, Problem, Sink, Standing, date, filled,
+    ForeignComment, LeftOut, Opinions, Place, Problem, Sink, Standing, filled, first_date,
 };
 use super::input::Mended;
+use super::wordpress::{as_typed, unescaped};
 use crate::domain::{Example, Label};
 
 /// Bytes of a row: a quotation that never ends would be one row of all that follows.
@@ -67,6 +68,10 @@ const NAMES: &[(Field, &[&str])] = &[
     (Field::AkismetUserResult, &["akismet_user_result"]),
 ];
 
+/// Where WordPress has a comment and its author's name, which it stores otherwise than they were typed.
+const WORDPRESS_TEXT: &str = "comment_content";
+const WORDPRESS_AUTHOR: &str = "comment_author";
+
 /// The field of a column, and how good a name for it that is, 0 being the best.
 fn field(name: &str) -> Option<(Field, usize)> {
     let name = name.trim().to_ascii_lowercase().replace([' ', '-'], "_");
@@ -79,28 +84,48 @@ fn field(name: &str) -> Option<(Field, usize)> {
 /// The fields of a comment by the names of their columns.
 #[derive(Default)]
 pub(super) struct Row {
-    values: BTreeMap<Field, (usize, String)>,
+    /// By field and how good the column's name for it is; none is blank.
+    values: BTreeMap<(Field, usize), String>,
 }
 
 impl Row {
-    /// Notes a value; a column that nobody knows is passed over.
+    /// Notes a value; a column that nobody knows is passed over, and so is a blank, which says
+    /// nothing where a column with a worse name does.
     pub fn set(&mut self, name: &str, value: String) {
-        let Some((field, rank)) = field(name) else { return };
-        let worse = self.values.get(&field).is_some_and(|(best, _)| *best <= rank);
-        if !worse {
-            self.values.insert(field, (rank, value));
+        if let Some((place, value)) = field(name).zip(filled(value)) {
+            self.values.entry(place).or_insert(value);
         }
     }
 
-    fn take(&mut self, field: Field) -> Option<String> {
-        self.values.remove(&field).and_then(|(_, value)| filled(value))
+    /// All values for a field, the best first, with the names of their columns.
+    fn all(&self, field: Field) -> impl Iterator<Item = (&'static str, &str)> {
+        let names =
+            NAMES.iter().find(|(known, _)| *known == field).map_or(&[][..], |(_, names)| names);
+        let values = self.values.range((field, 0)..(field, names.len()));
+        values.map(|((_, rank), value)| (names[*rank], value.as_str()))
+    }
+
+    fn take(&self, field: Field) -> Option<String> {
+        self.all(field).next().map(|(_, value)| value.to_owned())
+    }
+
+    /// The value for a field as its author typed it, if the column of this name has it.
+    fn typed(
+        &self,
+        field: Field,
+        wordpress: &str,
+        typed: impl FnOnce(String) -> String,
+    ) -> Option<String> {
+        let (name, value) = self.all(field).next()?;
+        let value = value.to_owned();
+        filled(if name == wordpress { typed(value) } else { value })
     }
 
     /// The comment.
     ///
     /// # Errors
     /// If its label is no label.
-    pub fn comment(mut self) -> Result<ForeignComment, &'static str> {
+    pub fn comment(self) -> Result<ForeignComment, &'static str> {
         let standing = self.standing()?;
         let mut opinions = Opinions::default();
         let said = [
@@ -113,8 +138,8 @@ impl Row {
             }
         }
         let example = Example {
-            text: self.take(Field::Text).unwrap_or_default(),
-            author: self.take(Field::Author),
+            text: self.typed(Field::Text, WORDPRESS_TEXT, as_typed).unwrap_or_default(),
+            author: self.typed(Field::Author, WORDPRESS_AUTHOR, unescaped),
             email: self.take(Field::Email),
             url: self.take(Field::Url),
             ip: self.take(Field::Ip),
@@ -122,14 +147,14 @@ impl Row {
             lang: self.take(Field::Lang),
             page_title: self.take(Field::PageTitle),
             page_uri: self.take(Field::PageUri),
-            date: self.take(Field::Date).and_then(|text| date(&text)),
+            date: first_date(self.all(Field::Date).map(|(_, text)| text)),
             source: self.take(Field::Source),
             ..Example::default()
         };
         Ok(ForeignComment { id: None, example, standing, opinions })
     }
 
-    fn standing(&mut self) -> Result<Standing, &'static str> {
+    fn standing(&self) -> Result<Standing, &'static str> {
         match self.take(Field::Kind).as_deref() {
             None | Some("comment" | "review") => {}
             Some("pingback" | "trackback") => return Ok(Standing::Out(LeftOut::Pingback)),
@@ -292,6 +317,29 @@ mod tests {
         assert_eq!(pending.standing, Standing::Out(LeftOut::Pending));
         let found = read("body,label,text\nb,ham,a\n").unwrap();
         assert_eq!(found.comments[0].example.text, "a", "the best name wins");
+    }
+
+    /// They stayed as WordPress stores them, and a date that says nothing hid one that does.
+    #[test]
+    fn columns_of_wordpress_are_read_as_its_export_is() {
+        let table = "comment_author,comment_content,comment_date,comment_date_gmt,comment_approved\n\
+             Tom &amp; Jerry,\"<a href=\"\"https://a.example\"\" rel=\"\"nofollow ugc\"\">R&amp;D</a>\",\
+             2026-01-02 03:04:05,0000-00-00 00:00:00,1\n\
+             Ann,Rye,2026-01-02 03:04:05,,1\nAnn,Oats,2026-01-02 03:04:05,soon,1\n\
+             Ann,Spelt,2026-01-02 03:04:05,2026-01-02 02:04:05,1\n";
+        let found = read(table).unwrap();
+        let first = &found.comments[0].example;
+        assert_eq!(first.text, "<a href=\"https://a.example\">R&D</a>");
+        assert_eq!(first.author.as_deref(), Some("Tom & Jerry"));
+        let dates: Vec<_> =
+            found.comments.iter().map(|comment| comment.example.date.as_deref()).collect();
+        let (local, gmt) = (Some("2026-01-02T03:04:05"), Some("2026-01-02T02:04:05"));
+        assert_eq!(dates, [local, local, local, gmt]);
+        // Whoever typed a reference into another form meant it.
+        let found = read("author,text,label\nTom &amp; Jerry,R&amp;D,ham\n").unwrap();
+        let as_it_stands = &found.comments[0].example;
+        assert_eq!(as_it_stands.text, "R&amp;D");
+        assert_eq!(as_it_stands.author.as_deref(), Some("Tom &amp; Jerry"));
     }
 
     #[test]

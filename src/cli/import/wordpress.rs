@@ -4,7 +4,9 @@ use std::io::Read;
 
 use quick_xml::events::BytesStart;
 
-use super::comment::{ForeignComment, LeftOut, Opinions, Problem, Sink, Standing, date, filled};
+use super::comment::{
+    ForeignComment, LeftOut, Opinions, Problem, Sink, Standing, filled, first_date,
+};
 use super::xml::{self, Visitor};
 use crate::domain::{Example, Label};
 
@@ -51,12 +53,12 @@ impl Fields {
         let standing = self.standing();
         let example = Example {
             text: as_typed(self.comment_content),
-            author: filled(self.comment_author),
+            author: filled(unescaped(self.comment_author)),
             email: filled(self.comment_author_email),
             url: filled(self.comment_author_url),
             ip: filled(self.comment_author_ip),
             user_agent: filled(self.comment_agent),
-            date: date(&self.comment_date_gmt).or_else(|| date(&self.comment_date)),
+            date: first_date([self.comment_date_gmt.as_str(), self.comment_date.as_str()]),
             page_title: filled(self.page_title),
             page_uri: filled(self.page_uri),
             lang: filled(self.lang),
@@ -83,21 +85,22 @@ impl Fields {
 }
 
 /// The text as its author typed it: WordPress stores it with links marked and signs escaped.
-fn as_typed(stored: String) -> String {
-    let changes = [
-        (" rel=\"nofollow ugc\"", ""),
-        (" rel=\"nofollow\"", ""),
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#039;", "'"),
-        ("&amp;", "&"),
-    ];
-    let change = |text: String, (from, to): (&str, &str)| match text.contains(from) {
+pub(super) fn as_typed(stored: String) -> String {
+    let marks = [(" rel=\"nofollow ugc\"", ""), (" rel=\"nofollow\"", "")];
+    unescaped(marks.into_iter().fold(stored, change))
+}
+
+/// A name as its author typed it: WordPress stores it with signs escaped, too.
+pub(super) fn unescaped(stored: String) -> String {
+    let signs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#039;", "'"), ("&amp;", "&")];
+    signs.into_iter().fold(stored, change)
+}
+
+fn change(text: String, (from, to): (&str, &str)) -> String {
+    match text.contains(from) {
         true => text.replace(from, to),
         false => text,
-    };
-    changes.into_iter().fold(stored, change)
+    }
 }
 
 /// Reads an export.
@@ -185,7 +188,7 @@ mod tests {
 <title>The bread blog</title><language>de-DE</language>
 <item><title><![CDATA[Rye & water]]></title><link>https://bread.example/rye/</link>
 <wp:comment><wp:comment_id>7</wp:comment_id>
-<wp:comment_author><![CDATA[Ann]]></wp:comment_author>
+<wp:comment_author><![CDATA[Tom &amp; Jerry]]></wp:comment_author>
 <wp:comment_author_email><![CDATA[ann@example.org]]></wp:comment_author_email>
 <wp:comment_author_url></wp:comment_author_url>
 <wp:comment_author_IP><![CDATA[192.0.2.7]]></wp:comment_author_IP>
@@ -207,6 +210,7 @@ mod tests {
         read_wxr(EXPORT.as_bytes(), &mut found).unwrap();
         let [first, pingback, pending] = &found.comments[..] else { panic!("three comments") };
         assert_eq!(first.example.text, "How long does the dough rest? <em>Please</em> ]]> answer");
+        assert_eq!(first.example.author.as_deref(), Some("Tom & Jerry"));
         assert_eq!(first.example.page_title.as_deref(), Some("Rye & water"));
         assert_eq!(first.example.page_uri.as_deref(), Some("https://bread.example/rye/"));
         assert_eq!(first.example.lang.as_deref(), Some("de-DE"));

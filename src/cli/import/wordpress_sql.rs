@@ -243,10 +243,13 @@ INSERT INTO `blog_forum_comments` VALUES (1);
 
     #[test]
     fn columns_that_no_one_names_are_wordpress_own() {
-        let dump = "INSERT INTO wp_comments VALUES (1,2,'Ann','a@example.org','','192.0.2.1',\
-            '2026-01-02 03:04:05','2026-01-02 02:04:05','Fine bread',0,'1','Mozilla','',0,0);";
+        let dump = "INSERT INTO wp_comments VALUES (1,2,'Tom &amp; Jerry','a@example.org','','192.0.2.1',\
+            '2026-01-02 03:04:05','nonsense','Fine bread',0,'1','Mozilla','',0,0);";
         let found = found(dump, None).unwrap();
-        assert_eq!(found.comments[0].example.text, "Fine bread");
+        let example = &found.comments[0].example;
+        assert_eq!(example.text, "Fine bread");
+        assert_eq!(example.author.as_deref(), Some("Tom & Jerry"));
+        assert_eq!(example.date.as_deref(), Some("2026-01-02T03:04:05"));
         let wrong = dump.replace(",0,0);", ",0);");
         assert!(self::found(&wrong, None).err().unwrap().contains("more or fewer"));
     }
