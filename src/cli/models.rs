@@ -67,7 +67,8 @@ enum Action {
         #[arg(long)]
         stop: bool,
     },
-    /// Tell how often the shadow would have decided otherwise
+    /// Tell how often the shadow would have decided otherwise. Of several replicas the one that
+    /// answers tells of the comments that it checked itself
     Disagreements,
     /// Judge a model on the last fifth of ham and spam, with intervals and by kind of comment
     Evaluate {
@@ -247,7 +248,7 @@ impl Desk {
             )?;
         }
         say!(
-            "{} disagreed about {} of {} comments",
+            "{} disagreed about {} of {} comments checked by this replica",
             answer.shadow_version,
             answer.disagreement_count,
             answer.compared_count

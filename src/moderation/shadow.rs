@@ -37,7 +37,7 @@ pub struct Disagreement {
     pub shadow_score: f64,
 }
 
-/// What a shadow saw since it began or the service started.
+/// What a shadow saw in this process since it began or the service started; other replicas saw more.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShadowReport {
     /// The shadow's version; nothing if there is none.
