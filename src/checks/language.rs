@@ -34,7 +34,7 @@ pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {
 fn main_script(text: &str, links: impl Iterator<Item = Range<usize>>) -> (Option<Script>, u32) {
     let mut counts: Vec<(Script, u32)> = Vec::new();
     let mut start = 0;
-    for link in links.chain([text.len()..text.len()]) {
+    for link in links.chain(std::iter::once(text.len()..text.len())) {
         let outside = &text[start..link.start.max(start)];
         for script in outside.chars().filter(|c| c.is_alphabetic()).map(|c| c.script()) {
             match counts.iter_mut().find(|(known, _)| *known == script) {

@@ -24,7 +24,7 @@ pub use connection::{RedisConnection, RedisOptions};
 pub use fallback::{FallbackLimiter, FallbackOptions, SharedLimiter};
 pub use memory::{MemoryLimiter, MemoryLimits};
 pub use recent::{MemoryRecent, RecentOptions};
-pub use recent_log::{RecentLog, RedisLog};
+pub use recent_log::{RecentEvent, RecentLog, RedisLog};
 pub use redis::{RedisLimiter, RedisTime};
 pub use refill::RefilledRecent;
 pub use shared_recent::SharedRecent;

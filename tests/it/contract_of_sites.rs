@@ -97,7 +97,7 @@ async fn an_export_ends_with_its_key() {
     // Together more than what is read ahead for a client that does not read.
     let messages = (0..60).map(|message| {
         let long = |number: usize| {
-            let mut example = example(message * 10 + number, number % 2 == 0);
+            let mut example = example(message * 10 + number, number.is_multiple_of(2));
             let comment = example.comment.as_mut().unwrap();
             comment.text = format!("{} {}", comment.text, "and more flour ".repeat(600));
             example

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use replyguard::domain::{Fingerprint, LimitRule, SiteId};
 use replyguard::grpc::proto;
 use replyguard::limits::{
-    FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, RecentLog, RedisConnection,
-    RedisLimiter, RedisLog, RedisOptions, RedisTime,
+    FallbackLimiter, FallbackOptions, MemoryLimiter, MemoryLimits, RecentEvent, RecentLog,
+    RedisConnection, RedisLimiter, RedisLog, RedisOptions, RedisTime,
 };
 use replyguard::moderation::ports::{LimitAnswer, LimitKey, LimitKind, LimitOutcome, Limiter};
 use time::OffsetDateTime;
@@ -176,7 +176,8 @@ async fn a_primary_that_was_demoted_is_left_for_the_one_that_took_over() {
     await_degraded(&limiter, &site, true).await;
     relay.lead_to(&new);
     await_degraded(&limiter, &site, false).await;
-    wait_for("the log", || async { log.exchange(&site, None, &[]).await.ok() }).await;
+    let told = || async { log.exchange(&site, None, &[RecentEvent::Forget]).await.ok() };
+    wait_for("the log", told).await;
     let keys = new.cli(&["KEYS", "*"]);
     assert!(keys.contains("replyguard:{blog}:recent"), "{keys}");
 }

@@ -177,7 +177,7 @@ impl Accounts {
         let over = now >= record.create_time + self.lives.session
             || now >= record.seen_time + self.lives.idle
             || account.disabled;
-        Ok((!over).then(|| (record, Session { account, token })))
+        Ok((!over).then_some((record, Session { account, token })))
     }
 
     /// Signs out.

@@ -361,7 +361,7 @@ mod tests {
             ("info（at）example.com", "i•••@e•••.com"),
             ("info［AT］example.com", "i•••@e•••.com"),
             ("info＜ at ＞example.com", "i•••@e•••.com"),
-            ("JANE (ÄT) BEISPIEL.DE", "J•••@B•••.DE"),
+            ("JANE (ÄT) BEISPIEL.DE", "J•••@b•••.de"),
             ("jane {ät} beispiel.de", "j•••@b•••.de"),
             ("jane ( ät ) beispiel.de", "j•••@b•••.de"),
             ("jane (aet) beispiel.de", "j•••@b•••.de"),
