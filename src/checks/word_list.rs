@@ -6,7 +6,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::{CheckInput, Findings};
 use crate::domain::signals::{WORD_LIST_HOLD, WORD_LIST_REJECT};
-use crate::text::{Disguise, normalize};
+use crate::text::{Disguise, Link, normalize};
 
 /// Words named in a finding.
 const WORDS_SHOWN_MAX: usize = 3;
@@ -92,10 +92,9 @@ impl WordMatcher {
         for field in fields.into_iter().flatten() {
             self.find_in(written, &field.to_lowercase(), &mut seen, &mut found);
         }
-        for link in analysis.links.iter().chain(&analysis.website).take(LINKS_MAX) {
-            if let Some(readable) = link.readable() {
-                self.find_in(normalized, normalize(&readable).text(), &mut seen, &mut found);
-            }
+        let links = analysis.website.iter().chain(&analysis.links);
+        for readable in links.filter_map(Link::readable).take(LINKS_MAX) {
+            self.find_in(normalized, normalize(&readable).text(), &mut seen, &mut found);
         }
         found
     }

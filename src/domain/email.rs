@@ -104,14 +104,17 @@ impl EmailAddress {
             // Lower-casing ASCII moves no byte.
             let lower = text.to_ascii_lowercase();
             let (mut out, mut copied) = (String::new(), 0);
+            let (mut authority, mut read) = (Authority::default(), 0);
             for (at, _) in lower.match_indices(&form) {
                 let end = at + form.len();
+                text[read..at].chars().for_each(|c| authority.push(c));
+                read = at;
                 if goes_on(&text[..at], &text[end..]) {
                     continue;
                 }
                 out.push_str(&text[copied..at]);
                 // Where a link leads stays to be seen.
-                let user = sign == "@" && in_authority(text[..at].chars().rev());
+                let user = sign == "@" && authority.inside();
                 out.push_str(if user { MASK } else { &masked });
                 copied = if user { at + local.len() } else { end };
                 count += 1;
@@ -184,11 +187,32 @@ fn goes_on(before: &str, after: &str) -> bool {
     before.ends_with(local) || after.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
-/// Whether what stands at the end of a text, given from there to the front, is the authority of a URL:
-/// `://` comes before it, and nothing that ends one.
-pub fn in_authority(before: impl Iterator<Item = char>) -> bool {
-    let mut before = before.skip_while(|c| !ends_authority(*c));
-    before.next() == Some('/') && before.next() == Some('/') && before.next() == Some(':')
+/// Knows of a text that is read from its front whether the authority of a URL is under way: after two
+/// slashes that a scheme (`http://`) or the beginning of a value (`href="//`) comes before.
+#[derive(Debug, Default)]
+pub struct Authority {
+    inside: bool,
+    /// How much of the beginning was read: its first sign, that and a slash, all of it.
+    begun: u8,
+}
+
+impl Authority {
+    /// Reads one character on.
+    pub fn push(&mut self, c: char) {
+        self.begun = match (c, self.begun) {
+            // Browsers take more slashes, and the other ones.
+            ('/' | '\\', begun @ 1..) => (begun + 1).min(3),
+            ('"' | '\'', _) => 1,
+            (':' | '=' | '(', _) if !self.inside => 1,
+            _ => 0,
+        };
+        self.inside = self.begun == 3 || (self.inside && !ends_authority(c));
+    }
+
+    /// Whether the next character is of an authority, if it does not end it.
+    pub fn inside(&self) -> bool {
+        self.inside
+    }
 }
 
 /// Whether the character ends the authority of a URL (RFC 3986, 3.2; browsers: the backslash too).
@@ -302,6 +326,13 @@ mod tests {
             ),
             ("x@evil.com", "http://x@evil.com/", "http://•••@evil.com/"),
             ("x@evil.com", "http://good.com/x@evil.com", "http://good.com/x•••@e•••.com"),
+            (
+                "x@evil.com",
+                "'//x@evil.com' \"\\\\x@evil.com",
+                "'//•••@evil.com' \"\\\\•••@evil.com",
+            ),
+            ("x@evil.com", "http:\\\\a:b,x@evil.com", "http:\\\\a:b,•••@evil.com"),
+            ("x@evil.com", "a // x@evil.com, a/x@evil.com", "a // x•••@e•••.com, a/x•••@e•••.com"),
         ] {
             assert_eq!(masked(email, text), expected, "{text}");
         }

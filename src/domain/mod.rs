@@ -26,7 +26,7 @@ mod webhook;
 pub use comment::CheckedComment;
 pub use decision::{Action, DecisionId, uncertainty, usefulness};
 pub use email::{
-    EmailAddress, EmailError, EmailShape, EmailTraits, MASK, ends_authority, in_authority,
+    Authority, EmailAddress, EmailError, EmailShape, EmailTraits, MASK, ends_authority,
 };
 pub use example::{Example, Label};
 pub use filter::{CommentFilter, FilterError};

@@ -151,7 +151,9 @@
     // The header says that nobody did anything, so that the session of who left ends in its time.
     const headers = { Accept: "text/html", "X-Replyguard-By-Itself": "yes" };
     const answer = await fetch(location.href, { headers });
-    if (!answer.ok || answer.redirected) return location.reload();
+    // Whoever is signed out is told by the page; a service that is away is asked again later.
+    if (answer.redirected || [401, 403].includes(answer.status)) return location.reload();
+    if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector("[data-entries]");
     if (!fresh) return;
@@ -232,7 +234,7 @@
     });
     line.addEventListener("error", () => {
       if (line !== events || line.readyState !== EventSource.CLOSED) return;
-      // Refused, and not tried again by the browser. Whoever is signed out is told by the page.
+      // Refused, and not tried again by the browser.
       hangUp();
       soon();
       setTimeout(listen, 5000, true);

@@ -1,15 +1,17 @@
 //! Tries every sign that may stand for `@`: what is the local part, what the domain?
 
+use std::cell::LazyCell;
+
 use super::Found;
 use super::tokens::{self, Strength, Token};
 use super::units::Unit;
-use crate::domain::{ends_authority, in_authority};
+use crate::domain::{Authority, ends_authority};
 use crate::text::chars;
 use crate::text::links::{is_spoken_tld, is_tld};
 
 /// Units of a local part; RFC 5321 allows 64 bytes, disguises take more.
 const LOCAL_UNITS_MAX: usize = 160;
-/// Units of what a URL may have before its path, looked at on either side of an address.
+/// Units of what a URL may have before its path, looked at behind an address.
 const AUTHORITY_UNITS_MAX: usize = 100;
 /// Units of a domain; RFC 1035 allows 253.
 const DOMAIN_UNITS_MAX: usize = 300;
@@ -44,9 +46,12 @@ pub fn scan(units: &[Unit]) -> Vec<Found> {
     let mut found = Vec::new();
     let mut done = 0;
     let mut at = 0;
+    let inside = LazyCell::new(|| authorities(units));
+    let of_url = |at: usize| inside[at];
     while at < units.len() {
         let token = tokens::at_sign(units, at).filter(|token| token.start >= done);
-        let Some((address, end)) = token.and_then(|token| address(units, done, token)) else {
+        let Some((address, end)) = token.and_then(|token| address(units, done, token, &of_url))
+        else {
             at += 1;
             continue;
         };
@@ -58,10 +63,17 @@ pub fn scan(units: &[Unit]) -> Vec<Found> {
 }
 
 /// The address around a sign, and the unit after it.
-fn address(units: &[Unit], floor: usize, sign: Token) -> Option<(Found, usize)> {
+fn address(
+    units: &[Unit],
+    floor: usize,
+    sign: Token,
+    of_url: &dyn Fn(usize) -> bool,
+) -> Option<(Found, usize)> {
     let domain = domain(units, sign)?;
     let start = local(units, floor, sign)?;
-    if let Some(user) = user_of_url(units, start, domain.end) {
+    if of_url(start)
+        && let Some(user) = user_of_url(units, start, domain.end)
+    {
         return Some(user);
     }
     let mut end = domain.end;
@@ -73,13 +85,20 @@ fn address(units: &[Unit], floor: usize, sign: Token) -> Option<(Found, usize)> 
     Some((Found { span, first: units[start].c, domain: Some(domain.name) }, end))
 }
 
-/// What a URL has before its host (`http://user@host/`, RFC 3986, 3.2.1), if the address that begins at
-/// `start` is that, with the host as `domain_end` ends it. The host is where the link leads, so it stays.
+/// Of each unit whether it is inside of a URL's authority.
+fn authorities(units: &[Unit]) -> Vec<bool> {
+    let mut authority = Authority::default();
+    let inside = units.iter().map(|unit| {
+        let inside = authority.inside();
+        authority.push(unit.c);
+        inside
+    });
+    inside.collect()
+}
+
+/// What a URL has before its host (`http://user@host/`, RFC 3986, 3.2.1) from the address on that begins
+/// at `start`, with a host that ends at `domain_end`. The host is where the link leads, so it stays.
 fn user_of_url(units: &[Unit], start: usize, domain_end: usize) -> Option<(Found, usize)> {
-    let before = units[start.saturating_sub(AUTHORITY_UNITS_MAX)..start].iter().rev();
-    if !in_authority(before.map(|unit| unit.c)) {
-        return None;
-    }
     let goes_on = units[domain_end..].iter().take(AUTHORITY_UNITS_MAX);
     let rest = goes_on.take_while(|unit| !ends_authority(unit.c)).count();
     let sign = start + units[start..domain_end + rest].iter().rposition(|unit| unit.c == '@')?;
@@ -376,6 +395,9 @@ mod tests {
             ("http://jane@example.org@example.net", "http://•••@example.net"),
             ("href='http&#58;//jane&#64;example.org'", "href='http&#58;//•••&#64;example.org'"),
             ("http://example.org/jane@example.net", "http://example.org/j•••@e•••.net"),
+            ("href=\"//jane@example.org/", "href=\"//•••@example.org/"),
+            ("http:\\\\jane@example.org/", "http:\\\\•••@example.org/"),
+            ("see // jane@example.org", "see // j•••@e•••.org"),
             ("http://example.org?jane@example.net", "http://example.org?j•••@e•••.net"),
         ] {
             assert_eq!(mask_addresses(text).0, masked, "{text}");

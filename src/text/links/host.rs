@@ -16,6 +16,9 @@ const WORD_TLDS: [&str; 33] = [
 /// Further endings that are words where an address is spelled out.
 const SPOKEN_WORDS: [&str; 6] = ["de", "dot", "es", "et", "va", "one"];
 
+/// What browsers read as the dot between labels, and one that looks like it.
+pub const DOTS: [char; 5] = ['.', '。', '．', '｡', '․'];
+
 /// A host in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -35,7 +38,7 @@ pub fn canonical(written: &str) -> Option<Host> {
         return if decoded.contains('%') { None } else { canonical(&decoded) };
     }
     let written = written.trim_matches('.');
-    if written.len() > 1_000 || !written.contains(['.', '。', '．', '｡', '․']) {
+    if written.len() > 1_000 || !written.contains(DOTS) {
         return None;
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
@@ -62,8 +65,8 @@ pub fn canonical(written: &str) -> Option<Host> {
 /// What is written, up to where a top level domain ends and letters of another alphabet or `_` follow
 /// without a blank (`example.com에서`); nothing if it has no such end.
 pub fn front(written: &str) -> Option<&str> {
-    let written = written.trim_end_matches('.');
-    let label = written.rfind('.').map_or(0, |dot| dot + 1);
+    let written = written.trim_end_matches(DOTS);
+    let label = written.rmatch_indices(DOTS).next().map_or(0, |(at, dot)| at + dot.len());
     let end = label + chars::ascii_front(&written[label..])?.len();
     (label > 0 && is_tld(&written[label..end])).then_some(&written[..end])
 }

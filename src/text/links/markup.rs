@@ -84,7 +84,9 @@ fn value_at(tag: &str, from: usize) -> Option<Range<usize>> {
     let quote = tag[from..].chars().next()?;
     if is_quote(quote) {
         let inner = from + quote.len_utf8();
-        let close = tag[inner..].find(['"', '\'', '”']).unwrap_or(tag.len() - inner);
+        // Browsers close with the same one; with typographic ones people mix them.
+        let closes = |c: char| c == quote || (!quote.is_ascii() && is_quote(c));
+        let close = tag[inner..].find(closes).unwrap_or(tag.len() - inner);
         return Some(inner..inner + close);
     }
     let close = tag[from..].find(char::is_whitespace).unwrap_or(tag.len() - from);

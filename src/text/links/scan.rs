@@ -9,6 +9,7 @@ use memchr::memmem::Finder;
 use super::host::{self, Host};
 use super::markup::{self, Marked};
 use super::{Link, LinkKind};
+use crate::domain::MASK;
 use crate::text::address::decoded;
 use crate::text::chars;
 
@@ -147,9 +148,14 @@ impl<'a> Scan<'a> {
         // `_example.com_` is Markdown.
         let left = run_end - written.trim_start_matches('_').len();
         let written = &self.text[left..run_end];
-        // What follows an address with `@` or comes after a masked one is not a host.
+        // What follows an address with `@` or comes after a masked one is not a host. What comes after the
+        // masked user of a URL is one, unless its scheme is none that browsers follow.
+        let front = &self.text[..left];
+        let user = front.strip_suffix('@').and_then(|front| front.strip_suffix(MASK));
+        let user =
+            user.is_some_and(|front| front.ends_with(['/', '\\']) && !front.ends_with("://"));
         let masked =
-            self.text[..left].ends_with(['@', '•', '=']) || self.text[run_end..].starts_with('@');
+            (front.ends_with(['@', '•', '=']) && !user) || self.text[run_end..].starts_with('@');
         let read = |written: &str| {
             let host = host::canonical(written).filter(|_| !masked)?;
             host::credible(written, &host, &self.text[left + written.len()..]).then_some(host)
@@ -366,7 +372,7 @@ fn zero_width(c: char) -> bool {
 }
 
 fn is_dot(c: char) -> bool {
-    matches!(c, '.' | '。' | '．' | '｡' | '․')
+    host::DOTS.contains(&c)
 }
 
 fn is_url(c: char) -> bool {
@@ -431,6 +437,19 @@ mod tests {
             ("<a title='href=http://x.example/' href='http://good.kr/'>x</a>", "good.kr", "/"),
             ("<a data-href=http://x.example/ HREF = http://good.kr/>x</a>", "good.kr", "/"),
             ("<a class='x'href='http://good.kr/'>x</a>", "good.kr", "/"),
+            (
+                "<a title=\"it's href=http://x.kr/ x\" href=\"http://good.kr/\">x</a>",
+                "good.kr",
+                "/",
+            ),
+            (
+                "<a title=\"a'b=\" href=\"http://good.kr/\" id='\" href=http://x.kr '>x",
+                "good.kr",
+                "/",
+            ),
+            ("<a href=\"//•••@good.kr/\">x</a>", "good.kr", "/"),
+            ("<a href='http:\\\\•••@good.kr/'>x</a>", "good.kr", "/"),
+            ("https://good。kr에서", "good.kr", ""),
             ("<a href='http://example.com/x' rel=nofollow>x</a>", "example.com", "/x"),
             ("<A HREF=example.com/x>x</A>", "example.com", "/x"),
             ("<a href='http://example&#46;com/x'>x</a>", "example.com", "/x"),
@@ -456,6 +475,7 @@ mod tests {
             "connect the dot to me, polka dot dress, dot in the middle",
             "see main.rs and setup.py, foo.bar() or self.name = x",
             "j•••@e•••.org wrote",
+            "git clone ssh://•••@example.com:/srv/x",
             "a.b.c.d. ... .. .",
             "C:// and ://x and http:// and http://localhost",
             "[1](see below) [url] <a> <a name=x>",
