@@ -6,6 +6,7 @@ use unicode_script::{Script, UnicodeScript};
 
 use super::{CheckInput, Findings};
 use crate::domain::signals::UNEXPECTED_LANGUAGE;
+use crate::text::ScriptTally;
 
 /// Letters below which a text says too little about its language.
 const LETTER_COUNT_MIN: u32 = 20;
@@ -20,8 +21,11 @@ pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {
     }
     let analysis = input.analysis;
     let links = analysis.links.iter().map(|link| link.span.clone());
-    let (script, letter_count) = main_script(&analysis.submission.text, links);
-    let Some(script) = script.filter(|_| letter_count >= LETTER_COUNT_MIN) else { return };
+    let scripts_found = scripts_outside(&analysis.submission.text, links);
+    if scripts_found.letter_count() < LETTER_COUNT_MIN {
+        return;
+    }
+    let Some(script) = scripts_found.main() else { return };
     let expected =
         |language: &String| scripts(language).is_none_or(|scripts| scripts.contains(&script));
     if !languages.iter().any(expected) {
@@ -29,25 +33,16 @@ pub fn check(input: &CheckInput<'_>, findings: &mut Findings) {
     }
 }
 
-/// The script of most letters outside of links, whose letters are of no language, and how many letters
-/// there are.
-fn main_script(text: &str, links: impl Iterator<Item = Range<usize>>) -> (Option<Script>, u32) {
-    let mut counts: Vec<(Script, u32)> = Vec::new();
+/// The scripts of the letters outside of links, whose letters are of no language.
+fn scripts_outside(text: &str, links: impl Iterator<Item = Range<usize>>) -> ScriptTally {
+    let mut scripts = ScriptTally::default();
     let mut start = 0;
     for link in links.chain(std::iter::once(text.len()..text.len())) {
         let outside = &text[start..link.start.max(start)];
-        for script in outside.chars().filter(|c| c.is_alphabetic()).map(|c| c.script()) {
-            match counts.iter_mut().find(|(known, _)| *known == script) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((script, 1)),
-            }
-        }
+        outside.chars().filter(|c| c.is_alphabetic()).for_each(|c| scripts.add(c.script()));
         start = link.end.max(start);
     }
-    let letter_count = counts.iter().map(|(_, count)| count).sum();
-    counts.retain(|(script, _)| !matches!(script, Script::Common | Script::Inherited));
-    let main = counts.iter().rev().max_by_key(|(_, count)| *count).map(|(script, _)| *script);
-    (main, letter_count)
+    scripts
 }
 
 /// The scripts a language is written in (CLDR's likely scripts); nothing for a language that is
@@ -89,7 +84,8 @@ mod tests {
     fn addresses_have_no_language() {
         let main = |text: &str| {
             let links = find_links(text);
-            main_script(text, links.iter().map(|link| link.span.clone()))
+            let found = scripts_outside(text, links.iter().map(|link| link.span.clone()));
+            (found.main(), found.letter_count())
         };
         let text = "这篇文章说得很好，我在这里也看到过 https://www.example.com/some/very/long/path";
         assert_eq!(main(text), (Some(Script::Han), 16));

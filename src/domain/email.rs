@@ -99,10 +99,10 @@ impl EmailAddress {
         }
         let (mut text, mut count) = (text.to_owned(), 0);
         let masked = self.masked();
+        // Lower-casing ASCII moves no byte.
+        let mut lower = text.to_ascii_lowercase();
         for (local, sign, domain) in self.forms() {
             let form = format!("{local}{sign}{domain}").to_ascii_lowercase();
-            // Lower-casing ASCII moves no byte.
-            let lower = text.to_ascii_lowercase();
             let (mut out, mut copied) = (String::new(), 0);
             let (mut authority, mut read) = (Authority::default(), 0);
             for (at, _) in lower.match_indices(&form) {
@@ -122,6 +122,7 @@ impl EmailAddress {
             if copied > 0 {
                 out.push_str(&text[copied..]);
                 text = out;
+                lower = text.to_ascii_lowercase();
             }
         }
         (count > 0).then_some((text, count))

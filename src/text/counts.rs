@@ -57,6 +57,33 @@ const BBCODE_TAGS: [&str; 16] = [
     "list", "email", "youtube",
 ];
 
+/// How many letters of each script there are.
+#[derive(Default)]
+pub struct ScriptTally(Vec<(Script, u32)>);
+
+impl ScriptTally {
+    /// Counts a letter.
+    pub fn add(&mut self, script: Script) {
+        match self.0.iter_mut().find(|(known, _)| *known == script) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((script, 1)),
+        }
+    }
+
+    /// How many letters were counted.
+    pub fn letter_count(&self) -> u32 {
+        self.0.iter().map(|(_, count)| count).sum()
+    }
+
+    /// The script of most letters, of equals the one that came first; letters that several scripts
+    /// have say nothing.
+    pub fn main(&self) -> Option<Script> {
+        let own =
+            |(script, _): &&(Script, u32)| !matches!(script, Script::Common | Script::Inherited);
+        self.0.iter().rev().filter(own).max_by_key(|(_, count)| *count).map(|(script, _)| *script)
+    }
+}
+
 /// Counts over the comment as it was written, unless they say otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Counts {
@@ -179,7 +206,7 @@ impl Counts {
     fn characters(&mut self, text: &str) {
         let mut run = 0;
         let mut last = '\0';
-        let mut scripts: Vec<(Script, u32)> = Vec::new();
+        let mut scripts = ScriptTally::default();
         for c in text.chars() {
             self.char_count += 1;
             run = if c == last { run + 1 } else { 1 };
@@ -192,11 +219,7 @@ impl Counts {
                 self.letter_count += 1;
                 self.uppercase_count += u32::from(letter.case == Case::Upper);
                 self.cased_count += u32::from(letter.case != Case::None);
-                let script = letter.script;
-                match scripts.iter_mut().find(|(known, _)| *known == script) {
-                    Some((_, count)) => *count += 1,
-                    None => scripts.push((script, 1)),
-                }
+                scripts.add(letter.script);
             } else if c.is_numeric() {
                 self.digit_count += 1;
             } else if chars::is_invisible(c) {
@@ -208,9 +231,7 @@ impl Counts {
                 self.punctuation_count += 1;
             }
         }
-        scripts.retain(|(script, _)| !matches!(script, Script::Common | Script::Inherited));
-        // The first of equals wins, so that the answer does not depend on anything else.
-        self.main_script = scripts.iter().rev().max_by_key(|(_, count)| *count).map(|(s, _)| *s);
+        self.main_script = scripts.main();
     }
 
     fn words(&mut self, normalized: &Normalized) {

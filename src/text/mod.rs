@@ -24,7 +24,7 @@ pub use address::{find_addresses, mask_addresses};
 pub use analysis::Analysis;
 pub use chars::is_spaced_letter;
 pub use confusables::without_accent;
-pub use counts::Counts;
+pub use counts::{Counts, ScriptTally};
 pub use cut::cut;
 pub use hide::hide;
 pub use ip::mask_every_ip;

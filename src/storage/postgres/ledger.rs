@@ -223,7 +223,8 @@ async fn insert_examples(
 }
 
 /// Labels by whom the name `$2` calls: as it stands, and as decisions have it, which are by
-/// `moderator:NAME` of the console or by `NAME (key:UUID)` of a caller who named somebody.
+/// `moderator:NAME` of the console or by `NAME (key:UUID)` of a caller who named somebody: six
+/// characters, the 36 of the UUID, and one.
 const REPORTER: &str = "(label.reporter_name = $2::text \
      OR label.reporter IN ('moderator', 'administrator') AND (\
          label.reporter_name = 'moderator:' || $2 \
