@@ -114,6 +114,18 @@ function replyguard_follow() {
 }
 
 /*
+ * Akismet's plugin publishes by itself, two days later, what an answer asked it to wait for. What
+ * replyguard holds is for a person to decide, however long that takes.
+ */
+add_action(
+	'init',
+	function () {
+		remove_all_actions( 'akismet_approval_fallback' );
+	},
+	20
+);
+
+/*
  * Versions from 5.5 on can be called when a moderator has decided. Earlier ones get this: replyguard is
  * given an address, and whatever it sends there, the held comments are asked about at once.
  */

@@ -128,6 +128,12 @@ impl EmailAddress {
         (count > 0).then_some((text, count))
     }
 
+    /// The local part, and the domain as it was written and in punycode, to look for in a text.
+    pub(crate) fn parts(&self) -> (&str, [&str; 2]) {
+        let written = self.written.rsplit_once('@').map_or("", |(_, domain)| domain);
+        (&self.local, [written, &self.domain])
+    }
+
     /// How the address may be written: local part, sign and domain, each also with percent signs.
     fn forms(&self) -> Vec<(String, &'static str, String)> {
         let written = self.written.rsplit_once('@').map_or("", |(_, domain)| domain);

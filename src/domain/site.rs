@@ -265,6 +265,10 @@ impl SitePolicy {
             let text = "It must not be above `reject_threshold`.";
             add("policy.hold_threshold", "out-of-order", text.into());
         }
+        if self.close_after_days == Some(0) {
+            let text = "At least 1 is expected; without it no page closes.";
+            add("policy.close_after_days", "out-of-range", text.into());
+        }
         if self.elapsed_ms_min < 0 {
             add("policy.elapsed_ms_min", "negative", "At least 0 is expected.".into());
         }
@@ -327,6 +331,7 @@ mod tests {
             hold_threshold: Some(0.9),
             reject_threshold: Some(0.5),
             discard_threshold: f64::NAN,
+            close_after_days: Some(0),
             elapsed_ms_min: -1,
             words: WordLists { hold: vec![" ".into()], ..WordLists::default() },
             host_blocklist: BTreeSet::from(["x".repeat(crate::domain::LIST_ENTRY_BYTES_MAX + 1)]),
@@ -343,6 +348,7 @@ mod tests {
                 ("policy.hold_one_in", "out-of-range"),
                 ("policy.discard_threshold", "out-of-range"),
                 ("policy.hold_threshold", "out-of-order"),
+                ("policy.close_after_days", "out-of-range"),
                 ("policy.elapsed_ms_min", "negative"),
                 ("policy.blocklist_hosts", "too-long"),
                 ("policy.hold_words", "blank"),

@@ -5,8 +5,10 @@
 //! `@decorator`) and handles (`@name`) must stay as they are.
 //!
 //! A scan for signs of an address decides whether a text is looked at closely; then the text is
-//! decoded ([`units`]) and each sign that may stand for `@` is tried ([`scan`]).
+//! decoded ([`units`]) and each sign that may stand for `@` is tried ([`scan`]). An address that is known
+//! beforehand needs less of a sign ([`own`]).
 
+mod own;
 mod scan;
 mod tokens;
 mod units;
@@ -19,18 +21,24 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::chars;
 use crate::domain::MASK;
+pub use own::mask_own;
 
 /// Any of these makes an address possible.
-const SIGNS: [&str; 18] = [
+const SIGNS: [&str; 22] = [
     "@",
     "%40",
-    "%2540",
     "%ef%bc%a0",
     "%ef%b9%ab",
-    "%25ef%25bc%25a0",
-    "%25ef%25b9%25ab",
     "&#",
     "&commat",
+    // What may be decoded to one of these.
+    "&amp;#",
+    "&amp;commat",
+    "&amp;amp",
+    "%25",
+    "%28",
+    "%5b",
+    "%7b",
     "arroba",
     "arobase",
     "chiocciola",

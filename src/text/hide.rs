@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::address::mask_addresses;
+use super::address::{mask_addresses, mask_own};
 use super::ip::mask_ip;
 use crate::domain::{
     BlindSubmission, EmailAddress, EmailTraits, Fingerprint, IpFingerprints, SiteSecret, Submission,
@@ -104,7 +104,8 @@ fn avatar_seed(
 /// A field without addresses, and how many e-mail addresses it had.
 ///
 /// The author's own address is known, so it is taken out letter by letter before addresses are
-/// looked for: the form accepts local parts that in a text are no address to any reader.
+/// looked for: the form accepts local parts that in a text are no address to any reader. What is left
+/// after that is looked through for spellings of it that of somebody unknown would be prose.
 fn blind_text(mut text: String, ip: Option<IpAddr>, own: Option<&EmailAddress>) -> (String, u32) {
     if let Some(masked) = ip.and_then(|ip| mask_ip(&text, ip)) {
         text = masked;
@@ -113,10 +114,14 @@ fn blind_text(mut text: String, ip: Option<IpAddr>, own: Option<&EmailAddress>) 
     if let Some((masked, count)) = own.and_then(|own| own.mask_in(&text)) {
         (text, own_count) = (masked, count);
     }
-    match mask_addresses(&text) {
-        (Cow::Owned(masked), count) => (masked, own_count + count),
-        (Cow::Borrowed(_), count) => (text, own_count + count),
+    let (found, mut count) = mask_addresses(&text);
+    if let Cow::Owned(masked) = found {
+        text = masked;
     }
+    if let Some((masked, spelt)) = own.and_then(|own| mask_own(&text, own)) {
+        (text, count) = (masked, count + spelt);
+    }
+    (text, own_count + count)
 }
 
 #[cfg(test)]

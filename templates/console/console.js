@@ -18,17 +18,23 @@
   const typing = (target) =>
     target.closest("textarea, select, [contenteditable]") ||
     target.closest("input:not([type=checkbox]):not([type=radio]):not([type=submit])");
+  // The key's letter, with Caps Lock or on a keyboard of another alphabet, too.
+  const named = ({ key, code }) => {
+    const other = key.length === 1 && key > "~" && /^Key[A-Z]$/.test(code);
+    return other ? code.slice(3).toLowerCase() : key.length === 1 ? key.toLowerCase() : key;
+  };
   // A key that is held down moves on; what changes something needs a press of its own.
   const repeats = new Set(["j", "k"]);
   let first = "";
   let firstTime = 0;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (event.repeat && !repeats.has(event.key)) return;
+    const key = named(event);
+    if (event.repeat && !repeats.has(key)) return;
     if (!(event.target instanceof Element) || typing(event.target) || dialog?.open) return;
-    const sequence = event.timeStamp - firstTime < 1500 ? `${first} ${event.key}` : event.key;
-    const action = keys.get(sequence) ?? keys.get(event.key);
-    first = event.key;
+    const sequence = event.timeStamp - firstTime < 1500 ? `${first} ${key}` : key;
+    const action = keys.get(sequence) ?? keys.get(key);
+    first = key;
     firstTime = event.timeStamp;
     if (!action) return;
     event.preventDefault();
@@ -60,6 +66,8 @@
     if (form.method !== "post" || form.hasAttribute("data-download")) return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
+    // Who stopped it may send it again.
+    setTimeout(() => { delete form.dataset.sent; }, 10000);
   });
   window.addEventListener("pageshow", () => {
     for (const form of document.forms) delete form.dataset.sent;

@@ -109,6 +109,16 @@
     return answer.json();
   };
 
+  const failure = (error) => /^4/.test(error.message)
+    ? "The service refused that. Load the page again, and look whether the note is too long."
+    : "The service did not answer; nothing is lost. Try again.";
+
+  // The second click of a double click would meet the entry that has moved up.
+  queue.addEventListener("click", (event) => {
+    const decides = event.target.closest("button[name=one], button[name=bulk]");
+    if (decides && event.detail > 1) event.preventDefault();
+  }, true);
+
   // Decisions: entries leave at once and come back if it did not work
   queue.addEventListener("submit", (event) => {
     const button = event.submitter;
@@ -129,15 +139,20 @@
     send(queue.action, data).then((told) => {
       if (told.decided) {
         for (const entry of leaving) entry.remove();
+        // A note is for the decision it was written for.
+        const note = queue.elements.note;
+        if (note && note.value === data.get("note")) note.value = "";
       } else {
         for (const entry of leaving) entry.hidden = false;
       }
       say(told.text, told.undo, !told.decided);
       count();
       return refresh();
-    }).catch(() => {
+    }).catch((error) => {
       for (const entry of leaving) entry.hidden = false;
-      say("The service did not answer; nothing is lost. Try again.", null, true);
+      say(failure(error), null, true);
+      // Whoever is signed out meanwhile is shown where to sign in.
+      return refresh().catch(() => {});
     });
   }, true);
 
@@ -170,8 +185,7 @@
       if (old && !old.hidden && old.innerHTML !== entry.innerHTML) renew(old, entry);
       keep.push(node);
     }
-    const moved = (node, at) => node !== list.children[at];
-    if (keep.length !== list.children.length || keep.some(moved)) list.replaceChildren(...keep);
+    arrange(keep);
     if (selected && !list.contains(selected)) select(null);
     refocus();
     const number = page.querySelector("[data-count]");
@@ -182,6 +196,21 @@
     const bulk = page.querySelector(".bulk");
     if (bulk && !queue.querySelector(".bulk")) list.before(document.importNode(bulk, true));
     count();
+  };
+
+  // Puts the entries in their order; the one that is pointed at or read stays where it is on the screen,
+  // so that no button of another comes under the pointer.
+  const arrange = (keep) => {
+    const seen = (entry) => entry.getBoundingClientRect().bottom > 60;
+    const reading = window.scrollY > 0 ? entries().find(seen) : null;
+    const anchor = list.querySelector("[data-entry]:hover") ?? reading;
+    const top = anchor?.getBoundingClientRect().top;
+    for (const node of [...list.children]) if (!keep.includes(node)) node.remove();
+    keep.forEach((node, at) => {
+      if (node !== list.children[at]) list.insertBefore(node, list.children[at] ?? null);
+    });
+    if (!anchor || !list.contains(anchor) || anchor.hidden) return;
+    window.scrollBy({ top: anchor.getBoundingClientRect().top - top, behavior: "instant" });
   };
 
   // An entry that changed is filled anew where it stands: it stays selected and ticked.
@@ -214,8 +243,12 @@
   let events = null;
   let waiting = 0;
   const soon = () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(refresh, 150);
+    // On a busy site there is always a next one: none puts the look off.
+    waiting ||= setTimeout(async () => {
+      waiting = 0;
+      await looking?.catch(() => {});
+      refresh();
+    }, 150);
   };
   const hangUp = () => {
     events?.close();

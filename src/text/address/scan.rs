@@ -129,12 +129,12 @@ fn domain(units: &[Unit], sign: Token) -> Option<Domain> {
     let mut name = String::new();
     let mut at = label(units, sign.end, &mut name)?;
     let first_label = name.to_lowercase();
+    let last_sign = units[sign.end - 1].c;
+    let mention = sign.end - sign.start == 2 && units[sign.start].c == ' ' && last_sign == '@';
     let mut best = None;
     let mut tight = sign.strength == Strength::Tight;
     let mut spoken = false;
     let mut label_count = 1;
-    let last_sign = units[sign.end - 1].c;
-    let mention = sign.end - sign.start == 2 && units[sign.start].c == ' ' && last_sign == '@';
     while let Some(dot) = tokens::dot(units, at) {
         let before = name.len();
         name.push('.');
@@ -232,7 +232,7 @@ fn label(units: &[Unit], at: usize, name: &mut String) -> Option<usize> {
         // `exampleDOTcom`
         let word = end > at
             && tokens::dot(units, end).is_some_and(|dot| dot.start == end && unit.c == 'D');
-        if foreign || word || (unit.c == '-' && tokens::dot(units, end).is_some()) {
+        if foreign || word || ("-_".contains(unit.c) && tokens::dot(units, end).is_some()) {
             break;
         }
         name.push(unit.c);
@@ -391,6 +391,13 @@ mod tests {
             ("ИВАН СОБАКА ПРИМЕР.РФ", "И•••@x•••.xn--p1ai"),
             ("jan MAŁPA przyklad.pl", "j•••@p•••.pl"),
             ("jane at example{.}com", "j•••@e•••.com"),
+            ("jane_roe_at_gmail_dot_com", "j•••@g•••.com"),
+            ("jane&amp;#64;example.com", "j•••@e•••.com"),
+            ("jane&amp;commat;example.com", "j•••@e•••.com"),
+            ("?m=jane%252540example.com", "?m=j•••@e•••.com"),
+            ("?m=jane%28at%29example.com", "?m=j•••@e•••.com"),
+            ("?m=jane%5Bat%5Dexample.com", "?m=j•••@e•••.com"),
+            ("jane&shy;@exam&ZeroWidthSpace;ple.com", "j•••@e•••.com"),
             ("http://jane@example.org/x", "http://•••@example.org/x"),
             ("http://jane@example.org@example.net", "http://•••@example.net"),
             ("href='http&#58;//jane&#64;example.org'", "href='http&#58;//•••&#64;example.org'"),

@@ -5,8 +5,8 @@ use unicode_normalization::char::decompose_compatible;
 
 use crate::text::chars;
 
-/// Units looked back at for the start of an HTML entity; the longest is `&#x00040;`.
-const ENTITY_UNITS_MAX: usize = 10;
+/// Units looked back at for the start of an HTML entity; the longest is `&ZeroWidthSpace;`.
+const ENTITY_UNITS_MAX: usize = 15;
 
 /// One character as a reader, browser or server would see it.
 #[derive(Debug, Clone, Copy)]
@@ -195,6 +195,10 @@ fn named(name: &str) -> Option<u32> {
         "percnt" => '%',
         "num" => '#',
         "plus" => '+',
+        "shy" => '\u{AD}',
+        "ZeroWidthSpace" => '\u{200B}',
+        "zwnj" => '\u{200C}',
+        "zwj" => '\u{200D}',
         _ => return None,
     };
     Some(c as u32)

@@ -224,6 +224,44 @@ async fn a_key_that_is_held_down_decides_once() {
     assert_eq!(entry_count(&browser).await, 2, "deciding does not");
 }
 
+/// What arrived moved the list, and a click decided on the comment that had come under the pointer. So did
+/// the second click of a double click.
+#[tokio::test]
+async fn a_click_decides_on_what_it_was_aimed_at() {
+    let (service, mut client) = service_that_holds().await;
+    for text in ["Is there a recording?", "The drawing helped me a lot", "Which glue was that?"] {
+        send(&mut client, comment(&format!("{text}\n\n\n\n\n\n\n\n\n.").repeat(2))).await;
+    }
+    let browser = signed_in(&service).await;
+    browser.goto(&format!("{DESK}?order=newest")).await;
+    wait_until_live(&browser).await;
+    browser.run("window.scrollTo(0, 400)").await;
+    let script = "const seen = [...document.querySelectorAll('[data-entry]')] \
+         .find((entry) => window.aimed ? entry.dataset.entry === window.aimed \
+             : entry.getBoundingClientRect().bottom > 60); \
+         window.aimed = seen.dataset.entry; \
+         return String(Math.round(seen.getBoundingClientRect().top))";
+    let top = told(&browser, script).await;
+    send(&mut client, comment("Thanks, the second drawing is clearer")).await;
+    wait_for_entries(&browser, 4).await;
+    assert_eq!(told(&browser, script).await, top, "it stays where it is");
+
+    browser.run("document.querySelector('input[name=note]').value = 'seen before'").await;
+    let click = |count: u32| {
+        format!(
+            "document.querySelector('[data-entry]:not([hidden]) [data-entry-key=a]') \
+                 .dispatchEvent(new MouseEvent('click', \
+                     {{ detail: {count}, bubbles: true, cancelable: true }}))"
+        )
+    };
+    browser.run(&click(1)).await;
+    browser.run(&click(2)).await;
+    browser.find(".live form").await;
+    assert_eq!(entry_count(&browser).await, 3, "the next one stays");
+    let note = told(&browser, "return document.querySelector('input[name=note]').value").await;
+    assert_eq!(note, "", "a note is for one decision");
+}
+
 /// An entry that is selected is not left as it was, and keeps the focus.
 #[tokio::test]
 async fn a_campaign_grows_under_the_moderators_eyes() {

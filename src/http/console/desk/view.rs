@@ -10,6 +10,8 @@ use crate::moderation::ports::review::ReviewedComment;
 
 /// Characters of a comment in a list; the whole is on its page.
 const EXCERPT_CHARACTERS: usize = 600;
+/// Lines of a comment in a list, as its author broke them.
+const EXCERPT_LINES: usize = 12;
 /// Characters of a name or address in a list.
 const SHORT_CHARACTERS: usize = 80;
 
@@ -55,7 +57,7 @@ impl CommentView {
         let comment = &reviewed.comment;
         let submission = &comment.submission;
         let path = site_path(&site.id);
-        let (text, cut) = excerpt(&submission.text, EXCERPT_CHARACTERS);
+        let (text, cut) = beginning(&submission.text);
         let short = |text: &Option<String>| {
             excerpt(text.as_deref().unwrap_or_default(), SHORT_CHARACTERS).0
         };
@@ -110,6 +112,16 @@ pub(super) fn score_view(probability: f64, state: State) -> ScoreView {
     }
 }
 
+/// The beginning of a comment, and whether there is more. Lists show all of it, so that nothing that
+/// decides is out of sight without a word.
+fn beginning(text: &str) -> (String, bool) {
+    let (short, cut) = excerpt(text, EXCERPT_CHARACTERS);
+    match short.match_indices('\n').nth(EXCERPT_LINES - 1) {
+        Some((end, _)) => (format!("{}…", &short[..end]), true),
+        None => (short, cut),
+    }
+}
+
 /// The beginning of a text, and whether there is more.
 pub(super) fn excerpt(text: &str, characters: usize) -> (String, bool) {
     match text.char_indices().nth(characters) {
@@ -156,6 +168,9 @@ mod tests {
     fn texts_are_cut_between_characters() {
         assert_eq!(excerpt("añb", 2), ("añ…".into(), true));
         assert_eq!(excerpt("añb", 3), ("añb".into(), false));
+        let lines = |count: usize| vec!["a"; count].join("\n");
+        assert_eq!(beginning(&lines(EXCERPT_LINES)), (lines(EXCERPT_LINES), false));
+        assert_eq!(beginning(&lines(30)), (format!("{}…", lines(EXCERPT_LINES)), true));
     }
 
     #[test]
