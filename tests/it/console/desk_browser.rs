@@ -241,10 +241,11 @@ async fn a_click_decides_on_what_it_was_aimed_at() {
              : entry.getBoundingClientRect().bottom > 60); \
          window.aimed = seen.dataset.entry; \
          return String(Math.round(seen.getBoundingClientRect().top))";
-    let top = told(&browser, script).await;
+    let top: i32 = told(&browser, script).await.parse().unwrap();
     send(&mut client, comment("Thanks, the second drawing is clearer")).await;
     wait_for_entries(&browser, 4).await;
-    assert_eq!(told(&browser, script).await, top, "it stays where it is");
+    let moved = told(&browser, script).await.parse::<i32>().unwrap() - top;
+    assert!(moved.abs() <= 2, "it stays where it is, to a pixel: {moved}");
 
     browser.run("document.querySelector('input[name=note]').value = 'seen before'").await;
     let click = |count: u32| {
