@@ -136,7 +136,7 @@ impl EmailAddress {
 
     /// How the address may be written: local part, sign and domain, each also with percent signs.
     fn forms(&self) -> Vec<(String, &'static str, String)> {
-        let written = self.written.rsplit_once('@').map_or("", |(_, domain)| domain);
+        let (_, [written, _]) = self.parts();
         let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
         let mut locals = vec![self.local.clone(), encoded(&self.local)];
         let mut domains = vec![written.to_owned(), self.domain.clone(), encoded(written)];

@@ -147,12 +147,13 @@
       }
       say(told.text, told.undo, !told.decided);
       count();
-      return refresh();
+      // What was decided is decided, also if the page cannot be renewed now.
+      refresh().catch(() => {});
     }).catch((error) => {
       for (const entry of leaving) entry.hidden = false;
       say(failure(error), null, true);
       // Whoever is signed out meanwhile is shown where to sign in.
-      return refresh().catch(() => {});
+      refresh().catch(() => {});
     });
   }, true);
 
@@ -203,14 +204,14 @@
   const arrange = (keep) => {
     const seen = (entry) => entry.getBoundingClientRect().bottom > 60;
     const reading = window.scrollY > 0 ? entries().find(seen) : null;
-    const anchor = list.querySelector("[data-entry]:hover") ?? reading;
+    const pointed = list.querySelector("[data-entry]:hover");
+    const anchor = [pointed, reading].find((entry) => entry && keep.includes(entry));
     const top = anchor?.getBoundingClientRect().top;
     for (const node of [...list.children]) if (!keep.includes(node)) node.remove();
     keep.forEach((node, at) => {
       if (node !== list.children[at]) list.insertBefore(node, list.children[at] ?? null);
     });
-    if (!anchor || !list.contains(anchor) || anchor.hidden) return;
-    window.scrollBy({ top: anchor.getBoundingClientRect().top - top, behavior: "instant" });
+    if (anchor) window.scrollBy({ top: anchor.getBoundingClientRect().top - top, behavior: "instant" });
   };
 
   // An entry that changed is filled anew where it stands: it stays selected and ticked.

@@ -6,10 +6,8 @@ use super::units::{self, Unit};
 use crate::domain::EmailAddress;
 use crate::text::confusables;
 
-/// Units between two parts that are no letters.
+/// Units between a part and the sign that are no letters.
 const GAP_UNITS_MAX: usize = 6;
-/// Words between the two parts.
-const AT_WORDS: [&str; 5] = ["at", "ät", "aet", "arroba", "собака"];
 
 /// The text with the author's own address masked where it is disguised, and how often it stood there;
 /// nothing if it does not.
@@ -61,7 +59,9 @@ fn part(units: &[Unit], mut at: usize, name: &str) -> Option<usize> {
         let unit = units.get(at)?;
         let same = unit.c == c || confusables::lowered(unit.c) == confusables::lowered(c);
         at = match c {
-            '.' if unit.c == '.' => at + 1 + usize::from(next_is(units, at + 1, ' ')),
+            '.' if unit.c == '.' => {
+                at + 1 + usize::from(units.get(at + 1).is_some_and(|next| next.c == ' '))
+            }
             '.' => match tokens::dot(units, at) {
                 Some(dot) => dot.end,
                 None if "_- \n·,".contains(unit.c) => at + 1,
@@ -76,32 +76,21 @@ fn part(units: &[Unit], mut at: usize, name: &str) -> Option<usize> {
 
 /// Where the domain begins after a sign for `@` at `at`.
 fn after_sign(units: &[Unit], at: usize) -> Option<usize> {
-    units.get(at)?;
     if let Some(sign) = tokens::at_sign(units, at).filter(|sign| sign.start == at) {
         return Some(sign.end);
     }
-    let gap = |at: usize| {
-        let gap = units.get(at..).unwrap_or_default().iter().take(GAP_UNITS_MAX);
-        gap.take_while(|unit| !unit.c.is_alphanumeric()).count()
-    };
-    let before = gap(at);
-    let from = at + before;
-    if before > 0 && units[at..from].iter().any(|unit| unit.c == '@') {
-        return Some(from);
+    let word = gap_end(units, at);
+    if units.get(at..word)?.iter().any(|unit| unit.c == '@') {
+        return Some(word);
     }
-    let word = AT_WORDS.iter().find(|word| spells(units, from, word)).filter(|_| before > 0)?;
-    let end = from + word.chars().count();
-    Some(end + gap(end)).filter(|domain| *domain > end)
+    let end = word + tokens::at_word(units, word).filter(|_| word > at)?;
+    Some(gap_end(units, end)).filter(|domain| *domain > end)
 }
 
-fn spells(units: &[Unit], at: usize, word: &str) -> bool {
-    let letters = units.get(at..).unwrap_or_default().iter();
-    let same = letters.zip(word.chars()).take_while(|(u, c)| confusables::lowered(u.c) == *c);
-    same.count() == word.chars().count()
-}
-
-fn next_is(units: &[Unit], at: usize, c: char) -> bool {
-    units.get(at).is_some_and(|unit| unit.c == c)
+/// The unit after what is no letter or digit from `at` on.
+fn gap_end(units: &[Unit], at: usize) -> usize {
+    let gap = units.iter().skip(at).take(GAP_UNITS_MAX);
+    at + gap.take_while(|unit| !unit.c.is_alphanumeric()).count()
 }
 
 #[cfg(test)]

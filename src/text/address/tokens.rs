@@ -38,7 +38,7 @@ pub struct Token {
 
 /// The token for `@` whose first unit, blanks aside, is `at`.
 pub fn at_sign(units: &[Unit], at: usize) -> Option<Token> {
-    let token = match units[at].c {
+    let token = match units.get(at)?.c {
         '@' => Token { start: at, end: at + 1, strength: Strength::Tight },
         '(' | '[' | '{' | '<' => bracketed(units, at, &AT_WORDS)?,
         ' ' => spoken(units, at, &AT_WORDS[..AT_WORDS.len() - 1])?,
@@ -47,6 +47,11 @@ pub fn at_sign(units: &[Unit], at: usize) -> Option<Token> {
         _ => return None,
     };
     Some(with_blanks(units, token))
+}
+
+/// The units of the word for `@` that stands at `at` without any sign around it.
+pub fn at_word(units: &[Unit], at: usize) -> Option<usize> {
+    word(units, at, &AT_WORDS[..AT_WORDS.len() - 1])
 }
 
 /// The token for a dot that starts at `at`, blanks included.
